@@ -169,10 +169,9 @@ def keras_step(size: int, onednn: str) -> tuple[Step, Wait]:
     from bcclone.training.optimizer import make_optimizer
     from bcclone.training.trainer import Trainer
 
-    settings = TrainSettings(optimizer=ADAMW, learning_rate=LEARNING_RATE)
     model = build_network((size, size, 3), network=NETWORK)
-    trainer = Trainer(model, make_optimizer(model, ADAMW, LEARNING_RATE), settings)
-    return trainer_step(trainer), trainer.totals.means
+    trainer = Trainer(model, make_optimizer(model, ADAMW, LEARNING_RATE), batch_size=32)
+    return trainer_step(trainer), trainer.mean_errors
 
 
 def pytorch_step(
@@ -392,7 +391,7 @@ def _steps_a_call(trainer: "Trainer", batch: Batch) -> int:
 def _way_rate(trainer: "Trainer", batch: Batch, seconds: float) -> float:
     """Train on one batch again and again; return the samples a second."""
     step = trainer_step(trainer)
-    wait = trainer.totals.means
+    wait = trainer.mean_errors
     steps = _steps_a_call(trainer, batch)
     groups = itertools.repeat([batch] * steps)
     warm_groups = math.ceil(_WARM_STEPS / steps)

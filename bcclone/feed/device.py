@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from bcclone.feed.loading import Feed, Transform
+from bcclone.feed.feed import Feed, Transform
 from bcclone.feed.order import Order, Positions
 from bcclone.feed.selection import Batch, Selection
 from bcclone.system.errors import UserError
@@ -82,7 +82,7 @@ class DeviceFeed(Feed):
             GatherOnDevice.__call__, jit_compile=by_xla, reduce_retracing=True, autograph=False
         )
 
-    def load(self, positions: Positions) -> Batch:
+    def _load(self, positions: Positions) -> Batch:
         labels = self.source.labels[positions]
         indices = positions.astype(np.int32)
         if self.steps_a_call > 1:  # the compiled program gathers the images

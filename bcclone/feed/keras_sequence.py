@@ -4,7 +4,7 @@ In: a store. Out: batches as Keras asks for them: images, uint8 (batch, height, 
 and their targets, such as the steering.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Event
@@ -18,9 +18,9 @@ from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 from bcclone.dataset.sample_settings import TEST, TRAINING
 from bcclone.dataset.shards import open_store
 from bcclone.dataset.store import Store
+from bcclone.feed.feed import Feed, Transform
 from bcclone.feed.feed_settings import IN_ORDER, SHUFFLED, STEERING
-from bcclone.feed.loading import Feed, Pieces
-from bcclone.feed.order import Batches, Order
+from bcclone.feed.order import Batches, Order, Positions
 from bcclone.feed.selection import (
     Batch,
     Buffers,
@@ -133,20 +133,31 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         self.close()
 
 
-def by_keras(workers: int) -> Pieces:
-    """Return what lets Keras load the batches of a training, as fit() does: by so many threads.
+class KerasFeed(Feed):
+    """Lets Keras load the batches of a training, as fit() does: by its own threads.
 
     Keras's processes are not used: it waits forever when one of them was killed.
+
+    workers: number of Keras's threads
     """
 
+    def __init__(
+        self,
+        workers: int,
+        source: Source,
+        order: Order,
+        transforms: Sequence[Transform],
+        threads: int,
+    ) -> None:
+        super().__init__(source, order, transforms, threads)
+        self._workers = workers
+
     @contextmanager
-    def pieces(feed: Feed, batches: Batches, stop: Event) -> Iterator[Iterator[Batch]]:
-        dataset = SampleDataset(feed.source, feed.order, workers=workers)
+    def _pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch | Positions]]:
+        dataset = SampleDataset(self.source, self.order, workers=self._workers)
         dataset.batches = batches
         adapter = PyDatasetAdapter(dataset)
         try:
             yield (Batch(images, labels) for images, labels in adapter.get_numpy_iterator())
         finally:
             adapter.on_epoch_end()  # ends the threads
-
-    return pieces

@@ -79,7 +79,7 @@ def checkpoint_content(trainer: Trainer, state: TrainingState, model: bytes) -> 
             values = keras.ops.convert_to_numpy(variable)
             file.create_dataset(f"variables/{number:04d}", data=values)
         file.create_dataset("model", data=np.frombuffer(model, np.uint8))
-        file.create_dataset("totals", data=trainer.totals.read())
+        file.create_dataset("totals", data=trainer.totals.numpy())
         file.create_dataset("progress", data=json_text(state))  # the training state
     return content.getvalue()
 
@@ -103,12 +103,12 @@ def load_content(source: Source, trainer: Trainer) -> tuple[TrainingState, bytes
     model = parts["model"]
     is_of_network = (
         [value.shape for value in values] == [tuple(variable.shape) for variable in variables]
-        and totals.shape == trainer.totals.read().shape
+        and totals.shape == tuple(trainer.totals.shape)
         and model.ndim == 1
     )
     if not is_of_network:
         raise ValueError("its arrays have other shapes than those of the network")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-    trainer.totals.write(totals)
+    trainer.totals.assign(totals)
     return state, model.tobytes()

@@ -131,7 +131,7 @@ class Loop:
         """
         # an epoch that is resumed in its middle goes on with the sums that its checkpoint held
         if not self.state.samples:
-            self.trainer.totals.reset()
+            self.trainer.reset_totals()
         feed = self.training_feed
         number = self.state.epoch + 1
         epochs = self.settings.epochs
@@ -182,7 +182,7 @@ class Loop:
         # the loss waits for the device, so it is read only every few steps
         loss = None
         if state.step % STEPS_A_CALL == 0:
-            loss, _ = self.trainer.totals.means()
+            loss, _ = self.trainer.mean_errors()
         seconds = state.seconds + time.perf_counter() - asked
         self.state = state = replace(state, seconds=seconds, waited=state.waited + waited)
         if loss is None:
@@ -200,7 +200,7 @@ class Loop:
         """Validate, and save everything."""
         state = self.state
         # the training loss is read first, since validation resets and reuses the totals
-        loss, mae = self.trainer.totals.means()
+        loss, mae = self.trainer.mean_errors()
         score = None
         if len(self.validation):
             # epoch 1: validation samples have the same order in every epoch

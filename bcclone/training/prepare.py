@@ -74,7 +74,15 @@ def make_trainer(
                 for layer in _batch_norms_of(model):
                     layer.synchronized = True
             optimizer = make_optimizer(model, settings.optimizer, settings.learning_rate, devices)
-            return Trainer(model, optimizer, settings, saved, augmenter, strategy)
+            return Trainer(
+                model,
+                optimizer,
+                settings.batch_size,
+                settings.jit_compile == ON,
+                saved,
+                augmenter,
+                strategy,
+            )
 
 
 def do_without_cudnn(model: keras.Model) -> None:

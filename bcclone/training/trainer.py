@@ -15,7 +15,6 @@ import tensorflow as tf
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.selection import Batch, Gather
 from bcclone.system.numbers import FloatArray
-from bcclone.training.train_settings import ON, LearningSettings
 
 # most steps in one call of an XLA program that gathers its batches on the device; the loss is read,
 # and progress is shown, at every step whose number is a multiple of it
@@ -25,10 +24,9 @@ STEPS_A_CALL = 20
 class Trainer:
     """A network and its optimizer, with the steps of training and of validation compiled.
 
-    With settings.jit_compile "on", XLA compiles whole steps into one program, for batches of one
-    size: smaller ones are padded with samples that do not count. Recurrent layers must then do
-    without cuDNN, as those of prepare.make_trainer() do.
-
+    is_one_program: whether XLA compiles whole steps into one program, for batches of one size:
+        smaller ones are padded with samples that do not count. Recurrent layers must then do
+        without cuDNN, as those of prepare.make_trainer() do.
     exported: the network that takes the weights to be saved, when the trained one computes in 16
         bits, has outputs that only help in training, or has layers that do not learn
     augmenter: augments each batch as the first part of a step; None when the feed does, or when
@@ -41,19 +39,22 @@ class Trainer:
         self,
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        settings: LearningSettings,
+        batch_size: int,
+        is_one_program: bool = False,
         exported: keras.Model | None = None,
         augmenter: DeviceAugmenter | None = None,
         strategy: Any = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
-        self.totals = Totals()
-        self.is_one_program = settings.jit_compile == ON
-        self._label_weights = _label_weights(model.output_shape[-1])
+        # sums_of() all samples since the last reset, kept on the device
+        self.totals = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
+        self.is_one_program = is_one_program
+        # the other labels matter less than the steering; the loss that is reported is its alone
+        self._label_weights = [1.0] + [0.1] * (model.output_shape[-1] - 1)
         self._exported = exported
         self._augmenter = augmenter
-        self._batch_size = settings.batch_size
+        self._batch_size = batch_size
         self._strategy = strategy
         self._compile()
 
@@ -92,6 +93,17 @@ class Trainer:
     def program_steps(self) -> int:
         """Return the most steps in one call of the XLA program; 0 if XLA does not compile steps."""
         return STEPS_A_CALL if self.is_one_program else 0
+
+    def reset_totals(self) -> None:
+        self.totals.assign(tf.zeros(3, tf.float64))
+
+    def mean_errors(self) -> tuple[float, float]:
+        """Return the mean loss and the mean absolute error since the last reset.
+
+        This waits for the device.
+        """
+        loss, absolute, count = self.totals.numpy().tolist()
+        return loss / max(count, 1.0), absolute / max(count, 1.0)
 
     # ---- what was compiled
 
@@ -190,7 +202,7 @@ class Trainer:
             size = tf.shape(samples[1])[0]
         gradients, sums = self.gradients(samples, size, weights)
         self.optimizer.apply(gradients, self.model.trainable_variables)
-        self.totals.add(sums)
+        self.totals.assign_add(sums)
 
     def gradients(
         self, samples: tuple[Any, ...], size: Any, weights: Any = None
@@ -243,7 +255,7 @@ class Trainer:
 
         parts = self._strategy.experimental_distribute_values_from_function(part_of)
         sums = self._strategy.run(self._descend, (*parts, counts[1]))
-        self.totals.add(self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None))
+        self.totals.assign_add(self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None))
 
     def _descend(self, samples: tuple[Any, ...], weights: Any, size: Any) -> Any:
         """Take a step on one device; return the sums over its samples that are added to the totals.
@@ -276,7 +288,7 @@ class Trainer:
         all_sum: adds up arrays of all workers, each of which evaluates a part of every batch
         model: the network to evaluate; None for the one that is trained
         """
-        self.totals.reset()
+        self.reset_totals()
         score: Callable[..., tuple[Any, Any]] = self._validate
         if model is not None:
             score = partial(self._score, model)
@@ -296,9 +308,9 @@ class Trainer:
             sums, answers = score(images, labels, np.int32(count), *gather)
             first = batch.span.first if batch.span else 0
             steering[first : first + count] = answers[:count]
-            self.totals.add(sums)
-        self.totals.write(all_sum(self.totals.read()))
-        return *self.totals.means(), all_sum(np.concatenate(parts))
+            self.totals.assign_add(sums)
+        self.totals.assign(all_sum(self.totals.numpy()))
+        return *self.mean_errors(), all_sum(np.concatenate(parts))
 
     def _score(
         self, model: keras.Model, images: Any, labels: Any, size: Any, gather: Gather | None = None
@@ -352,15 +364,6 @@ def _sample_weights(samples: Any, size: Any) -> Any:
 # ---- losses
 
 
-def _label_weights(labels: int) -> list[float]:
-    """Return the weight of each label in the loss that training minimises.
-
-    labels: number of labels of a sample; the first is the steering
-    """
-    other = 0.1  # the other outputs matter less; the loss that is reported is the steering's alone
-    return [1.0] + [other] * (labels - 1)
-
-
 def answers_of(model: Any, images: Any, training: bool) -> Any:
     """Return what the network predicts, float32 (samples, outputs), the steering first."""
     # bcclone's own networks take uint8 images, those of other programs mostly float32
@@ -382,27 +385,3 @@ def sums_of(losses: Any, errors: Any, weights: Any = None) -> Any:
         weights = tf.ones_like(steering)
     values = (losses[:, :1], tf.abs(steering), weights)
     return tf.stack([tf.reduce_sum(tf.cast(value, tf.float64)) for value in values])
-
-
-class Totals:
-    """Sums of losses, absolute errors and weights over samples, kept on the device."""
-
-    def __init__(self) -> None:
-        self._sums = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
-
-    def reset(self) -> None:
-        self._sums.assign(tf.zeros(3, tf.float64))
-
-    def add(self, sums: Any) -> None:
-        self._sums.assign_add(sums)
-
-    def read(self) -> FloatArray:
-        return np.asarray(self._sums.numpy())
-
-    def write(self, sums: FloatArray) -> None:
-        self._sums.assign(sums)
-
-    def means(self) -> tuple[float, float]:
-        """Return the mean loss and the mean absolute error; waits for the device."""
-        loss, absolute, count = self.read().tolist()
-        return loss / max(count, 1.0), absolute / max(count, 1.0)

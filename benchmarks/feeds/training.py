@@ -346,7 +346,7 @@ def _prepare(name: str, store: Path, batch_size: int) -> _Training:
             step, wait = _keras_step(data)
             return _Training(step, wait, _repeated_batch(store, settings))
         trainer = make_trainer(data, compiled)
-    wait = trainer.totals.means
+    wait = trainer.mean_errors
     if name == BEFORE:
         return _Training(trainer_step(trainer), wait, _generated_batches(store, settings))
     feed = FeedSettings(name.removesuffix(_UNAUGMENTED))

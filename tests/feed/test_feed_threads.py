@@ -9,8 +9,7 @@ import pytest
 
 from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.shards import open_store
-from bcclone.feed.feed import open_feed_in_order
-from bcclone.feed.loading import Feed, from_windows
+from bcclone.feed.feed import Feed, WindowFeed, open_feed_in_order
 from bcclone.feed.order import Order
 from bcclone.feed.selection import Buffers, Source, select
 from bcclone.system.errors import UserError
@@ -47,7 +46,9 @@ def feed_of(frames, threads=2, split=None):
     labels = np.zeros((SIZE, 1), np.float32)
     source = Source(frames, np.arange(SIZE, dtype=np.uint32), np.zeros(SIZE, bool), labels)
     order = Order(SIZE, batch_size=10)
-    return Feed(source, order, threads=threads, pieces=split and from_windows(split))
+    if split:
+        return WindowFeed(split, source, order, threads=threads)
+    return Feed(source, order, threads=threads)
 
 
 def count_epoch(feed):

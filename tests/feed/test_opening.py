@@ -16,6 +16,7 @@ from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import open_feed, open_feed_in_order
 from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
 from bcclone.feed.selection import select
+from bcclone.system.errors import UserError
 from tests.feed.test_feed_threads import feed_threads
 
 FORMS = {name: (FeedSettings(name, feed_workers=1), None) for name in STRATEGIES}
@@ -78,6 +79,14 @@ def test_building_a_feed_opens_nothing_and_leaving_its_block_closes_all(form, fo
         with feed, feed.epoch(1) as batches:
             assert sum(map(len, batches)) == len(feed) > 0
         assert opened(folder) == NOTHING
+
+
+def test_data_that_are_gone_end_a_feed_with_an_error_that_names_them(form, folder):
+    with built(form, folder) as feed:
+        gone = folder.rename(folder.with_name("gone"))
+        with pytest.raises(UserError, match=str(folder)), feed, feed.epoch(1) as batches:
+            next(batches)
+        assert opened(gone) == NOTHING
 
 
 def far_settings(cache):
