@@ -26,7 +26,7 @@ from bcclone.feed.selection import (
     Buffers,
     Source,
     TargetFunction,
-    describe_windows,
+    require_windows,
     select,
 )
 from bcclone.system.errors import UserError, shown_command
@@ -90,9 +90,8 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
             gives_next = targets == NEXT_FRAME
             length = seq_length + gives_next
             selection = select(store, part, length, STEERING if gives_next else targets)
-            # called for its UserError when there is no window; its text is not needed
             if length > 1 and part == TRAINING:
-                describe_windows(selection, selection)
+                require_windows(selection)
             if not len(selection):
                 option = ("--validation", "0.2")
                 if part == TEST:

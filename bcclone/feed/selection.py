@@ -191,28 +191,14 @@ def sample_lookaheads(data: Store, row: Uint32Array) -> Float32Array:
     return lookahead_m(data.sample_settings, rows["speed_mph"][row]).astype(np.float32)
 
 
-def describe_windows(training: Selection, validation: Selection) -> str:
-    """Say in words how many windows there are, and how many samples are left out.
-
-    Raises UserError when there are no windows for training.
-    """
+def require_windows(training: Selection) -> None:
+    """Raise UserError when there are no windows for training."""
     if not len(training):
         raise UserError(
             f"{training.data.path}: no episode has {training.seq_length} consecutive rows that are "
             "all for training; use a smaller --seq-length, or a store made with --split blocks "
             "(a random split separates neighbouring rows) and without missing images"
         )
-    summary = (
-        f"windows of {training.seq_length} frames: "
-        f"{len(training)} for training, {len(validation)} for validation"
-    )
-    left_out = training.left_out + validation.left_out
-    if left_out:
-        summary += (
-            f"; {left_out} samples are left out: too few frames precede them in their episode, or "
-            "they pair an earlier frame with a later steering (--frame-offsets)"
-        )
-    return summary
 
 
 # ---- the images of samples

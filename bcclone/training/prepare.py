@@ -63,16 +63,15 @@ def make_trainer(
             saved = _first_network(data, settings, saved_outputs)
         with strategy.scope() if strategy else nullcontext():
             model = _first_network(data, settings, labels)
-            if fixes_norms:
-                _fix_batch_norm(model)
-            if settings.jit_compile == ON:
-                do_without_cudnn(model)
-            devices = 1
-            if strategy:
-                devices = strategy.num_replicas_in_sync
-                # with the statistics of the whole batch, not of a device's part
-                for layer in _batch_norms_of(model):
-                    layer.synchronized = True
+            for layer in layers_within(model):
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    # without learning, it also computes in training as in a drive
+                    layer.trainable = not fixes_norms
+                    # with the statistics of the whole batch, not of a device's part
+                    layer.synchronized = bool(strategy)
+                elif isinstance(layer, RECURRENT) and settings.jit_compile == ON:
+                    layer.use_cudnn = False  # XLA cannot compile operations of cuDNN
+            devices = strategy.num_replicas_in_sync if strategy else 1
             optimizer = make_optimizer(model, settings.optimizer, settings.learning_rate, devices)
             return Trainer(
                 model,
@@ -83,24 +82,6 @@ def make_trainer(
                 augmenter,
                 strategy,
             )
-
-
-def do_without_cudnn(model: keras.Model) -> None:
-    """Let recurrent layers compute without operations of cuDNN, which XLA cannot compile."""
-    for layer in layers_within(model):
-        if isinstance(layer, RECURRENT):
-            layer.use_cudnn = False
-
-
-def _fix_batch_norm(model: keras.Model) -> None:
-    """Let batch normalization compute in training as in a drive, and learn nothing."""
-    for layer in _batch_norms_of(model):
-        layer.trainable = False
-
-
-def _batch_norms_of(model: keras.Model) -> list[keras.layers.Layer]:
-    layers = layers_within(model)
-    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 @contextmanager
@@ -140,8 +121,6 @@ def report_network(
             "leaving it out"
         )
     notify(layer_table(model))
-    if settings.batch_norm == FIXED and _batch_norms_of(model):
-        notify("batch normalization stays as it is; --batch-norm learned trains it, too")
     if len({recording.framing for recording in data.recordings}) > 1:
         notify(
             "note: the recordings are of several cameras, so the model keeps the framing of none"

@@ -14,7 +14,7 @@ from bcclone.dataset.labels import LOST_STEERING
 from bcclone.dataset.sample_settings import TRAINING, VALIDATION
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import check_feed
-from bcclone.feed.selection import Selection, describe_windows, select
+from bcclone.feed.selection import Selection, require_windows, select
 from bcclone.model.model_path import check_keras_path
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
@@ -108,7 +108,7 @@ def select_samples(
     check_feed(data, settings)
     training = select(data, TRAINING, settings.seq_length, settings.predict)
     validation = select(data, VALIDATION, settings.seq_length, settings.predict)
-    # samples, not windows of them: describe_windows() below reports if there are no windows
+    # samples, not windows of them: require_windows() below reports if there are no windows
     if not data.split_indices(TRAINING).size:
         raise UserError(
             f"{data.path}: no training samples; "
@@ -120,7 +120,13 @@ def select_samples(
             f"note: the steering is {same[1]}, so nothing can be learned from it; {LOST_STEERING}"
         )
     if settings.seq_length > 1:
-        notify(f"note: {describe_windows(training, validation)}")
+        require_windows(training)
+        left_out = training.left_out + validation.left_out
+        notify(
+            f"note: windows of {settings.seq_length} frames; {left_out} samples are left out: too "
+            "few frames precede them in their episode, or they pair an earlier frame with a later "
+            "steering (--frame-offsets)"
+        )
     return training, validation
 
 

@@ -90,16 +90,6 @@ def parse_duration(text: str) -> float:
     return hours * 3600 + minutes * 60 + seconds
 
 
-def parse_gpus(text: str) -> int:
-    """Return the number of GPUs, 0 for all; raises ValueError for anything else."""
-    if text.strip().lower() == "all":
-        return 0
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError(f"{text!r}, expected a number or all") from None
-
-
 @dataclass(frozen=True)
 class RunFiles(Checked):
     """Which files a training reads and writes."""
@@ -249,11 +239,10 @@ class LearningSettings(Checked):
     )
     gpus: Count = _device(
         1,
-        "number of GPUs to train on, or all; each batch is divided among them",
+        "number of GPUs to train on; each batch is divided among them",
         minimum=1,
         maximum=64,
         zero="all",
-        parse=parse_gpus,
     )
     seed: Seed = _sample(0)
     deterministic: bool = _device(
