@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from bcclone.feed.feed import Feed, Transform
+from bcclone.feed.loading import Feed, Transform
 from bcclone.feed.order import Order, Positions
 from bcclone.feed.selection import Batch, Selection
 from bcclone.system.errors import UserError

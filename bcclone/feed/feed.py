@@ -9,18 +9,12 @@ threads only when its `with` block is entered:
                 for batch in batches: ...
 """
 
-import itertools
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
-from typing import Any, Self
 
 import numpy as np
 
-from bcclone.camera.images import opencv_on_one_thread
 from bcclone.dataset.store import Store
 from bcclone.feed.augment.changes import AugmentationInputs, draw
 from bcclone.feed.augment.on_cpu import CpuAugmenter
@@ -32,170 +26,11 @@ from bcclone.feed.feed_settings import (
     AugmentSettings,
     FeedSettings,
 )
-from bcclone.feed.order import ALL, Batches, BatchPart, Order, Positions, split_into_windows
-from bcclone.feed.selection import Batch, Buffers, Selection, Source, sample_lookaheads
+from bcclone.feed.loading import AHEAD, CORES, THREADS, Feed, Transform, WindowFeed
+from bcclone.feed.order import ALL, BatchPart, Order, Positions, split_into_windows
+from bcclone.feed.selection import Batch, Buffers, Selection, sample_lookaheads
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.hardware import available_memory
-from bcclone.system.pool import prefetch_ordered
-
-_CORES = os.cpu_count() or 1
-_AHEAD = 4  # batches that are loaded ahead
-# two: a thread also flips frames and looks up labels, so it copies at only half a core's speed
-_THREADS = min(2, _CORES)
-
-# Changes a loaded batch, in several threads at once. It takes the batch, the positions of its
-# samples, and its place: the epoch, and the index in it of the first sample of the whole batch, not
-# of this worker's part. With the seed, these alone decide the random augmentation of the batch.
-Transform = Callable[[Batch, Positions, tuple[int, int]], Batch]
-
-
-class Feed:
-    """The batches of the training or of the validation samples, epoch by epoch.
-
-    A context manager, which opens and closes what it needs. The order decides alone which sample
-    comes next, so that every feed gives the same batches.
-
-    transforms: applied to each loaded batch, one after the other
-    threads: number of threads that load and transform batches
-    ahead: number of batches that are loaded before they are asked for
-    steps_a_call: batches that one call of the training step takes; more than 1 only where batches
-        are positions, and the compiled program gathers the frames itself
-    """
-
-    def __init__(
-        self,
-        source: Source,
-        order: Order,
-        transforms: Sequence[Transform] = (),
-        threads: int = _THREADS,
-        ahead: int = _AHEAD,
-        steps_a_call: int = 1,
-    ) -> None:
-        self.source = source
-        self.order = order
-        self.steps_a_call = steps_a_call
-        self._transforms = transforms
-        self._threads = threads
-        # each thread has a batch in work and one that is ready
-        self._ahead = max(ahead, 2 * threads)
-        # the training uses one batch, and may still hold the one before
-        self.buffers = Buffers(order.batch_size, source.shape, kept=self._ahead + 2)
-        self._opened = ExitStack()
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __enter__(self) -> Self:
-        with ExitStack() as opening:
-            self._open(opening)
-            self._opened = opening.pop_all()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._opened.__exit__(*error)
-
-    def _open(self, opened: ExitStack) -> None:
-        # this feed's own threads share the cores with the training
-        opened.enter_context(opencv_on_one_thread())
-        opened.enter_context(self.source)
-
-    @contextmanager
-    def _pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch | Positions]]:
-        """Give the batches of an epoch one after the other, or the positions for _load().
-
-        stop: is set to end a wait for frames
-        """
-        yield iter(batches)
-
-    def _load(self, positions: Positions) -> Batch:
-        """Return the batch of these positions; several threads load at once."""
-        return self.source.read(positions, self.buffers)
-
-    @contextmanager
-    def epoch(self, number: int, start: int = 0) -> Iterator[Iterator[Batch]]:
-        """Give the batches of an epoch; each sample comes once.
-
-        The last batch may be smaller. An error in a thread is raised when the batch is asked for.
-
-        start: number of samples of the epoch to skip, which were used before a resume
-        """
-        batches = self.order.batches(number, start)
-        stop = Event()
-
-        def deliver(numbered: tuple[Batch | Positions, int]) -> Batch:
-            piece, index = numbered
-            batch = piece if isinstance(piece, Batch) else self._load(piece)
-            if batches.part.count > 1:
-                batch = replace(batch, span=batches.span(index))
-            place = number, start + index * batches.size
-            for transform in self._transforms:
-                batch = transform(batch, batches[index], place)
-            return batch
-
-        with self._pieces(batches, stop) as pieces:
-            # map, not zip: zip keeps a reference to its last tuple, and hence to a batch
-            numbered = map(lambda *values: values, pieces, itertools.count())
-            with prefetch_ordered(deliver, numbered, self._threads, self._ahead) as delivered:
-                try:
-                    yield delivered
-                finally:
-                    stop.set()  # first, since a thread may wait for a window of samples
-
-
-class WindowFeed(Feed):
-    """Reads the next window of the epoch ahead, for stores larger than memory.
-
-    A window is a chunk of the store, or some of its files, which may be at a URL. One thread at a
-    time fills the batches; another loads the next window.
-
-    split: divides the positions of an epoch into windows
-    """
-
-    def __init__(
-        self,
-        split: Callable[[Positions], list[slice]],
-        source: Source,
-        order: Order,
-        transforms: Sequence[Transform] = (),
-        threads: int = 1,
-    ) -> None:
-        super().__init__(source, order, transforms, threads)
-        self._split = split
-
-    @contextmanager
-    def _pieces(self, batches: Batches, stop: Event) -> Iterator[Iterator[Batch | Positions]]:
-        source = self.source
-        order = batches.positions
-
-        def load(window: slice) -> int:
-            """Load the frames of a window, and return its number of samples."""
-            positions = order[window]
-            source.frames.load(source.frame[positions], stop)
-            return len(positions)
-
-        def filled(sizes: Iterator[int]) -> Iterator[Batch]:
-            left = 0  # samples of the first loaded window that no batch has used yet
-
-            def parts_of(samples: int) -> Iterator[slice]:
-                """Yield the parts of a batch that lie in one window each."""
-                nonlocal left
-                start = 0
-                while start < samples:
-                    if not left:
-                        left = next(sizes)  # waits for the next window
-                    end = min(start + left, samples)
-                    yield slice(start, end)
-                    left -= end - start
-                    start = end
-
-            for positions in batches:
-                yield source.read(positions, self.buffers, parts_of(len(positions)))
-
-        with prefetch_ordered(load, self._split(order), threads=1, ahead=1) as sizes:
-            yield filled(sizes)
-
-
-# ---- the feed of a strategy
 
 
 def open_feed(
@@ -253,7 +88,7 @@ def open_feed(
     if augment and augments_on_cpu:
         # a network that trains on the processor needs the other half: with a thread per core it is
         # slower (decision 0016)
-        threads = settings.feed_workers or (_CORES if name == "files" else max(_CORES // 2, 1))
+        threads = settings.feed_workers or (CORES if name == "files" else max(CORES // 2, 1))
         augmenter = CpuAugmenter(augment, data.preprocessing)
         transforms.append(_augmenting_on_cpu(selection, seed, augmenter, batch_size, threads))
     elif augment:
@@ -337,9 +172,9 @@ def _make_feed(
         workers = settings.feed_workers or 6
         return KerasFeed(workers, source, order, transforms, threads or 1)
     if name == "files":  # each thread decodes images
-        threads = threads or settings.feed_workers or _CORES
-        return Feed(source, order, transforms, threads, max(_AHEAD, threads))
-    return Feed(source, order, transforms, threads or _THREADS)
+        threads = threads or settings.feed_workers or CORES
+        return Feed(source, order, transforms, threads, max(AHEAD, threads))
+    return Feed(source, order, transforms, threads or THREADS)
 
 
 # ---- augmentation
@@ -370,7 +205,7 @@ def _augmenting_on_cpu(
     # a buffer for each batch that waits, is being augmented (one in each thread), or is used by the
     # training
     shape = (*selection.frame.shape[1:], *selection.data.preprocessing.shape)
-    buffers = Buffers(batch_size, shape, kept=max(_AHEAD, 2 * threads) + threads + 2)
+    buffers = Buffers(batch_size, shape, kept=max(AHEAD, 2 * threads) + threads + 2)
 
     def transform(batch: Batch, positions: Positions, place: tuple[int, int]) -> Batch:
         inputs = AugmentationInputs(*draws(batch, positions, place).augmentation)

@@ -18,8 +18,8 @@ from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 from bcclone.dataset.sample_settings import TEST, TRAINING
 from bcclone.dataset.shards import open_store
 from bcclone.dataset.store import Store
-from bcclone.feed.feed import Feed, Transform
 from bcclone.feed.feed_settings import IN_ORDER, SHUFFLED, STEERING
+from bcclone.feed.loading import Feed, Transform
 from bcclone.feed.order import Batches, Order, Positions
 from bcclone.feed.selection import (
     Batch,

@@ -19,8 +19,9 @@ import numpy as np
 
 from bcclone import open_store
 from bcclone.dataset.store import Store
-from bcclone.feed.feed import Feed, open_feed
+from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
+from bcclone.feed.loading import Feed
 from bcclone.feed.selection import Batch, select
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from benchmarks.feeds.meter import Benchmark, LoaderFigures, Meter, OnBatch, Timing

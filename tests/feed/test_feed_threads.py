@@ -9,7 +9,8 @@ import pytest
 
 from bcclone.dataset.frames import FramesInMemory
 from bcclone.dataset.shards import open_store
-from bcclone.feed.feed import Feed, WindowFeed, open_feed_in_order
+from bcclone.feed.feed import open_feed_in_order
+from bcclone.feed.loading import Feed, WindowFeed
 from bcclone.feed.order import Order
 from bcclone.feed.selection import Buffers, Source, select
 from bcclone.system.errors import UserError
