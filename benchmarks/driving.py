@@ -43,7 +43,7 @@ def model_or_untrained(path: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as folder:
         untrained = Path(folder) / "untrained.h5"
-        save_model(untrained, build_network(), Preprocessing(), {})
+        save_model(untrained, build_network(network="cnn"), Preprocessing(), {})
         yield untrained
 
 

@@ -238,7 +238,7 @@ def build_variant(network: str, height: int = 128, width: int = 128) -> Any:
 
     changes = NETWORKS[network].changes
     layers = [keras.Input((height, width, 3), dtype="uint8", name="frame")]
-    for layer in build_network((height, width, 3)).layers:
+    for layer in build_network((height, width, 3), network="cnn").layers:
         values = changes.get(layer.name, {})
         if values is None:  # it is left out
             continue

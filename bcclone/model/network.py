@@ -26,7 +26,8 @@ _DROPOUT = 0.5  # fraction of the numbers that a dropout layer sets to 0 in trai
 def build_network(
     shape: Shape = (128, 128, 3),
     seq_length: int = 1,
-    network: str | Architecture = "cnn",
+    *,
+    network: str | Architecture,
     outputs: int = 1,
 ) -> keras.Model:
     """Return the untrained network: uint8 (batch, *shape) -> float32 (batch, outputs).

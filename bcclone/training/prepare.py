@@ -141,7 +141,10 @@ def _first_network(data: Store, settings: TrainSettings, outputs: int) -> keras.
         model = _loaded_network(data, settings, settings.start, outputs)
     else:
         model = build_network(
-            data.preprocessing.shape, settings.seq_length, settings.architecture, outputs
+            data.preprocessing.shape,
+            settings.seq_length,
+            network=settings.architecture,
+            outputs=outputs,
         )
     return model if settings.dropout is None else with_dropout_rate(model, settings.dropout)
 

@@ -360,7 +360,7 @@ def _keras_step(data: Store) -> tuple[Step, Wait]:
 
     from bcclone.model.network import build_network
 
-    model = build_network(data.preprocessing.shape)
+    model = build_network(data.preprocessing.shape, network="cnn")
     model.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss="mse")
 
     def step(group: Sequence[Batch]) -> None:

@@ -20,7 +20,7 @@ from tests.benchmarks.running import run_benchmark
 def test_variants_differ_from_the_default_network_in_their_convolutions_only(
     name, parameters, last_maps
 ):
-    plain = build_network()
+    plain = build_network(network="cnn")
     variant = build_variant(name)
     assert variant.count_params() == parameters
     maps = [layer.output.shape[1:3] for layer in variant.layers if layer.name.startswith("conv")]

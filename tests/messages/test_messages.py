@@ -34,7 +34,7 @@ def put(name, text=""):
 
 
 def put_model(path, *shape):
-    Path(path).write_bytes(model_content(build_network(shape), Preprocessing(), {}))
+    Path(path).write_bytes(model_content(build_network(shape, network="cnn"), Preprocessing(), {}))
 
 
 def change_store(change, **options):

@@ -11,7 +11,7 @@ from bcclone.system.errors import UserError
 
 
 def test_the_default_network_has_252219_parameters_and_the_layers_of_the_source_design():
-    network = build_network()
+    network = build_network(network="cnn")
     assert network.count_params() == 252_219
     assert network.input_shape == (None, 128, 128, 3)
     assert [(layer.__class__.__name__, layer.output.shape[1:]) for layer in network.layers] == [
@@ -42,7 +42,7 @@ def test_the_default_network_has_252219_parameters_and_the_layers_of_the_source_
 def test_pixels_are_scaled_in_float32_also_with_mixed_precision():
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        scaled = build_network().get_layer("normalize")(np.arange(256, dtype=np.uint8))
+        scaled = build_network(network="cnn").get_layer("normalize")(np.arange(256, dtype=np.uint8))
     finally:
         keras.config.set_dtype_policy("float32")
     assert np.allclose(scaled, np.arange(256) / 127.5 - 1, atol=1e-6)
@@ -53,7 +53,7 @@ def test_the_weights_of_a_seed_are_those_of_every_release():
     digests = []
     for seq_length in (1, 3):
         keras.utils.set_random_seed(0)
-        weights = build_network(seq_length=seq_length).get_weights()
+        weights = build_network(seq_length=seq_length, network="cnn").get_weights()
         digests.append(
             hashlib.sha256(b"".join(part.tobytes() for part in weights)).hexdigest()[:16]
         )
@@ -64,13 +64,13 @@ def test_images_that_are_too_small_are_refused():
     with pytest.raises(
         UserError, match="too small for the convolutions of cnn: these need 29 columns"
     ):
-        build_network((48, 48, 3))
-    assert build_network((160, 320, 3)).output_shape == (None, 1)
+        build_network((48, 48, 3), network="cnn")
+    assert build_network((160, 320, 3), network="cnn").output_shape == (None, 1)
 
 
 def test_a_window_is_stacked_frame_after_frame():
     """The first convolution finds each frame's colours together, the newest last."""
-    network = build_network(seq_length=3)
+    network = build_network(seq_length=3, network="cnn")
     window = np.random.default_rng(0).integers(0, 256, (2, 3, 128, 128, 3), dtype=np.uint8)
     stacked = network.get_layer("stack")(network.get_layer("frames_last")(window))
     assert (

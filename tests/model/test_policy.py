@@ -90,7 +90,7 @@ def check_memory(policy):
 
 
 def test_a_policy_answers_pictures_of_its_camera_by_its_framing():
-    network = build_network()
+    network = build_network(network="cnn")
     framing = Framing(160, 120, rows=(40, 120))
     policy = Policy(ModelFile(network, Preprocessing(), framing=framing))
     of_frames = policy.without_framing()
@@ -104,7 +104,7 @@ def test_a_policy_answers_pictures_of_its_camera_by_its_framing():
 
 
 def test_an_answer_names_every_output_of_the_network(untrained_model):
-    network = build_network(outputs=len(OUTPUTS))
+    network = build_network(outputs=len(OUTPUTS), network="cnn")
     policy = Policy(ModelFile(network, Preprocessing()))
     numbers = network(Preprocessing().apply(FRAMES[0])[np.newaxis])[0].numpy()
     expected = {

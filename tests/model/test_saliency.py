@@ -187,7 +187,7 @@ def test_windows_and_recurrent_networks_are_shown_by_what_they_see_in_the_frame(
 ):
     windowed = load_model(untrained_window_model).model
     # its first convolution does to one frame what the other does to three alike ones
-    single = build_network()
+    single = build_network(network="cnn")
     for layer in single.layers:
         if layer.name != "conv1":
             layer.set_weights(windowed.get_layer(layer.name).get_weights())

@@ -152,7 +152,9 @@ def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_
 
 @pytest.mark.slow
 def test_a_network_of_windows_gets_those_of_its_feed(subject, store, tmp_path):
-    windows = replace(subject, file=replace(subject.file, model=build_network(seq_length=3)))
+    windows = replace(
+        subject, file=replace(subject.file, model=build_network(seq_length=3, network="cnn"))
+    )
     _, _, _, network = predictions(windows)
     with (
         open_feed_in_order(select(store, "validation", 3), 1000) as feed,

@@ -68,7 +68,7 @@ def test_dropout_is_set_in_every_layer_or_kept(simulated_store, untrained_model)
         ]
         return [layer.rate for layer in each if isinstance(layer, keras.layers.Dropout)]
 
-    for made in (build_network(), build_network(network="gru", seq_length=2)):
+    for made in (build_network(network="cnn"), build_network(network="gru", seq_length=2)):
         less = with_dropout_rate(made, 0.1)
         assert (rates(made), rates(less)) == ([0.5, 0.5], [0.1, 0.1])
         assert all(

@@ -410,7 +410,7 @@ def test_settings_of_a_fine_tuning_are_refused_where_they_mean_nothing(simulated
     assert "--batch-norm fixed is for fine-tuning" in done.stderr
     start = tmp_path / "start.h5"
     with open_store(simulated_store) as data:
-        network = build_network(data.preprocessing.shape)
+        network = build_network(data.preprocessing.shape, network="cnn")
         save_model(start, network, data.preprocessing, {})
         network.layers[-1].activation = keras.activations.tanh
         save_model(tmp_path / "tanh.h5", network, data.preprocessing, {})

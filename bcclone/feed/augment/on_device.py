@@ -19,7 +19,7 @@ import simplejpeg
 import tensorflow as tf
 from keras import ops
 
-from bcclone.camera.geometry import CameraMove, Warp
+from bcclone.camera.geometry import Warp
 from bcclone.dataset.preprocessing import Preprocessing, color_matrices
 from bcclone.feed.augment.changes import (
     MOST_PATCHES,
@@ -28,7 +28,6 @@ from bcclone.feed.augment.changes import (
     AugmentationInputs,
     Extent,
     Light,
-    Numbers,
     Patches,
     Shadows,
     blur_taps,
@@ -82,44 +81,33 @@ class DeviceAugmenter:
         return augmented
 
     def _augment(self, images: Any, steering: Any, *arguments: Any) -> tuple[Any, Any]:
-        settings = self._settings
         inputs = AugmentationInputs(*arguments)
-        move = camera_moves(numbers_of(inputs.normal, inputs.uniform), settings, ops)
-
-        # each frame of a window becomes an image, with the move and the numbers of its sample
+        # each frame of a window becomes an image, with the random numbers of its sample
         frame_count = images.shape[1] if len(images.shape) == 5 else 1
         flat = tf.reshape(images, (-1, *images.shape[-3:]))
-        changed = self._changed(
-            flat,
-            CameraMove(
-                lateral_offset_m=tf.repeat(move.lateral_offset_m, frame_count),
-                yaw_rad=tf.repeat(move.yaw_rad, frame_count),
-                pitch_rad=tf.repeat(move.pitch_rad, frame_count),
-            ),
-            tf.repeat(inputs.flipped, frame_count),
-            numbers_of(
-                tf.repeat(inputs.normal, frame_count, 0),
-                tf.repeat(inputs.uniform, frame_count, 0),
-            ),
-        )
-
+        of_images = (tf.repeat(values, frame_count, axis=0) for values in inputs)
+        changed = self._changed(flat, AugmentationInputs(*of_images))
         # the images of a flipped sample are mirrored already, and its steering is negated already;
         # `flipped` only says so
-        if settings.moves_camera:
+        if self._settings.moves_camera:
+            numbers = numbers_of(inputs.normal, inputs.uniform)
+            move = camera_moves(numbers, self._settings, ops)
             change = steering_change(move, inputs.lookahead_m, ops)
             steering = tf.clip_by_value(steering + change[:, None], -1.0, 1.0)
         return tf.reshape(changed, tf.shape(images)), steering
 
-    def _changed(self, images: Any, move: CameraMove, flipped: Any, numbers: Numbers) -> Any:
+    def _changed(self, images: Any, inputs: AugmentationInputs) -> Any:
         """Return changed images, uint8 (images, height, width, channels)."""
         settings = self._settings
+        numbers = numbers_of(inputs.normal, inputs.uniform)
+        move = camera_moves(numbers, settings, ops)
         extent = self._extent
         color = self._preprocessing.color
         from_rgb, to_rgb = color_matrices(color)
         colored = images
         if self._preprocessing.channels == 1:  # _warped() takes three channels
             colored = tf.repeat(images, 3, axis=-1)
-        warp = view_warps(self._preprocessing, extent.top, move, flipped, ops)
+        warp = view_warps(self._preprocessing, extent.top, move, inputs.flipped, ops)
         views = _warped(colored, warp, extent)
         # the matrix of the light also converts to RGB, so other colours need it even if the light
         # does not change
