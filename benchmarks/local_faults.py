@@ -19,9 +19,9 @@ from bcclone.diagnosis.motion import (
     FrameFigures,
     ReadFrame,
     RecordingFigures,
-    TurnMeter,
     look_at,
     read_center,
+    shift_between,
 )
 from bcclone.recording.edits import (
     ADVANCE,
@@ -74,13 +74,11 @@ class Drive:
         figures = _copied(self.figures)
         first = min(changed)
         last = min(max(changed) + 1, len(self.rows) - 1)
-        meter = TurnMeter()
-        if first:
-            meter.add(read_frame(first - 1))
+        before = read_frame(first - 1) if first else None
         for row in range(first, last + 1):
             frame = read_frame(row)
-            meter.add(frame)
-            figures.turns.shifts[row] = meter.shifts[-1]
+            figures.shifts[row] = shift_between(before, frame)
+            before = frame
             figures.frames[row] = FrameFigures() if frame is None else FrameFigures.of(frame)
         return replace(self, figures=figures, read_frame=read_frame)
 
@@ -98,7 +96,7 @@ class Drive:
         places = np.searchsorted(source, np.arange(len(self.rows)))
         figures = RecordingFigures(len(rows))
         figures.frames = [self.figures.frames[of] for of in source.tolist()]
-        figures.turns.shifts = [self.figures.turns.shifts[of] for of in source.tolist()]
+        figures.shifts = [self.figures.shifts[of] for of in source.tolist()]
         figures.sides = {int(places[row]): side for row, side in self.figures.sides.items()}
         return Drive(
             replace(self.log, rows=rows), figures, lambda at: self.read_frame(int(source[at]))
@@ -115,7 +113,7 @@ class Drive:
         rows = pd.concat(tables, ignore_index=True)
         figures = RecordingFigures(len(rows))
         figures.frames = self.figures.frames * turns
-        figures.turns.shifts = self.figures.turns.shifts * turns
+        figures.shifts = self.figures.shifts * turns
         figures.sides = {
             turn * count + row: side
             for turn in range(turns)
@@ -159,7 +157,7 @@ class Drive:
 def _copied(figures: RecordingFigures) -> RecordingFigures:
     copy = RecordingFigures(len(figures.frames))
     copy.frames = list(figures.frames)
-    copy.turns.shifts = list(figures.turns.shifts)
+    copy.shifts = list(figures.shifts)
     copy.sides = dict(figures.sides)
     return copy
 

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from bcclone.camera.images import MISSING, size_remedy, try_frame
+from bcclone.diagnosis.agreement import RADII_M
 from bcclone.diagnosis.evidence import Finding
 from bcclone.diagnosis.judging import Diagnosis, diagnose
 from bcclone.diagnosis.motion import ReadImage, RecordingFigures, look_at, read_center
-from bcclone.diagnosis.rows import RADII_M
 from bcclone.recording.files import ImageIndex, Images, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS

@@ -15,9 +15,11 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
+from scipy.ndimage import median_filter
 
 from bcclone.camera.images import FRAME_HEIGHT
-from bcclone.diagnosis.agreement import Agreement, measure_agreement
+from bcclone.diagnosis.agreement import Agreement, Signals, measure_agreement
+from bcclone.diagnosis.drive_rows import LEAST_MPH, DriveRows
 from bcclone.diagnosis.heading import (
     FramePairs,
     Heading,
@@ -27,7 +29,6 @@ from bcclone.diagnosis.heading import (
     share_that_grows,
 )
 from bcclone.diagnosis.motion import ReadFrame, RecordingFigures, Turns
-from bcclone.diagnosis.rows import Rows
 from bcclone.diagnosis.stretches import Segmentation, segmented
 from bcclone.recording.edits import DELETE, Edit, Span, delete_numbers, mirror_numbers
 from bcclone.recording.files import LOG_NAME
@@ -137,30 +138,17 @@ def recording_name(log: Location) -> str:
     return str(log)
 
 
+@dataclass(frozen=True, eq=False)
 class Evidence:
-    """What the rows and frames of a drive show, or those of a part of it.
+    """What the rows and frames of a drive show, or those of a part of it."""
 
-    figures: what was measured in the frames of these rows
-    read_frame: index of a row -> its centre frame, RGB uint8 (160, 320, 3), None if it cannot be
-        read
-    is_estimated: whether the steering was estimated from the frames, so that it cannot be judged
-        by them
-    are_mirrored: which rows mirrored() has mirrored, (rows,); None for none
-    """
-
-    def __init__(
-        self,
-        rows: Rows,
-        figures: RecordingFigures,
-        read_frame: ReadFrame,
-        is_estimated: bool = False,
-        are_mirrored: BoolArray | None = None,
-    ) -> None:
-        self.rows = rows
-        self.figures = figures
-        self.read_frame = read_frame
-        self.is_estimated = is_estimated
-        self.are_mirrored = np.zeros(len(rows), np.bool_) if are_mirrored is None else are_mirrored
+    rows: DriveRows
+    figures: RecordingFigures  # what was measured in the frames of these rows
+    # index of a row -> its centre frame, RGB uint8 (160, 320, 3), None if it cannot be read
+    read_frame: ReadFrame
+    # whether the steering was estimated from the frames, so that it cannot be judged by them
+    is_estimated: bool = False
+    mirrored: tuple[Span, ...] = ()  # numbers of the rows whose steering with_mirrored() mirrored
 
     @property
     def has_simulator_lens(self) -> bool:
@@ -170,7 +158,7 @@ class Evidence:
     @cached_property
     def turns(self) -> Turns:
         # nothing comes before the first frame, so that it has no shift
-        return Turns.of(self.figures.turns.shifts[1:], self.rows.follows)
+        return Turns.of(self.figures.shifts[1:], self.rows.follows)
 
     @cached_property
     def pairs(self) -> FramePairs:
@@ -191,6 +179,10 @@ class Evidence:
         return drives_backwards(self.growing_share)
 
     @cached_property
+    def signals(self) -> Signals:
+        return Signals(self.rows, self.turns)
+
+    @cached_property
     def agreement(self) -> Agreement | None:
         """Return how steering and turns agree; None if it cannot be measured.
 
@@ -199,14 +191,38 @@ class Evidence:
         # without() may leave a single row or none: then there is no step to compare
         if self.is_estimated or len(self.rows) < 2:
             return None
-        return measure_agreement(self.rows, self.turns)
+        return measure_agreement(self.signals)
 
     @cached_property
     def segmentation(self) -> Segmentation | None:
         """Return the stretches in which steering and turns agree alike; None as for `agreement`."""
         if self.is_estimated:
             return None
-        return segmented(self.rows, self.turns, self.agreement)
+        return segmented(self.signals, self.agreement)
+
+    @cached_property
+    def stands(self) -> BoolArray:
+        """Return in which rows the car stands, (rows,).
+
+        By its speed, or if that is unknown, by a throttle of 0 and a picture that hardly differs
+        from the one before, apart from noise.
+        """
+        least_throttle = 0.02  # of a car that drives; some cars drive with a negative throttle
+        most_moved = 0.3  # pixels
+        most_brighter = 0.3  # of 255
+        window_seconds = 1.0
+        rows = self.rows
+        if rows.speed_mph is not None:
+            return np.asarray(rows.speed_mph <= LEAST_MPH)
+        no_throttle = np.abs(rows.throttle) <= least_throttle
+        if no_throttle.all():  # then it was not recorded and tells nothing
+            return np.zeros(len(rows), np.bool_)
+        mean = np.array([frame.mean for frame in self.figures.frames])
+        brighter = np.abs(np.diff(mean, prepend=np.nan))
+        moved = np.array([max(abs(shift.right), abs(shift.down)) for shift in self.figures.shifts])
+        still = self.figures.frozen | ((brighter < most_brighter) & (moved < most_moved))
+        still = median_filter(still.astype(np.uint8), rows.window(window_seconds)) > 0
+        return np.asarray(no_throttle & still)
 
     @cached_property
     def is_upside_down(self) -> bool:
@@ -235,25 +251,19 @@ class Evidence:
     def without(self, spans: Sequence[Span]) -> "Evidence":
         """Return the evidence without some rows. spans: of row numbers, as in Finding.rows"""
         kept = np.flatnonzero(~np.isin(self.rows.numbers, numbers_in(spans)))
-        return Evidence(
-            self.rows.only(kept),
-            self.figures.of_rows(kept),
-            lambda row: self.read_frame(int(kept[row])),
-            self.is_estimated,
-            self.are_mirrored[kept],
+        return replace(
+            self,
+            rows=self.rows.only(kept),
+            figures=self.figures.of_rows(kept),
+            read_frame=lambda row: self.read_frame(int(kept[row])),
         )
 
-    def mirrored(self, spans: Sequence[Span]) -> "Evidence":
+    def with_mirrored(self, spans: Sequence[Span]) -> "Evidence":
         """Return it with the steering of some rows mirrored. spans: as for without()"""
         concerned = np.isin(self.rows.numbers, numbers_in(spans))
         steering = np.where(concerned, 0.0 - self.rows.steering, self.rows.steering)
-        return Evidence(
-            self.rows.with_steering(steering),
-            self.figures,
-            self.read_frame,
-            self.is_estimated,
-            self.are_mirrored | concerned,
-        )
+        rows = self.rows.with_steering(steering)
+        return replace(self, rows=rows, mirrored=(*self.mirrored, *spans))
 
 
 # Looks for one fault, or for a few related ones. Each file of judges has a table JUDGES of its own.

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.diagnosis import cameras, pictures, steering
+from bcclone.diagnosis import camera_faults, picture_faults, steering_faults
+from bcclone.diagnosis.agreement import seconds_of_bends
+from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.evidence import Evidence, Finding, Judge, recording_name, spans_text
 from bcclone.diagnosis.heading import BACKWARDS, is_trusted
 from bcclone.diagnosis.motion import ReadFrame, RecordingFigures
-from bcclone.diagnosis.rows import Rows, seconds_of_bends
 from bcclone.recording.edits import DELETE, MIRROR
 from bcclone.recording.log import Log
 from bcclone.recording.run_tables import MOTION
@@ -26,12 +27,16 @@ from bcclone.system.numbers import FloatArray, constant, numbers_in
 
 # All judges, in the order in which they judge and faults are reported. The rows that one of them
 # deletes or mirrors are so for the next ones.
-_JUDGES: tuple[Judge, ...] = (*pictures.JUDGES, *cameras.JUDGES, *steering.JUDGES)
+_JUDGES: tuple[Judge, ...] = (
+    *picture_faults.JUDGES,
+    *camera_faults.JUDGES,
+    *steering_faults.JUDGES,
+)
 # the judges for recordings with too few rows: these judges do not need a longer drive
 _JUDGES_OF_FEW_ROWS: tuple[Judge, ...] = (
-    steering.rows_of_the_log,
-    pictures.unusable_pictures,
-    steering.constant_steering,
+    steering_faults.rows_of_the_log,
+    picture_faults.unusable_pictures,
+    steering_faults.constant_steering,
 )
 
 
@@ -64,7 +69,7 @@ class Diagnosis:
     figures: dict[str, float | None] = field(default_factory=dict)  # measurements by name
     parts: tuple[Part, ...] = ()  # of the recording, in order of time
     # what there is to learn from, for advise() in check.py
-    bends: FloatArray | None = None  # seconds of bends, (2, kinds), see rows.seconds_of_bends()
+    bends: FloatArray | None = None  # seconds of bends, (2, kinds), see seconds_of_bends()
     brightness: FloatArray | None = None  # of the frames, (frames,), 0 to 255, NaN: unreadable
     road: str | None = None  # name of the road in bcclone's simulator, None for other recordings
 
@@ -144,10 +149,10 @@ def diagnose(
     """
     # only a film whose steering was estimated from its frames has the table of their motion
     is_estimated = MOTION.is_in(log.path.parent)
-    rows = Rows.of(log.rows, log.deleted)
+    rows = DriveRows.of(log.rows, log.deleted)
     evidence = Evidence(rows, figures, read_frame, is_estimated)
     name = recording_name(log.path)
-    of_log = steering.unusable_rows(log)
+    of_log = steering_faults.unusable_rows(log)
     if rows.why_too_few:
         few = chain(of_log, *(judge(evidence) for judge in _JUDGES_OF_FEW_ROWS))
         return Diagnosis(_completed(few, rows, name), (rows.why_too_few,))
@@ -163,7 +168,7 @@ def diagnose(
         unknown=tuple(_unknown(rest, name)),
         figures=figures_of_rest | {"seconds": float(rows.seconds[-1])},
         parts=parts_of(rows, findings),
-        bends=seconds_of_bends(rows, evidence.turns, evidence.has_simulator_lens),
+        bends=seconds_of_bends(evidence.signals, evidence.has_simulator_lens),
         brightness=np.array([frame.mean for frame in figures.frames]),
         road=road,
     )
@@ -190,7 +195,7 @@ def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
             deleting = [finding for finding in new.values() if finding.only_deletes]
             deleted = [span for finding in deleting for span in finding.rows]
             if mirrored:
-                evidence = evidence.mirrored(mirrored)
+                evidence = evidence.with_mirrored(mirrored)
             if deleted:
                 evidence = evidence.without(deleted)
             if not mirrored and not deleted:
@@ -213,7 +218,7 @@ def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[
     return merged
 
 
-def _completed(findings: Iterable[Finding], rows: Rows, recording: str) -> tuple[Finding, ...]:
+def _completed(findings: Iterable[Finding], rows: DriveRows, recording: str) -> tuple[Finding, ...]:
     """Return the findings with the name of the recording in their remedies, and their costs."""
     seconds = rows.step_seconds
     completed = []
@@ -285,7 +290,7 @@ def _unknown_agreement(evidence: Evidence, recording: str) -> Iterator[str]:
             "pictures do not match"
         )
     elif agreement.is_clear:
-        if agreement.error > steering.MAX_LAG_ERROR:
+        if agreement.error > steering_faults.MAX_LAG_ERROR:
             yield (
                 f"when the steering was recorded: its delay is uncertain by {agreement.error:.1f} s"
             )
@@ -299,7 +304,7 @@ def _unknown_agreement(evidence: Evidence, recording: str) -> Iterator[str]:
 # ---- which parts can be used
 
 
-def parts_of(rows: Rows, findings: Sequence[Finding]) -> tuple[Part, ...]:
+def parts_of(rows: DriveRows, findings: Sequence[Finding]) -> tuple[Part, ...]:
     """Return the parts of a recording, in order of time; together they are all of its rows."""
     concerned = np.ones((len(findings), len(rows)), np.bool_)  # a finding without rows is of all
     mended = np.zeros(len(rows), np.bool_)  # which rows can be used after the edits only

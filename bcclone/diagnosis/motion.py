@@ -25,7 +25,7 @@ from bcclone.camera.images import (
 )
 from bcclone.recording.files import Images
 from bcclone.recording.row import CAMERAS
-from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray, robust_line
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, robust_line
 
 ReadFrame = Callable[[int], Image | None]  # index of a row -> its centre frame; None: unreadable
 # path of an image, or None -> its frame and "", or None and what is wrong, as try_frame() says it
@@ -45,15 +45,21 @@ class Shift(NamedTuple):
     match: float = 0.0  # 0 to 1, how alike the pictures are
 
 
-def shift_between(before: Image, after: Image) -> Shift:
-    """Return how far distant objects move from a frame to the next."""
-    return _shift(_reduced(before[_FAR]), _reduced(after[_FAR]))
+def shift_between(before: Image | None, after: Image | None, part: slice = _FAR) -> Shift:
+    """Return how far a part of a frame, usually distant objects, is moved in another frame.
 
-
-def _ground_shift(center: Image, side: Image) -> Shift:
-    """Return how far the ground in a side camera's frame is moved against the centre camera's."""
-    # the centre frame is reduced for each side: phaseCorrelate() may write into its arguments
-    return _shift(_reduced(center[_NEAR]), _reduced(side[_NEAR]))
+    None is an unreadable frame, whose shift is unknown.
+    """
+    if before is None or after is None:
+        return Shift()
+    size = (_WIDTH, (part.stop - part.start) // 2)
+    first, second = (
+        resized(recolored(frame[part], cv2.COLOR_RGB2GRAY), size).astype(np.float32)
+        for frame in (before, after)
+    )
+    window = cv2.createHanningWindow(size, cv2.CV_32F)
+    (right, down), match = cv2.phaseCorrelate(first, second, window)
+    return Shift(_SCALE * right, _SCALE * down, match)
 
 
 def is_shift(shift: Shift) -> bool:
@@ -68,38 +74,7 @@ def is_shift(shift: Shift) -> bool:
     )
 
 
-def _reduced(part: Image) -> Float32Array:
-    """Return some rows of a frame, grey and reduced to half."""
-    gray = recolored(part, cv2.COLOR_RGB2GRAY)
-    return resized(gray, (_WIDTH, len(part) // 2)).astype(np.float32)
-
-
-def _shift(before: Float32Array, after: Float32Array) -> Shift:
-    """Return how far a picture of _reduced() is moved against another one."""
-    height, width = before.shape
-    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
-    (right, down), match = cv2.phaseCorrelate(before, after, window)
-    return Shift(_SCALE * right, _SCALE * down, match)
-
-
 # ---- what the frames show
-
-
-class TurnMeter:
-    """Measures the shift from each frame to the next; add() all frames in order of time."""
-
-    def __init__(self) -> None:
-        self.shifts: list[Shift] = []  # shift of each frame against the frame before
-        self._last: Float32Array | None = None  # distant part of the last frame; None: unreadable
-
-    def add(self, frame: Image | None) -> None:
-        """Measure the next frame, RGB uint8 (160, 320, 3); None for an unreadable frame."""
-        before = self._last
-        self._last = None if frame is None else _reduced(frame[_FAR])
-        if before is None or self._last is None:
-            self.shifts.append(Shift())
-        else:
-            self.shifts.append(_shift(before, self._last))
 
 
 class FrameFigures(NamedTuple):
@@ -135,18 +110,20 @@ class RecordingFigures:
     def __init__(self, rows: int) -> None:
         enough_sides = 150  # rows that are enough to see whether cameras are exchanged
         self.frames: list[FrameFigures] = []
-        self.turns = TurnMeter()
+        self.shifts: list[Shift] = []  # how far distant objects moved from the frame before
         # index of a row -> how far the ground in the left and in the right camera's frame is moved
         # against that in the centre camera's
         self.sides: dict[int, tuple[Shift, Shift]] = {}
         # index of a row with an unusable image -> for each of its unusable images, the reason
         self.faults: dict[int, list[str]] = {}
         self.every = max(1, rows // enough_sides)  # the N of every Nth row
+        self._last: Image | None = None  # the centre frame of the row before; None: unreadable
 
     def add(self, frames: Mapping[str, Image | None]) -> None:
         """Take a row's frames: camera -> RGB uint8 (160, 320, 3), None for an unreadable one."""
         center = frames.get("center")
-        self.turns.add(center)
+        self.shifts.append(shift_between(self._last, center))
+        self._last = center
         if center is None:
             self.frames.append(FrameFigures())
             return
@@ -155,8 +132,10 @@ class RecordingFigures:
             left = frames.get("left")
             right = frames.get("right")
             if left is not None and right is not None:
-                shifts = (_ground_shift(center, left), _ground_shift(center, right))
-                self.sides[len(self.frames) - 1] = shifts
+                self.sides[len(self.frames) - 1] = (
+                    shift_between(center, left, _NEAR),
+                    shift_between(center, right, _NEAR),
+                )
 
     def of_rows(self, rows: IndexArray) -> "RecordingFigures":
         """Return the figures of some rows, given by rising indices.
@@ -166,9 +145,7 @@ class RecordingFigures:
         places = {row: place for place, row in enumerate(rows.tolist())}
         figures = RecordingFigures(len(rows))
         figures.frames = [self.frames[row] for row in places]
-        figures.turns.shifts = [
-            self.turns.shifts[row] if row - 1 in places else Shift() for row in places
-        ]
+        figures.shifts = [self.shifts[row] if row - 1 in places else Shift() for row in places]
         figures.sides = {places[row]: side for row, side in self.sides.items() if row in places}
         figures.faults = {places[row]: of for row, of in self.faults.items() if row in places}
         return figures

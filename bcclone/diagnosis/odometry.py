@@ -19,7 +19,7 @@ show in this way: it changes both speeds by the same factor.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from bcclone.camera.geometry import (
     warp_to,
 )
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2
+from bcclone.diagnosis.fixed_pixels import covered, find_fixed_pixels
 from bcclone.diagnosis.heading import (
     FramePairs,
     is_clear_move,
@@ -41,11 +42,9 @@ from bcclone.diagnosis.heading import (
     moved_points,
     robust_weights,
 )
-from bcclone.diagnosis.motion import ReadFrame, TurnMeter, Turns, is_shift, shift_between
-from bcclone.diagnosis.overlay import find_overlay, without_overlay
+from bcclone.diagnosis.motion import ReadFrame, Turns, is_shift, shift_between
 from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray, top_of
 from bcclone.system.pool import read_ahead
-from bcclone.system.process import ProgressBar
 
 _STEP = 1.08  # each speed that is tried is 8 % more than the speed before
 _SPEEDS = np.concatenate([[0.0], 0.6 * _STEP ** np.arange(62)])  # camera heights a second
@@ -78,7 +77,7 @@ class CameraMotion:
     yaw_error: FloatArray  # standard error of yaw_rate
     usable: BoolArray  # whether the frames show the yaw, and the speed is not too great to measure
     near_to_far: float  # speed that the near ground shows / speed that the far ground shows
-    overlay: BoolArray  # pixels of the frames that were not used, see overlay.py, (160, 320)
+    fixed_pixels: BoolArray  # those of the frames that were not used, (160, 320)
 
 
 def is_consistent(near_to_far: float) -> bool:
@@ -106,23 +105,24 @@ def measure_motion(
     """Return how the camera moved in a drive.
 
     read: index of a row -> its frame, RGB uint8 (160, 320, 3); called in several threads
-    seconds: seconds from each row to the next, (rows,)
+    seconds: from each row to the next, (rows,)
     ends: whether a gap follows the row, (rows,)
     framing: how pictures became the frames; None for the simulator's frames
     """
     # what stands still in the picture, such as a clock, shows no motion
-    overlay = find_overlay(read, len(seconds))
+    fixed_pixels = find_fixed_pixels(read, len(seconds))
     # the detail of a pixel depends on those around it, see _detail()
     around = np.ones((13, 13), np.uint8)
-    seen = shown_pixels(framing) & (cv2.dilate(overlay.astype(np.uint8), around) == 0)
-    read_road = without_overlay(read, overlay)
+    seen = shown_pixels(framing) & (cv2.dilate(fixed_pixels.astype(np.uint8), around) == 0)
     unknown = (0.0, math.inf, np.zeros((2, len(_SPEEDS)), np.float32))
 
     def measured(row: int) -> tuple[float, float, Float32Array]:
         """Return yaw, its standard error, and the matches of the speeds, to the next row."""
         if ends[row] or seconds[row] <= 0:
             return unknown
-        return _measured_pair(read_road(row), read_road(row + 1), seconds[row], seen) or unknown
+        before = covered(read(row), fixed_pixels)
+        after = covered(read(row + 1), fixed_pixels)
+        return _measured_pair(before, after, seconds[row], seen) or unknown
 
     # pairs of frames are measured in several threads, and their matches dropped part by part
     turns: list[tuple[float, float]] = []
@@ -143,7 +143,7 @@ def measure_motion(
         yaw_error=np.where(usable, error, 0.0) / passed,
         usable=usable,
         near_to_far=path.near_to_far,
-        overlay=overlay,
+        fixed_pixels=fixed_pixels,
     )
 
 
@@ -193,12 +193,10 @@ def level_frames(
     lens = framing.lens
     if lens is None:
         raise ValueError("a framing without a lens, expected one")
-    meter = TurnMeter()
-    with ProgressBar("finding the horizon", len(follows) + 1, "rows") as progress:
-        for row in range(len(follows) + 1):
-            meter.add(read(row))
-            progress.advance(1)
-    turns = Turns.of(meter.shifts[1:], follows)
+    rows = range(len(follows) + 1)
+    with read_ahead("finding the horizon", "rows", read, rows) as frames:
+        shifts = [shift_between(before, after) for before, after in pairwise(frames)]
+    turns = Turns.of(shifts, follows)
     heading = measure_heading(FramePairs(read, turns, follows).straight_on)
     if heading is None or not is_trusted(heading):
         return read, framing, 0.0

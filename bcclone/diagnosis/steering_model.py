@@ -16,9 +16,7 @@ from enum import StrEnum
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 
-from bcclone.diagnosis.agreement import FEWEST_STEPS, at_steps, smooth_steering
-from bcclone.diagnosis.motion import Turns
-from bcclone.diagnosis.rows import SMOOTH_SECONDS, Rows, turn_rate
+from bcclone.diagnosis.agreement import FEWEST_STEPS, Signals
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 
 _Line = tuple[float, float]  # steering for a turn rate of 1, and steering of a car straight on
@@ -29,154 +27,130 @@ class SteeringModel:
     """How the steering of most of a drive follows the turns. Steering is -1 to 1."""
 
     lag: float  # seconds, see Agreement.lag
-    slope: float  # steering for a turn rate of 1; below 0 if most of the drive is mirrored
-    offset: float  # steering of a car that drives straight on
+    line: _Line  # its slope is below 0 if most of the drive is mirrored
     error: float  # standard deviation from what the turns predict, straight on
     relative_error: float  # standard deviation in bends, as a share of the predicted steering
 
 
-class Signals:
-    """The recorded steering and the turns of the camera, of which models are made."""
+def models_of(signals: Signals, lags: FloatArray) -> list[SteeringModel]:
+    """Return models that may explain the steering, all at the best of some delays.
 
-    def __init__(self, rows: Rows, turns: Turns) -> None:
-        self.rows = rows
-        self.turns = turns
-        self.rate = turn_rate(rows, turns)  # how sharply the camera turns, (steps,)
-        self.smooth = smooth_steering(rows, SMOOTH_SECONDS)  # (rows,)
-        self.variance = float(rows.steering.var())
+    There is none for too few steps.
+    """
+    usual_lags = (-0.35, 0.05)  # seconds, from to
+    other_lag = 1.15  # how much less another delay must miss
+    best: _Steps | None = None
+    least_missed = math.inf
+    for lag in lags.tolist():
+        steps = _Steps(signals, lag)
+        missed = steps.share_missed()
+        if not usual_lags[0] <= lag <= usual_lags[1]:
+            missed *= other_lag
+        if missed < least_missed:
+            least_missed = missed
+            best = steps
+    if best is None:
+        return []
+    lines: list[_Line] = []
+    for proposed in best.lines():
+        line = best.fitted(proposed)
+        if not any(math.isclose(line[0], slope, rel_tol=0.1) for slope, _ in lines):
+            lines.append(line)
+    return [best.model(line) for line in lines]
 
-    def models(self, lags: FloatArray) -> list[SteeringModel]:
-        """Return models that may explain the steering, all at the best of some delays.
 
-        There is none for too few steps.
+def refitted(signals: Signals, model: SteeringModel, trusted: BoolArray) -> SteeringModel | None:
+    """Return a model that is fitted again to steps without a fault; None for too few of them.
+
+    trusted: which steps have none, (steps,)
+    """
+    steps = _Steps(signals, model.lag, trusted)
+    if len(steps.rate) < FEWEST_STEPS:
+        return None
+    return steps.model(steps.fitted(model.line), are_trusted=True)
+
+
+class _Steps:
+    """Turn rate and steering of the steps that can be compared at a delay, and lines through them.
+
+    trusted: which steps to take, (steps,); None for all
+    """
+
+    def __init__(self, signals: Signals, lag: float, trusted: BoolArray | None = None) -> None:
+        self.rate, self._steering = signals.compared(lag, trusted)
+        self._lag = lag
+        self._variance = float(signals.rows.steering.var())  # of all rows
+
+    def _errors(self, line: _Line) -> FloatArray:
+        """Return by how much a line misses the steering of each step."""
+        slope, intercept = line
+        return self._steering - slope * self.rate - intercept
+
+    def _missed(self, line: _Line) -> float:
+        """Return the mean squared error of a line, as a share of the steering's variance.
+
+        A step that is missed by more than the steering's standard deviation counts as this, so that
+        faults in a part of the drive do not decide.
         """
-        usual_lags = (-0.35, 0.05)  # seconds, from to
-        other_lag = 1.15  # how much less another delay must miss
-        best_lag = None
-        least_missed = math.inf
-        for lag in lags.tolist():
-            missed = self._share_missed(lag)
-            if not usual_lags[0] <= lag <= usual_lags[1]:
-                missed *= other_lag
-            if missed < least_missed:
-                least_missed = missed
-                best_lag = lag
-        if best_lag is None:
-            return []
-        rate, steering = self._compared(best_lag)
-        lines: list[_Line] = []
-        for proposed in _lines(rate, steering, self.variance):
-            line = _fitted(proposed, rate, steering, self.variance)
-            if not any(math.isclose(line[0], slope, rel_tol=0.1) for slope, _ in lines):
-                lines.append(line)
-        return [self._model(best_lag, line, rate, steering) for line in lines]
+        return float(np.minimum(self._errors(line) ** 2 / self._variance, 1.0).mean())
 
-    def refitted(self, model: SteeringModel, trusted: BoolArray) -> SteeringModel | None:
-        """Return a model that is fitted again to steps without a fault; None for too few of them.
+    def _slope(self, steps: IndexArray | BoolArray | slice) -> float:
+        """Return the slope of a line by least squares, 0 if the rate is constant."""
+        steering = self._steering[steps]
+        away = self.rate[steps] - self.rate[steps].mean()
+        return float(away @ (steering - steering.mean()) / max(float(away @ away), 1e-12))
 
-        trusted: which steps have none, (steps,)
+    def lines(self) -> list[_Line]:
+        """Return lines that may explain most steps, whatever the others are, the best one first.
+
+        Each part of the drive proposes a slope, and so does the whole.
         """
-        rate, steering = self._compared(model.lag, trusted)
-        if len(rate) < FEWEST_STEPS:
-            return None
-        line = _fitted((model.slope, model.offset), rate, steering, self.variance)
-        return self._model(model.lag, line, rate, steering, are_trusted=True)
+        steps_of_part = 60
+        proposals = 9
+        count = len(self.rate)
+        parts = np.array_split(np.arange(count), max(1, count // steps_of_part))
+        slopes = [*map(self._slope, parts), self._slope(slice(None))]
+        lines = []
+        for slope in np.quantile(slopes, np.linspace(0, 1, proposals)).tolist():
+            lines.append((slope, float(np.median(self._steering - slope * self.rate))))
+        return sorted(lines, key=self._missed)
 
-    def _compared(
-        self, lag: float, trusted: BoolArray | None = None
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return turn rate and steering of the steps that can be compared at a delay."""
-        steering = at_steps(self.rows, self.smooth, lag)
-        usable = self.turns.usable & np.isfinite(steering)
-        if trusted is not None:
-            usable &= trusted
-        return self.rate[usable], steering[usable]
+    def fitted(self, line: _Line) -> _Line:
+        """Return the line through the steps that a line explains.
 
-    def _share_missed(self, lag: float) -> float:
-        """Return the share of the steering that the turns do not explain at a delay."""
-        rate, steering = self._compared(lag)
-        if len(rate) < FEWEST_STEPS:
+        A step that is missed clearly counts the same, however far off it is.
+        """
+        explained = 0.25  # of the variance: the greatest squared error of a step that is explained
+        inliers = self._errors(line) ** 2 < explained * self._variance
+        if inliers.sum() < FEWEST_STEPS:
+            return line
+        slope = self._slope(inliers)
+        return slope, float(np.mean(self._steering[inliers] - slope * self.rate[inliers]))
+
+    def share_missed(self) -> float:
+        """Return the share of the steering that the turns do not explain."""
+        if len(self.rate) < FEWEST_STEPS:
             return math.inf
-        variance = self.variance
-        line = _fitted(_lines(rate, steering, variance)[0], rate, steering, variance)
-        without_turns = (0.0, float(np.median(steering)))
-        missed_without = _missed(without_turns, rate, steering, variance)
-        return _missed(line, rate, steering, variance) / (missed_without + 1e-9)
+        without_turns = (0.0, float(np.median(self._steering)))
+        line = self.fitted(self.lines()[0])
+        return self._missed(line) / (self._missed(without_turns) + 1e-9)
 
-    def _model(
-        self,
-        lag: float,
-        line: _Line,
-        rate: FloatArray,
-        steering: FloatArray,
-        are_trusted: bool = False,
-    ) -> SteeringModel:
+    def model(self, line: _Line, are_trusted: bool = False) -> SteeringModel:
         """Return the model of a line. are_trusted: whether no step is known to have a fault"""
-        least_error = 0.15 * math.sqrt(self.variance)
+        least_error = 0.15 * math.sqrt(self._variance)
         # Quantiles of a normal distribution's absolute values give its standard deviation. As long
         # as faults are not known, the errors of a part of the rows are theirs, so that a smaller
         # quantile is taken.
         quantile, of_normal = (0.5, 0.6745) if are_trusted else (0.3, 0.385)
-        slope, offset = line
-        errors = np.abs(_errors(line, rate, steering))
-        size = np.abs(slope * rate)
+        errors = np.abs(self._errors(line))
+        size = np.abs(line[0] * self.rate)
         straight = size <= np.median(size)
         bends = size >= np.quantile(size, 0.7)
         error = float(np.quantile(errors[straight], quantile)) / of_normal
         relative = np.quantile(errors[bends] / np.maximum(size[bends], 1e-3), quantile) / of_normal
         return SteeringModel(
-            lag, slope, offset, max(error, least_error), float(np.clip(relative, 0.2, 0.6))
+            self._lag, line, max(error, least_error), float(np.clip(relative, 0.2, 0.6))
         )
-
-
-def _errors(line: _Line, rate: FloatArray, steering: FloatArray) -> FloatArray:
-    """Return by how much a line misses the steering of each step, (compared,)."""
-    slope, intercept = line
-    return steering - slope * rate - intercept
-
-
-def _missed(line: _Line, rate: FloatArray, steering: FloatArray, variance: float) -> float:
-    """Return the mean squared error of a line, as a share of the steering's variance.
-
-    A step that is missed by more than the steering's standard deviation counts as this, so that
-    faults in a part of the drive do not decide.
-    """
-    return float(np.minimum(_errors(line, rate, steering) ** 2 / variance, 1.0).mean())
-
-
-def _lines(rate: FloatArray, steering: FloatArray, variance: float) -> list[_Line]:
-    """Return lines that may explain most steps, whatever the others are, the best one first.
-
-    Each part of the drive proposes a slope, and so does the whole.
-    """
-    steps_of_part = 60
-    proposals = 9
-    parts = np.array_split(np.arange(len(rate)), max(1, len(rate) // steps_of_part))
-    slopes = [_slope(rate[part], steering[part]) for part in parts]
-    slopes.append(_slope(rate, steering))
-    lines = []
-    for slope in np.quantile(slopes, np.linspace(0, 1, proposals)).tolist():
-        lines.append((slope, float(np.median(steering - slope * rate))))
-    return sorted(lines, key=lambda line: _missed(line, rate, steering, variance))
-
-
-def _fitted(line: _Line, rate: FloatArray, steering: FloatArray, variance: float) -> _Line:
-    """Return the line through the steps that a line explains.
-
-    A step that is missed clearly counts the same, however far off it is.
-    """
-    explained = 0.25  # of the variance: the greatest squared error of a step that is explained
-    inliers = _errors(line, rate, steering) ** 2 < explained * variance
-    if inliers.sum() < FEWEST_STEPS:
-        return line
-    slope = _slope(rate[inliers], steering[inliers])
-    return slope, float(np.mean(steering[inliers] - slope * rate[inliers]))
-
-
-def _slope(rate: FloatArray, steering: FloatArray) -> float:
-    """Return the slope of a line by least squares, 0 if the rate is constant."""
-    away = rate - rate.mean()
-    return float(away @ (steering - steering.mean()) / max(float(away @ away), 1e-12))
 
 
 # ---- how probable the steering is in each way of following
@@ -208,7 +182,7 @@ UNRELATED = Hypothesis(Kind.UNRELATED)
 _DELAYS = {Kind.EARLY: (-1.5, -1.1, -0.8, -0.5), Kind.LATE: (0.5, 0.8, 1.1, 1.5)}  # seconds
 
 
-def hypotheses_of(rows: Rows) -> tuple[Hypothesis, ...]:
+def hypotheses_of(is_speed_known: bool) -> tuple[Hypothesis, ...]:
     """Return the hypotheses that are possible in a drive."""
     hypotheses = [
         Hypothesis(Kind.USUAL),
@@ -220,7 +194,7 @@ def hypotheses_of(rows: Rows) -> tuple[Hypothesis, ...]:
     for kind, delays in _DELAYS.items():
         hypotheses += [Hypothesis(kind, penalty=7.0, late_seconds=delay) for delay in delays]
     # without speeds, the car may drive faster or slower than usual, and turns accordingly
-    if not rows.has_speed:
+    if not is_speed_known:
         hypotheses += [
             Hypothesis(Kind.USUAL, gain=gain, handicap=0.35) for gain in (0.35, 0.6, 1.6)
         ]
@@ -228,25 +202,20 @@ def hypotheses_of(rows: Rows) -> tuple[Hypothesis, ...]:
 
 
 def log_likelihoods(
-    hypotheses: Sequence[Hypothesis],
-    signals: Signals,
-    model: SteeringModel,
-    steps: IndexArray,
-    steering: FloatArray,
+    hypotheses: Sequence[Hypothesis], signals: Signals, model: SteeringModel, steps: IndexArray
 ) -> FloatArray:
     """Return the logarithm of the likelihood of each step, (compared, hypotheses).
 
     steps: indices of the compared steps, (compared,)
-    steering: that belongs to them, (compared,)
     """
-    rows = signals.rows
+    steering = signals.later(signals.steering, model.lag)[steps]
     density = _density_of_any(signals, model)
     log_unrelated = np.log(density(steering))
-    rough_usual, rough_unrelated = _log_roughness(rows, steps, model.lag)
+    rough_usual, rough_unrelated = _log_roughness(signals, steps, model.lag)
     columns = []
     for hypothesis in hypotheses:
         if hypothesis.is_stuck:
-            gain = _log_gain_of_stuck(rows, steps, model.lag)
+            gain = _log_gain_of_stuck(signals, steps, model.lag)
         elif hypothesis == UNRELATED:
             gain = rough_unrelated
         else:
@@ -256,7 +225,7 @@ def log_likelihoods(
                 right = -steering
             elif hypothesis.late_seconds:
                 lag = model.lag + hypothesis.late_seconds
-                later = at_steps(rows, signals.smooth, lag)[steps]
+                later = signals.later(signals.steering, lag)[steps]
                 right = np.where(np.isfinite(later), later, steering)
             # A delayed steering is another value than the recorded one, and may be a more usual
             # one. So what counts is how much better it fits than if it did not depend on the turns.
@@ -275,7 +244,7 @@ def _density_of_any(signals: Signals, model: SteeringModel) -> Density:
     wilder = 2.5
     wild = 0.3  # share of such steering that is wilder than usual
     # how dense the smoothed steering of all rows is
-    smooth = signals.smooth
+    smooth = signals.steering
     width = smoothness * max(float(smooth.std()), model.error)
     edges = np.arange(smooth.min() - 4 * width, smooth.max() + 5 * width, width)
     counts, _ = np.histogram(smooth, edges)
@@ -285,7 +254,7 @@ def _density_of_any(signals: Signals, model: SteeringModel) -> Density:
 
     def density(steering: FloatArray) -> FloatArray:
         usual = np.interp(steering, middles, densities)
-        wilder_density = _normal_density(steering - model.offset, deviation)
+        wilder_density = _normal_density(steering - model.line[1], deviation)
         # steering that is mirrored may be far from any other
         return np.asarray(np.maximum((1 - wild) * usual + wild * wilder_density, 1e-9))
 
@@ -309,9 +278,9 @@ def _log_gain(
     wild = 0.03  # share of the steps of good driving that no model explains
     greatest_ratio = 20.0  # rare steering that fits by chance is no better evidence than this
     full_lock = float(np.abs(signals.rows.steering).max())
-    predicted = model.slope / gain * signals.rate[steps] + model.offset
-    predicted = predicted.clip(-full_lock, full_lock)
-    deviations = np.hypot(model.error, model.relative_error * np.abs(predicted - model.offset))
+    slope, straight_on = model.line
+    predicted = (slope / gain * signals.rate[steps] + straight_on).clip(-full_lock, full_lock)
+    deviations = np.hypot(model.error, model.relative_error * np.abs(predicted - straight_on))
     fitting = _normal_density(steering - predicted, deviations)
     ratio = np.minimum(fitting / density(steering), greatest_ratio)
     return np.log((1 - wild) * ratio + wild)
@@ -323,7 +292,9 @@ def _normal_density(errors: FloatArray, deviations: FloatArray | float) -> Float
     )
 
 
-def _log_roughness(rows: Rows, steps: IndexArray, lag: float) -> tuple[FloatArray, FloatArray]:
+def _log_roughness(
+    signals: Signals, steps: IndexArray, lag: float
+) -> tuple[FloatArray, FloatArray]:
     """Return the logarithms of how probable the roughness of the steering is at some steps.
 
     Both are (steps,): if the steering is as usual, and if it is unrelated. Noise is rougher than
@@ -336,11 +307,11 @@ def _log_roughness(rows: Rows, steps: IndexArray, lag: float) -> tuple[FloatArra
     by_chance = 0.02  # share of usual driving that is as rough as noise
     noisy = 0.3  # share of unrelated steering that is noise
     density = 0.15  # of the logarithm of the roughness of noise
-    window = rows.window(window_seconds)
+    rows = signals.rows
     to_and_fro = np.abs(np.convolve(rows.steering, [1, -2, 1], "same"))
-    roughness = median_filter(to_and_fro, window)
+    roughness = median_filter(to_and_fro, rows.window(window_seconds))
     usual = rougher * np.quantile(roughness, 0.65) + least
-    beyond = np.log(np.maximum(at_steps(rows, roughness, lag)[steps], 1e-6) / usual)
+    beyond = np.log(np.maximum(signals.later(roughness, lag)[steps], 1e-6) / usual)
     smooth_enough = np.exp(-0.5 * (np.maximum(beyond, 0.0) / spread) ** 2)
     return (
         np.log((1 - by_chance) * smooth_enough + by_chance * density),
@@ -348,7 +319,7 @@ def _log_roughness(rows: Rows, steps: IndexArray, lag: float) -> tuple[FloatArra
     )
 
 
-def _log_gain_of_stuck(rows: Rows, steps: IndexArray, lag: float) -> FloatArray:
+def _log_gain_of_stuck(signals: Signals, steps: IndexArray, lag: float) -> FloatArray:
     """Return how much more probable some steering is if it is stuck, not just unrelated, (steps,).
 
     It is the logarithm of that ratio. Keys and sticks keep their value for a while, too. Only if no
@@ -358,6 +329,7 @@ def _log_gain_of_stuck(rows: Rows, steps: IndexArray, lag: float) -> FloatArray:
     least_seconds = 3.0
     longest_usual = 1.0  # seconds
     never = -10.0
+    rows = signals.rows
     changes = (np.diff(rows.steering) != 0) | ~rows.follows
     begins = np.append(0, np.flatnonzero(changes) + 1)
     lengths = np.diff(np.append(begins, len(rows)))

@@ -13,19 +13,19 @@ from functools import cached_property
 
 import numpy as np
 
-from bcclone.diagnosis.agreement import Agreement, at_steps, can_be_compared, likely_lags
-from bcclone.diagnosis.motion import Turns
-from bcclone.diagnosis.rows import Rows
+from bcclone.diagnosis.agreement import Agreement, Signals, likely_lags
+from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.steering_model import (
     UNRELATED,
     Hypothesis,
     Kind,
-    Signals,
     SteeringModel,
     hypotheses_of,
     log_likelihoods,
+    models_of,
+    refitted,
 )
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, numbers_in
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class Stretch:
     good_rows: float  # how many of its rows are probably as usual
 
 
+def rows_of(stretches: Sequence[Stretch]) -> IndexArray:
+    """Return the indices of the rows of some stretches, rising."""
+    return np.unique(numbers_in((stretch.first, stretch.last) for stretch in stretches))
+
+
 @dataclass(frozen=True)
 class Segmentation:
     """The stretches of a drive, and how well each hypothesis explains its steps.
@@ -45,37 +50,28 @@ class Segmentation:
     Arrays are (compared,): of the steps whose turns and steering are known.
     """
 
-    rows: Rows
+    rows: DriveRows
     model: SteeringModel
     hypotheses: tuple[Hypothesis, ...]
     steps: IndexArray  # indices of the compared steps
     logs: FloatArray  # logarithm of the likelihood of each step, (compared, hypotheses)
     penalties: FloatArray  # of a change to each hypothesis before each step, likewise
-
-    @cached_property
-    def path(self) -> IndexArray:
-        """Return for each compared step the index of its hypothesis."""
-        return _most_probable_path(self.logs, self.penalties, self._is_usual)
+    path: IndexArray  # index of the hypothesis of each step
 
     @property
     def log_probability(self) -> float:
         """Return the logarithm of how probable the steering is, if the path is right."""
         changes = np.flatnonzero(self.path[1:] != self.path[:-1]) + 1
-        penalties = self.penalties[changes, self.path[changes]]
-        return float(self._log_of_path.sum() - penalties.sum())
+        return float(self._of_path.sum() - self.penalties[changes, self.path[changes]].sum())
 
     @property
-    def _log_of_path(self) -> FloatArray:
+    def _of_path(self) -> FloatArray:
         return np.asarray(self.logs[np.arange(len(self.path)), self.path])
-
-    @property
-    def _is_usual(self) -> BoolArray:
-        return np.array([hypothesis.kind is Kind.USUAL for hypothesis in self.hypotheses])
 
     @cached_property
     def are_usual(self) -> BoolArray:
         """Return which of the compared steps are as usual, (compared,)."""
-        return self._is_usual[self.path]
+        return _are_usual(self.hypotheses)[self.path]
 
     @cached_property
     def stretches(self) -> tuple[Stretch, ...]:
@@ -107,40 +103,33 @@ class Segmentation:
 
         It is the natural logarithm of that ratio.
         """
-        return self._log_of_path - self.logs[:, self.hypotheses.index(UNRELATED)]
-
-    @cached_property
-    def _unusual(self) -> tuple[Stretch, ...]:
-        kinds = np.array([hypothesis.kind for hypothesis in self.hypotheses])[self.path]
-        changes = np.flatnonzero(kinds[1:] != kinds[:-1]) + 1
-        stretches = []
-        for part in np.split(np.arange(len(kinds)), changes):
-            kind = Kind(kinds[part[0]])
-            if kind is not Kind.USUAL:
-                first, last = self._rows_of(int(part[0]), int(part[-1]))
-                share = float(self._usual_share[part].mean())
-                stretches.append(Stretch(kind, first, last, share * (last - first + 1)))
-        return tuple(stretches)
-
-    def _rows_of(self, first: int, last: int) -> tuple[int, int]:
-        """Return the first and the last row of some compared steps.
-
-        A row belongs to the step with which its steering was compared.
-        """
-        times = self.rows.middles[self.steps[[first, last]]] + self.model.lag
-        begin, end = np.searchsorted(self.rows.seconds, times)
-        # nothing is known of the rows before the first step and after the last one
-        if first == 0:
-            begin = 0
-        if last == len(self.steps) - 1:
-            end = len(self.rows) - 1
-        return int(begin), int(min(end, len(self.rows) - 1))
+        return self._of_path - self.logs[:, self.hypotheses.index(UNRELATED)]
 
     @cached_property
     def _usual_share(self) -> FloatArray:
         """Return how probable it is that a step is as usual, 0 to 1."""
         probable = _probabilities(self.logs, self.penalties)
-        return np.asarray(probable[:, self._is_usual].sum(axis=1))
+        return np.asarray(probable[:, _are_usual(self.hypotheses)].sum(axis=1))
+
+    @cached_property
+    def _unusual(self) -> tuple[Stretch, ...]:
+        kinds = np.array([hypothesis.kind for hypothesis in self.hypotheses])[self.path]
+        last_row = len(self.rows) - 1
+        # a row belongs to the step with which its steering was compared
+        times = self.rows.middles[self.steps] + self.model.lag
+        row_of_step = np.minimum(np.searchsorted(self.rows.seconds, times), last_row)
+        stretches = []
+        changes = np.flatnonzero(kinds[1:] != kinds[:-1]) + 1
+        for part in np.split(np.arange(len(kinds)), changes):
+            kind = Kind(kinds[part[0]])
+            if kind is Kind.USUAL:
+                continue
+            # nothing is known of the rows before the first step and after the last one
+            first = int(row_of_step[part[0]]) if part[0] > 0 else 0
+            last = int(row_of_step[part[-1]]) if part[-1] < len(kinds) - 1 else last_row
+            good_rows = float(self._usual_share[part].mean()) * (last - first + 1)
+            stretches.append(Stretch(kind, first, last, good_rows))
+        return tuple(stretches)
 
     def support(self, rows: IndexArray) -> float:
         """Return how much speaks for some rows being of this drive: a logarithm, as of a gain.
@@ -158,32 +147,24 @@ class Segmentation:
         return float(self._gains[part][usual].sum())
 
 
-def rows_of(stretches: Sequence[Stretch]) -> IndexArray:
-    """Return the indices of the rows of some stretches, rising."""
-    rows = [np.arange(stretch.first, stretch.last + 1) for stretch in stretches]
-    return np.unique(np.concatenate([np.zeros(0, np.int64), *rows]))
-
-
-def segmented(rows: Rows, turns: Turns, agreement: Agreement | None = None) -> Segmentation | None:
+def segmented(signals: Signals, agreement: Agreement | None = None) -> Segmentation | None:
     """Return the stretches of a drive; None if its steering cannot be compared with its turns.
 
     agreement: of the whole drive; if it agrees at a far delay, the stretches are found at that one
     """
     rounds = 2  # in each, the model is fitted again to the stretches that are as usual
-    if len(rows) < 2:
+    count = len(signals.rows)
+    if count < 2 or not signals.can_be_compared:
         return None
-    signals = Signals(rows, turns)
-    if not can_be_compared(rows, turns, signals.rate):
-        return None
-    tried = [_explained(signals, model) for model in signals.models(likely_lags(agreement))]
+    tried = [_explained(signals, model) for model in models_of(signals, likely_lags(agreement))]
     if not tried:
         return None
     # what most of a drive is like is usual, also if all of its steering is mirrored
     found = max(tried, key=lambda tried: (tried.are_usual.mean() > 0.5, tried.log_probability))
     for _ in range(rounds):
-        usual = np.zeros(len(rows) - 1, np.bool_)
+        usual = np.zeros(count - 1, np.bool_)
         usual[found.steps[found.are_usual]] = True
-        model = signals.refitted(found.model, usual)
+        model = refitted(signals, found.model, usual)
         if model is None:
             break
         found = _explained(signals, model)
@@ -195,10 +176,10 @@ def _explained(signals: Signals, model: SteeringModel) -> Segmentation:
     independent_seconds = 0.8  # the errors of steps that are closer together are alike
     longest_step = 0.5  # seconds that a step counts at most
     rows = signals.rows
-    steering = at_steps(rows, signals.smooth, model.lag)
+    steering = signals.later(signals.steering, model.lag)
     steps = np.flatnonzero(signals.turns.usable & np.isfinite(steering))
-    hypotheses = hypotheses_of(rows)
-    logs = log_likelihoods(hypotheses, signals, model, steps, steering[steps])
+    hypotheses = hypotheses_of(is_speed_known=rows.speed_mph is not None)
+    logs = log_likelihoods(hypotheses, signals, model, steps)
     seconds = np.minimum(np.diff(rows.seconds)[steps], longest_step)
     logs *= (seconds / independent_seconds)[:, np.newaxis]
 
@@ -211,7 +192,12 @@ def _explained(signals: Signals, model: SteeringModel) -> Segmentation:
     after_cuts = np.searchsorted(steps, cuts)
     after_cuts = after_cuts[after_cuts < len(steps)]
     penalties[after_cuts] = np.minimum(penalties[after_cuts], at_cut)
-    return Segmentation(rows, model, hypotheses, steps, logs, penalties)
+    path = _most_probable_path(logs, penalties, may_end=_are_usual(hypotheses))
+    return Segmentation(rows, model, hypotheses, steps, logs, penalties, path)
+
+
+def _are_usual(hypotheses: Sequence[Hypothesis]) -> BoolArray:
+    return np.array([hypothesis.kind is Kind.USUAL for hypothesis in hypotheses])
 
 
 def _most_probable_path(logs: FloatArray, penalties: FloatArray, may_end: BoolArray) -> IndexArray:

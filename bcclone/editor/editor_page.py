@@ -153,9 +153,6 @@ class Viewed:
         self._listed_version = self._version()  # version of the edits of the list below
         self._listed = self.recorded.edit()  # edit() without an edit only lists the rows
         self._edits_error = ""  # why the edits cannot be read, "" if they can
-        # remedies that were taken one after the other, without waiting for the next judgement:
-        # version of the edits that were judged, version after the last remedy, and the faults
-        self._remedies: tuple[str, str, list[str]] = ("", "", [])
         # where model and driver differ most, and the version of the edits with which it was found
         self._most_apart: tuple[str, list[dict[str, Any]]] = ("", [])
         self._closed = threading.Event()
@@ -316,7 +313,6 @@ class Viewed:
             return self._state()
 
     def _state(self) -> dict[str, Any]:
-        """Return state(); the caller holds the lock."""
         version = self._version()
         self._list_rows(version)
         listed = self._listed
@@ -326,7 +322,7 @@ class Viewed:
         check = {
             "done": self._faults.rows_seen,
             "of": len(self.rows),
-            **judgement.as_json(self._taken_since(judgement.version, version)),
+            **judgement.as_json(),
             "stale": judgement.version not in (version, ""),
         }
         if self._edits_error:
@@ -389,9 +385,10 @@ class Viewed:
         with self._lock:
             try:
                 edits = self._edits_of(wish)
-                before = self._version()
-                judged = self._faults.judgement.version
-                if self._is_outdated(wish, before, judged):
+                version = self._version()
+                # a remedy mends what was found with the edits as they are
+                judged = self._faults.judgement.version if "remedy" in wish else version
+                if not wish.get("version") == version == judged:
                     reason = (
                         "the edits have changed meanwhile: look at them as they are now, and try "
                         "again"
@@ -400,9 +397,6 @@ class Viewed:
                 self.recorded.edit(edits)
             except (ValueError, UserError) as error:
                 return {"error": str(error)}, 400
-            if "remedy" in wish:
-                faults = [*self._taken_since(judged, before), wish["remedy"]]
-                self._remedies = (judged, self._version(), faults)
             return self._state(), 200
 
     def _edits_of(self, wish: Any) -> Sequence[Edit]:
@@ -424,27 +418,6 @@ class Viewed:
                 if edits:
                     return edits
         raise ValueError("expected an object with version, and delete, restore, remedy or undo")
-
-    def _is_outdated(self, wish: Any, version: str, judged: str) -> bool:
-        """Return whether a page asks for an edit of rows that have changed meanwhile.
-
-        The page, or the judgement that has found the fault to mend, is then of other edits.
-
-        version: of the edits as they are
-        judged: version of the edits that were judged
-        """
-        if wish.get("version") != version:
-            return True
-        # until the next judgement, nothing but remedies of other faults may have been taken since
-        if "remedy" not in wish or version == judged:
-            return False
-        taken = self._taken_since(judged, version)
-        return not taken or wish["remedy"] in taken
-
-    def _taken_since(self, judged: str, version: str) -> list[str]:
-        """Return the faults whose remedies make up all edits since a judgement, [] if others do."""
-        since, until, faults = self._remedies
-        return faults if (since, until) == (judged, version) else []
 
 
 def _spans_of(spans: Any) -> tuple[Span, ...]:

@@ -6,7 +6,7 @@ the frames are read once; and the model's steering in each row, and where the tw
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -39,15 +39,11 @@ class Judgement(NamedTuple):
     verdict: str = ""  # what can be used, or why faults cannot be found; "" before it is known
     diagnosis: Diagnosis = Diagnosis()
 
-    def as_json(self, taken: Sequence[str]) -> dict[str, Any]:
-        """Return what the page gets; it counts rows from 0, a finding from 1.
-
-        taken: faults whose remedies were taken since; these have no button
-        """
+    def as_json(self) -> dict[str, Any]:
+        """Return what the page gets; it counts rows from 0, a finding from 1."""
         diagnosis = self.diagnosis
         findings = []
         for finding in diagnosis.findings:
-            is_taken = finding.fault in taken
             good_rows = round(finding.good_rows) if finding.cost_rows else 0
             findings.append(
                 {
@@ -55,8 +51,7 @@ class Judgement(NamedTuple):
                     "text": finding.text,
                     "remedy": finding.remedy,
                     "advice": finding.advice,
-                    "button": "" if is_taken else button_of(finding),
-                    "taken": is_taken,
+                    "button": button_of(finding),
                     "cost": f"with about {number_of(good_rows, 'good row')}" if good_rows else "",
                     "rows": [[first - 1, last - 1] for first, last in finding.rows],
                     # the rows that the edits delete or mirror; [] for all rows

@@ -20,12 +20,12 @@ from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg, resized
 from bcclone.camera.vehicle import STEERING_LAG_SECONDS
-from bcclone.diagnosis.cameras import camera_pose
+from bcclone.diagnosis.camera_faults import camera_pose
+from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.evidence import Evidence
+from bcclone.diagnosis.fixed_pixels import covered, find_fixed_pixels
 from bcclone.diagnosis.heading import is_trusted
 from bcclone.diagnosis.motion import ReadFrame, RecordingFigures
-from bcclone.diagnosis.overlay import covered, find_overlay
-from bcclone.diagnosis.rows import Rows, turn_rate
 from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
 from bcclone.exchange.exchanged_rows import Row, Seen
 from bcclone.exchange.labelled_video import stated_focal_mm
@@ -59,8 +59,8 @@ def find_camera(format: str, settings: ImportSettings) -> tuple[Framing | None, 
         return decode_jpeg(rows[row].images[CAMERAS[0]])
 
     # what stands still in the film is covered
-    overlay = find_overlay(read_frame, len(rows))
-    evidence = _evidence_of(rows, lambda row: covered(read_frame(row), overlay))
+    fixed_pixels = find_fixed_pixels(read_frame, len(rows))
+    evidence = _evidence_of(rows, lambda row: covered(read_frame(row), fixed_pixels))
     pose = list(camera_pose(evidence))
     for finding in pose:
         if not finding.usable:
@@ -127,7 +127,7 @@ def _evidence_of(rows: Sequence[Row], read: ReadFrame) -> Evidence:
     for name in ("time_ms", *NUMBERS):
         table[name] = [getattr(row, name) for row in rows]
     none_deleted = table[:0]
-    return Evidence(Rows.of(table, none_deleted), figures, read)
+    return Evidence(DriveRows.of(table, none_deleted), figures, read)
 
 
 # ---- the lens
@@ -204,7 +204,7 @@ def _agreement(evidence: Evidence, framing: Framing) -> str:
         pictures.append(resized(frame, size))
     answers = answers_through(framing, pictures, witness_of(shipped_model(_WITNESS)))
     later = evidence.rows.seconds[rows] + STEERING_LAG_SECONDS
-    turns = np.interp(later, evidence.rows.middles, turn_rate(evidence.rows, evidence.turns))
+    turns = np.interp(later, evidence.rows.middles, evidence.signals.rate)
     r = correlation(answers, turns) or 0.0
     words = f"{_WITNESS} steers as the camera turns (r {r:.2f})"
     if r >= LEAST_CORRELATION:

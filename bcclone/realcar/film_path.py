@@ -15,10 +15,10 @@ from bcclone.camera.framing import Framing
 from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M
 from bcclone.camera.images import FRAME_WIDTH, Image, resized, try_frame
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, STEERING_LAG_SECONDS, steering_of
+from bcclone.diagnosis.fixed_pixels import covered
 from bcclone.diagnosis.heading import PARTS, Heading, follow_points, measure_heading
 from bcclone.diagnosis.motion import ReadFrame
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent, measure_motion, shown_pixels
-from bcclone.diagnosis.overlay import without_overlay
 from bcclone.exchange.exchanged_rows import CameraPath
 from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, evenly
@@ -70,7 +70,7 @@ def measure_paths(
         shown[row] = path
 
     remarks: list[str] = []
-    masked = motion.overlay[shown_pixels(framing)]
+    masked = motion.fixed_pixels[shown_pixels(framing)]
     if masked.any():
         remarks.append(
             f"masked: {masked.mean():.0%} of the picture; it stands still or changes by itself "
@@ -89,7 +89,9 @@ def measure_paths(
                 "careful: near and far ground show different speeds: the angle of view or the "
                 "horizon is wrong, or the ground shows too little; say --fov DEGREES, or correct it"
             )
-        remarks += _turning_picture(motion, passed, without_overlay(read, motion.overlay))
+        remarks += _turning_picture(
+            motion, passed, lambda row: covered(read(row), motion.fixed_pixels)
+        )
     return shown, remarks
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcclone.diagnosis.rows import RADII_M
+from bcclone.diagnosis.agreement import RADII_M
 from bcclone.simulator.track import Track
 from bcclone.system.errors import shown_command
 from bcclone.system.numbers import FloatArray, IndexArray

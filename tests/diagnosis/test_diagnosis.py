@@ -10,10 +10,10 @@ import pytest
 
 from bcclone.camera.images import encode_jpeg
 from bcclone.diagnosis.check import advise, check
+from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.evidence import Finding
 from bcclone.diagnosis.heading import focus_of_expansion
 from bcclone.diagnosis.judging import Diagnosis, Part, Use, parts_of
-from bcclone.diagnosis.rows import Rows
 from bcclone.recording.edits import ADVANCE, MIRROR, Edit, delete_numbers
 from benchmarks.planted_faults import FAULTS
 from tests.running import run_script
@@ -187,7 +187,7 @@ def rows_of_100_s():
             "speed_mph": 15.0,
         }
     )
-    return Rows.of(table, table[:0])
+    return DriveRows.of(table, table[:0])
 
 
 def test_the_parts_of_a_recording_say_which_seconds_can_be_used():

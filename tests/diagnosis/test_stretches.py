@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bcclone.diagnosis.agreement import measure_agreement
+from bcclone.diagnosis.agreement import Signals, measure_agreement
+from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.motion import Turns
-from bcclone.diagnosis.rows import Rows
 from bcclone.diagnosis.steering_model import Kind
 from bcclone.diagnosis.stretches import rows_of, segmented
 
@@ -42,14 +42,15 @@ def driven(steering, seed=0, has_speed=True, speed=1.0):
             "speed_mph": 15.0 * speed if has_speed else 0.0,
         }
     )
-    rows = Rows.of(table, table[:0])
+    rows = DriveRows.of(table, table[:0])
     step = np.ones(ROWS - 1)
     turns = Turns(pixels_a_row[1:], 0 * step, 0.9 * step, step > 0)
     return rows, turns
 
 
 def found(rows, turns):
-    segmentation = segmented(rows, turns, measure_agreement(rows, turns))
+    signals = Signals(rows, turns)
+    segmentation = segmented(signals, measure_agreement(signals))
     assert segmentation is not None
     return segmentation.stretches
 

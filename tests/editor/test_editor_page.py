@@ -86,10 +86,10 @@ def test_a_faulty_recording_is_looked_at_cut_and_mended(faulty, browser):
         (frozen,) = [item["rows"][0] for item in findings if item["fault"] == "frozen"]
         page.at(frozen[0])
         assert "The pictures of" in page.part("findings").text
-        for words in ("Delete 2.7 s", "Mirror the steering"):  # one after the other, without a wait
+        for words in ("Delete 2.7 s", "Mirror the steering"):
             page.click(words)
             page.said(f"done: {words}")
-        page.checked()
+            page.checked()
         assert "no fault was found" in page.part("verdict").text
         first, last = page.drag(20, 60)
         assert (first, last) == (pytest.approx(20, abs=6), pytest.approx(60, abs=6))

@@ -166,8 +166,7 @@ class Curves {
     const usable = parts.filter(([, , use]) => use === USABLE);
     this.fillSpans(context, usable, top + height - 4, 4, color("good"));
     const spansOf = ({ rows }) => (rows.length ? rows : all);
-    const open = findings.filter(({ taken }) => !taken);
-    const order = open.map((finding) => ({ spans: spansOf(finding), place: finding.place }));
+    const order = findings.map((finding) => ({ spans: spansOf(finding), place: finding.place }));
     order.sort((one, other) => lengthOf(other.spans) - lengthOf(one.spans));
     for (const { spans, place } of order) {
       this.fillSpans(context, spans, top, height, color(markOf(place)));

@@ -210,10 +210,7 @@ class Panel {
 
   // Makes one edit after the other, since each is made of the state that the one before leaves.
   edit(change, words) {
-    const isRemedy = "remedy" in change;
-    const { version } = this.state; // of the findings whose buttons are pressed
-    const wish = isRemedy ? { version, ...change } : change;
-    this.lastEdit = this.lastEdit.then(() => this.ask(wish, words));
+    this.lastEdit = this.lastEdit.then(() => this.ask(change, words));
   }
 
   async ask(wish, words) {
@@ -287,7 +284,7 @@ class Panel {
 
   showFindings() {
     const { findings } = this.state.check;
-    const value = [findings, Boolean(this.columns)];
+    const value = [findings, this.isChecking(), Boolean(this.columns)];
     this.rebuild("findings", value, () => {
       this.showPreview(NO_SPANS);
       return findings.map((finding) => this.findingItem(finding));
@@ -295,9 +292,8 @@ class Panel {
   }
 
   findingItem(finding) {
-    const { fault, place, text, rows, advice, button, taken } = finding;
+    const { fault, place, text, rows, advice, button } = finding;
     const item = make("li");
-    item.classList.toggle("taken", taken);
     const badge = make("b", letterOf(place));
     badge.className = `badge mark-${markOf(place)}`;
     const body = make("div");
@@ -306,8 +302,7 @@ class Panel {
     sentence.dataset.key = `sentence ${fault}`;
     body.append(sentence, note(this.wordsOfPlaces(rows)));
     if (advice) body.append(note(asSentence(advice)));
-    if (taken) body.append(note("done"));
-    else if (button) body.append(this.remedyOf(finding));
+    if (button) body.append(this.remedyOf(finding));
     item.append(badge, body);
     return item;
   }
@@ -318,6 +313,7 @@ class Panel {
       this.edit({ remedy: fault }, `done: ${button}`);
     });
     remedied.title = remedy;
+    remedied.disabled = this.isChecking(); // it is of the edits that the check has seen
     remedied.dataset.key = `remedy ${fault}`;
     const spans = takes.length ? takes : this.allRows();
     for (const type of ["pointerenter", "focus"]) {
@@ -382,14 +378,9 @@ class Panel {
     return button;
   }
 
-  // Returns the findings whose remedies have not been taken.
-  openFindings() {
-    return this.state.check.findings.filter(({ taken }) => !taken);
-  }
-
   // Returns each span of rows of these findings, with its finding, in order of time.
   marks() {
-    const marks = this.openFindings().flatMap((finding) => {
+    const marks = this.state.check.findings.flatMap((finding) => {
       const spans = finding.rows.length ? finding.rows : this.allRows();
       return spans.map((span) => ({ span, finding }));
     });

@@ -7,12 +7,11 @@ and, unless they are too scattered, the edit that deletes them.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.ndimage import median_filter
 
+from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.evidence import Evidence, Finding, Judge
 from bcclone.diagnosis.heading import Followed, FramePairs
 from bcclone.diagnosis.motion import RecordingFigures
-from bcclone.diagnosis.rows import Rows
 from bcclone.diagnosis.stretches import Segmentation
 from bcclone.recording.edits import Edit, delete_numbers
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
@@ -40,7 +39,7 @@ def frozen_pictures(evidence: Evidence) -> Iterator[Finding]:
     words = "repeat the picture of the row before, although the car moves"
     rows = evidence.rows
     _, dark, bright, _ = _unusable(evidence.figures)
-    frozen = evidence.figures.frozen & ~(dark | bright) & ~rows.stands
+    frozen = evidence.figures.frozen & ~(dark | bright) & ~evidence.stands
     yield from _of_pictures("frozen", words, rows, frozen, max_frozen)
 
 
@@ -49,10 +48,7 @@ def standing(evidence: Evidence) -> Iterator[Finding]:
     # a car that stands for a shorter time, as at the beginning of a recording, does no harm
     least_seconds = 4.0
     rows = evidence.rows
-    stands = rows.stands
-    if not rows.has_speed:
-        stands = stands & _still(rows, evidence.figures)
-    stands = rows.lasting(stands, least_seconds)
+    stands = rows.lasting(evidence.stands, least_seconds)
     if not stands.any():
         return
     spans = rows.spans(stands)
@@ -67,20 +63,8 @@ def standing(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-def _still(rows: Rows, figures: RecordingFigures) -> BoolArray:
-    """Return which pictures hardly differ from the one before, (rows,), apart from noise."""
-    most_moved = 0.3  # pixels
-    most_brighter = 0.3  # of 255
-    window_seconds = 1.0
-    mean = np.array([frame.mean for frame in figures.frames])
-    brighter = np.abs(np.diff(mean, prepend=np.nan))
-    moved = np.array([max(abs(shift.right), abs(shift.down)) for shift in figures.turns.shifts])
-    still = figures.frozen | ((brighter < most_brighter) & (moved < most_moved))
-    return np.asarray(median_filter(still.astype(np.uint8), rows.window(window_seconds)) > 0)
-
-
 def _of_pictures(
-    fault: str, words: str, rows: Rows, concerned: BoolArray, max_share: float
+    fault: str, words: str, rows: DriveRows, concerned: BoolArray, max_share: float
 ) -> Iterator[Finding]:
     """Yield a finding about the pictures of some rows, if they are frequent, or if they last.
 
@@ -178,11 +162,11 @@ def foreign_pictures(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _no_pause_before(rows: Rows, row: int) -> bool:
+def _no_pause_before(rows: DriveRows, row: int) -> bool:
     return 0 < row < len(rows) and bool(rows.follows[row - 1])
 
 
-def _cost_of_foreign(part: IndexArray, rows: Rows, segmentation: Segmentation | None) -> float:
+def _cost_of_foreign(part: IndexArray, rows: DriveRows, segmentation: Segmentation | None) -> float:
     """Return what speaks against a part being foreign: below 0 if more speaks for it.
 
     It is a natural logarithm of how many times less probable that is.

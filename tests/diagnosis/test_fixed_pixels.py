@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bcclone.diagnosis.overlay import covered, find_overlay
+from bcclone.diagnosis.fixed_pixels import covered, find_fixed_pixels
 
 ROWS = 60
 
@@ -54,15 +54,13 @@ def test_what_stands_still_is_found_and_covered(draw, pixel):
     frames = [frame.copy() for frame in plain]
     for row, frame in enumerate(frames):
         draw(frame, row)
-    overlay = find_overlay(frames.__getitem__, ROWS)
-    assert overlay[pixel]
-    assert overlay.mean() < 0.2
+    fixed = find_fixed_pixels(frames.__getitem__, ROWS)
+    assert fixed[pixel]
+    assert fixed.mean() < 0.2
     # all that was drawn and has sharp edges is covered, and nothing else has changed
-    result = covered(frames[30], overlay)
-    assert (result[~overlay] == frames[30][~overlay]).all()
-    edges = [
-        cv2.Laplacian(frame[overlay.any(axis=1)], cv2.CV_32F) for frame in (result, frames[30])
-    ]
+    result = covered(frames[30], fixed)
+    assert (result[~fixed] == frames[30][~fixed]).all()
+    edges = [cv2.Laplacian(frame[fixed.any(axis=1)], cv2.CV_32F) for frame in (result, frames[30])]
     assert np.abs(edges[0]).mean() < np.abs(edges[1]).mean()
 
 
@@ -72,9 +70,9 @@ def test_a_black_border_is_covered_though_the_film_fills_less_than_half_of_the_f
     shown[30:130, 70:220] = True
     for frame, place in zip(frames, passed_places(), strict=True):
         frame[shown] = place[shown]
-    overlay = find_overlay(frames.__getitem__, ROWS)
-    assert overlay[~shown].all()
-    assert (overlay & shown).sum() < 0.15 * shown.sum()
+    fixed = find_fixed_pixels(frames.__getitem__, ROWS)
+    assert fixed[~shown].all()
+    assert (fixed & shown).sum() < 0.15 * shown.sum()
 
 
 def test_a_sky_that_keeps_its_level_is_no_overlay():
@@ -84,14 +82,14 @@ def test_a_sky_that_keeps_its_level_is_no_overlay():
     for row, frame in enumerate(frames):
         ends = 40 + 15 * np.sin(columns / 30 + row)
         frame[np.arange(160)[:, np.newaxis] < ends] = 255
-    assert not find_overlay(frames.__getitem__, ROWS).any()
+    assert not find_fixed_pixels(frames.__getitem__, ROWS).any()
 
 
 def test_nothing_is_found_where_nothing_stands_still_or_everything_does():
     frames = passed_places()
     read = frames.__getitem__
-    assert not find_overlay(read, ROWS).any()
-    assert covered(frames[0], find_overlay(read, ROWS)) is frames[0]
+    assert not find_fixed_pixels(read, ROWS).any()
+    assert covered(frames[0], find_fixed_pixels(read, ROWS)) is frames[0]
     clock(frames[0], 0, (5, 150))
-    assert not find_overlay(lambda row: frames[0], ROWS).any()
-    assert not find_overlay(lambda row: None, ROWS).any()
+    assert not find_fixed_pixels(lambda row: frames[0], ROWS).any()
+    assert not find_fixed_pixels(lambda row: None, ROWS).any()

@@ -20,7 +20,7 @@ from bcclone.system.numbers import BoolArray, Float32Array, evenly
 _LEAST_STRENGTH = 8.0  # of a strong gradient, grey levels a pixel
 
 
-def find_overlay(read: ReadFrame, rows: int) -> BoolArray:
+def find_fixed_pixels(read: ReadFrame, rows: int) -> BoolArray:
     """Return the pixels that show something which stands still while the car drives, (160, 320).
 
     Nothing is found in a film of a standing car.
@@ -50,40 +50,30 @@ def find_overlay(read: ReadFrame, rows: int) -> BoolArray:
     _, numbers = cv2.connectedComponents(patches)
     sizes = np.bincount(numbers[stays], minlength=numbers.max() + 1)
     sizes[0] = 0  # pixels of no patch
-    overlay = (sizes >= least_px)[numbers].astype(np.uint8)
+    fixed = (sizes >= least_px)[numbers].astype(np.uint8)
 
     # figures that change, in the same lines
-    lines = cv2.dilate(overlay, np.ones((3, 2 * line_px + 1), np.uint8))
-    overlay |= cv2.morphologyEx(lines & is_strong.astype(np.uint8), cv2.MORPH_CLOSE, joined)
+    lines = cv2.dilate(fixed, np.ones((3, 2 * line_px + 1), np.uint8))
+    fixed |= cv2.morphologyEx(lines & is_strong.astype(np.uint8), cv2.MORPH_CLOSE, joined)
     around = np.ones((2 * margin_px + 1, 2 * margin_px + 1), np.uint8)
-    return np.asarray(cv2.dilate(overlay, around) > 0)
+    return np.asarray(cv2.dilate(fixed, around) > 0)
 
 
-def covered(frame: Image, overlay: BoolArray) -> Image:
-    """Return a frame in which the mean colours around an overlay cover it."""
+def covered(frame: Image | None, fixed: BoolArray) -> Image | None:
+    """Return a frame in which the mean colours around fixed pixels cover them; None for None."""
     reduced = (FRAME_WIDTH // 4, FRAME_HEIGHT // 4)
     around_px = 8.0  # standard deviation of the distances over which the mean is taken, reduced
-    if not overlay.any():
+    if frame is None or not fixed.any():
         return frame
     # the mean of the pixels that are seen: their sum, divided by their number
-    seen = (~overlay).astype(np.float32)
+    seen = (~fixed).astype(np.float32)
     parts = cv2.resize(frame * seen[:, :, np.newaxis], reduced, interpolation=cv2.INTER_AREA)
     shares = cv2.resize(seen, reduced, interpolation=cv2.INTER_AREA)
     sums = cv2.GaussianBlur(parts, (0, 0), around_px)
     counts = cv2.GaussianBlur(shares, (0, 0), around_px)
     means = sums / np.maximum(counts, 1e-6)[:, :, np.newaxis]
     cover = cv2.resize(means, (FRAME_WIDTH, FRAME_HEIGHT))
-    return np.where(overlay[:, :, np.newaxis], cover, frame).astype(np.uint8)
-
-
-def without_overlay(read: ReadFrame, overlay: BoolArray) -> ReadFrame:
-    """Return a function that reads frames as `read` does, in which an overlay is covered."""
-
-    def read_covered(row: int) -> Image | None:
-        frame = read(row)
-        return None if frame is None else covered(frame, overlay)
-
-    return read_covered
+    return np.where(fixed[:, :, np.newaxis], cover, frame).astype(np.uint8)
 
 
 def _frames_of_places(read: ReadFrame, rows: int) -> list[Image]:

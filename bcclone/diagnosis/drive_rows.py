@@ -1,28 +1,18 @@
-"""The log of a recording -> its rows in order of time, as arrays; how sharply they turn."""
+"""The log of a recording -> its rows in order of time, as arrays."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from bcclone.camera.geometry import FOCAL_PX
-from bcclone.camera.vehicle import MPH
-from bcclone.diagnosis.motion import Turns
 from bcclone.recording.edits import Span
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, mean_around, runs
+from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, runs
 
 LEAST_MPH = 2.0  # a car that is not faster counts as standing
-# radii that separate the kinds of bends; a larger radius than the last counts as straight
-RADII_M = (15, 25, 40, 70, 150)
-# keys are pressed and released several times a second, and a car turns more slowly; averaging over
-# this time evens the presses out
-SMOOTH_SECONDS = 0.6
-FINE_SECONDS = 0.2  # to measure a delay, which smoothing blurs
 
 
 @dataclass(frozen=True)
-class Rows:
+class DriveRows:
     """What the log says of each row. Arrays are (rows,), or (steps,) from each row to the next."""
 
     table: pd.DataFrame  # the rows of the log from which the arrays are made
@@ -34,11 +24,11 @@ class Rows:
     follows: BoolArray  # (steps,), whether the next row follows without a pause
     steering: FloatArray  # -1 left to 1 right
     throttle: FloatArray  # -1 to 1
-    speed_mph: FloatArray  # all 0 if unknown
+    speed_mph: FloatArray | None  # None if it is unknown
     all_times_ms: IndexArray  # (all rows,), of the deleted and repeated rows, too; rising
 
     @classmethod
-    def of(cls, table: pd.DataFrame, deleted: pd.DataFrame) -> "Rows":
+    def of(cls, table: pd.DataFrame, deleted: pd.DataFrame) -> "DriveRows":
         """Return what the rows of a table say.
 
         table: in order of time, with the columns line, time_ms, steering, throttle and speed_mph
@@ -53,6 +43,9 @@ class Rows:
             usual_step = float(np.median(steps[steps > 0]))
         longest_step = pause_steps * usual_step
         follows = steps < longest_step
+        speed_mph = table["speed_mph"].to_numpy(np.float64)
+        # a car moves in most rows of a recording, so speeds that are mostly 0 were not recorded
+        is_speed_known = np.mean(speed_mph > LEAST_MPH) > 0.5
         return cls(
             table=table,
             deleted=deleted,
@@ -63,23 +56,23 @@ class Rows:
             follows=follows,
             steering=table["steering"].to_numpy(np.float64),
             throttle=table["throttle"].to_numpy(np.float64),
-            speed_mph=table["speed_mph"].to_numpy(np.float64),
+            speed_mph=speed_mph if is_speed_known else None,
             all_times_ms=all_times_ms,
         )
 
     def __len__(self) -> int:
         return len(self.times_ms)
 
-    def only(self, kept: IndexArray) -> "Rows":
+    def only(self, kept: IndexArray) -> "DriveRows":
         """Return some of the rows, given by rising indices; the others become deleted ones."""
         left_out = np.ones(len(self), np.bool_)
         left_out[kept] = False
-        return Rows.of(
+        return DriveRows.of(
             self.table.iloc[kept].reset_index(drop=True),
             pd.concat([self.deleted, self.table[left_out]]),
         )
 
-    def with_steering(self, steering: FloatArray) -> "Rows":
+    def with_steering(self, steering: FloatArray) -> "DriveRows":
         return replace(self, table=self.table.assign(steering=steering), steering=steering)
 
     @property
@@ -99,25 +92,6 @@ class Rows:
     def step_seconds(self) -> FloatArray:
         """Return how long each row lasts: from the row before it, in `seconds`, (rows,)."""
         return np.diff(self.seconds, prepend=0.0)
-
-    @property
-    def has_speed(self) -> bool:
-        """Return whether the log has the car's speeds.
-
-        A car moves in most rows of a recording, so speeds that are mostly 0 were not recorded.
-        """
-        return bool(np.mean(self.speed_mph > LEAST_MPH) > 0.5)
-
-    @property
-    def stands(self) -> BoolArray:
-        """Return in which rows the car stands: by its speed, or else by its throttle, (rows,)."""
-        if self.has_speed:
-            return np.asarray(self.speed_mph <= LEAST_MPH)
-        # smallest absolute throttle of a car that drives; some cars drive with a negative throttle
-        least_throttle = 0.02
-        still = np.abs(self.throttle) <= least_throttle
-        # if the throttle is 0 in all rows, it was not recorded and tells nothing
-        return np.asarray(still & (not still.all()))
 
     def lasting(self, concerned: BoolArray, least_seconds: float) -> BoolArray:
         """Return which of the concerned rows lie in runs that last so long, (rows,)."""
@@ -139,55 +113,8 @@ class Rows:
 
         rows: which rows, (rows,), or their indices
         """
-        times, begins = self._numbers_of_times
+        # rows with the same time are edited together, so a span holds all of them or none
+        times, begins = np.unique(self.all_times_ms, return_index=True)
         ends = np.append(begins[1:], len(self.all_times_ms))
         successive = runs(np.searchsorted(times, self.times_ms[rows]))
-        # rows with the same time are edited together, so a span holds all of them or none
         return tuple((int(begins[first]) + 1, int(ends[last])) for first, last in successive)
-
-    @cached_property
-    def _numbers_of_times(self) -> tuple[IndexArray, IndexArray]:
-        """Return the different times, rising, and for each the index of the first row with it."""
-        times, begins = np.unique(self.all_times_ms, return_index=True)
-        return times, begins
-
-
-# ---- how sharply the camera turned
-
-
-def turn_rate(rows: Rows, turns: Turns, smooth_seconds: float = SMOOTH_SECONDS) -> FloatArray:
-    """Return how sharply the camera turned from each row to the next, (steps,), right positive.
-
-    In pixels a second, divided by the speed in mph if it is known.
-    """
-    shortest_seconds = 1e-3  # so that rows of one time divide by no zero
-    rate = turns.right / np.maximum(np.diff(rows.seconds), shortest_seconds)
-    if rows.has_speed:
-        speed = (rows.speed_mph[1:] + rows.speed_mph[:-1]) / 2
-        rate = np.where(speed > LEAST_MPH, rate / np.maximum(speed, LEAST_MPH), 0.0)
-    # the largest and the smallest hundredth are mistaken matches
-    rate = np.clip(rate, *np.percentile(rate, [1, 99]))
-    usable = turns.usable.astype(np.float64)
-    return mean_around(rows.middles, rate, smooth_seconds, usable, rows.stretch[1:])
-
-
-def seconds_of_bends(rows: Rows, turns: Turns, has_simulator_lens: bool) -> FloatArray:
-    """Return the seconds of bends, (2, kinds): to the left and to the right, by kind.
-
-    RADII_M separate the kinds; the sharpest comes first. The radii are 10 to 20 % too small in our
-    simulator: there, nearby objects also shift the picture, which is taken for turning. Without
-    speeds or a known lens there is one kind, which sharp steering shows.
-    """
-    if has_simulator_lens and rows.has_speed:
-        curvature_per_m = turn_rate(rows, turns) / (FOCAL_PX * MPH)
-        seconds = np.diff(rows.seconds)
-        # a histogram's edges rise, so the gentlest kind comes first here; reversed at the end
-        edges = [*(1 / np.array(RADII_M[::-1])), np.inf]
-        sums = [np.histogram(side * curvature_per_m, edges, weights=seconds)[0] for side in (-1, 1)]
-        return np.array(sums)[:, ::-1]
-    sharp = 0.25  # share of the driver's usual sharpest steering from which steering is sharp
-    usual_quantile = 0.98  # of the absolute steering: the usual sharpest steering
-    # the steering has a value for each row, not for each step: the last row lasts no time
-    seconds = np.diff(rows.seconds, append=rows.seconds[-1])
-    least_steering = sharp * float(np.quantile(np.abs(rows.steering), usual_quantile))
-    return np.array([[seconds[side * rows.steering > least_steering].sum()] for side in (-1, 1)])

@@ -10,10 +10,9 @@ import numpy as np
 
 from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
 from bcclone.dataset.sample_settings import MAX_SKIPPED
-from bcclone.diagnosis.agreement import CLEAR, compare, measure_agreement
+from bcclone.diagnosis.agreement import CLEAR, FINE_SECONDS, Signals, measure_agreement
+from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.evidence import Evidence, Finding, Judge, recording_name
-from bcclone.diagnosis.motion import Turns
-from bcclone.diagnosis.rows import FINE_SECONDS, Rows
 from bcclone.diagnosis.steering_model import Kind
 from bcclone.diagnosis.stretches import Stretch, rows_of, segmented
 from bcclone.recording.edit_settings import MAX_ADVANCE
@@ -34,6 +33,7 @@ from bcclone.system.numbers import (
     IndexArray,
     block_jackknife,
     constant,
+    numbers_in,
     robust_line,
 )
 
@@ -51,7 +51,7 @@ def unusable_rows(log: Log) -> Iterator[Finding]:
     """
     bad = log.bad_rows
     # a conversion counts the repeated rows, which row_count leaves out as deleted ones
-    count = log.row_count + _repeated(Rows.of(log.rows, log.deleted))
+    count = log.row_count + _repeated(DriveRows.of(log.rows, log.deleted))
     if len(bad) > MAX_SKIPPED * count:
         command = shown_command("preprocess", recording_name(log.path), "--allow-skips")
         yield Finding(
@@ -63,7 +63,7 @@ def unusable_rows(log: Log) -> Iterator[Finding]:
         )
 
 
-def _repeated(rows: Rows) -> int:
+def _repeated(rows: DriveRows) -> int:
     """Count the rows that name the picture of another row; they are among the deleted ones."""
     return int(rows.deleted["center"].isin(rows.table["center"]).sum())
 
@@ -125,7 +125,8 @@ def constant_throttle(evidence: Evidence) -> Iterator[Finding]:
     if same is None or not evidence.has_simulator_lens:
         return
     value, words = same
-    if abs(value) < _FULL and np.ptp(rows.speed_mph) > change_mph:
+    speed_mph = rows.speed_mph
+    if abs(value) < _FULL and speed_mph is not None and np.ptp(speed_mph) > change_mph:
         yield Finding(
             "constant-throttle",
             f"the throttle is {words}, although the car changes its speed",
@@ -209,8 +210,8 @@ def steering_of_stretches(evidence: Evidence) -> Iterator[Finding]:
     for stretch in segmentation.stretches:
         kind = stretch.kind
         # a stretch that is mirrored on both sides follows no turns
-        rows = slice(stretch.first, stretch.last + 1)
-        if kind is Kind.MIRRORED and evidence.are_mirrored[rows].any():
+        numbers = evidence.rows.numbers[stretch.first : stretch.last + 1]
+        if kind is Kind.MIRRORED and np.isin(numbers, numbers_in(evidence.mirrored)).any():
             kind = Kind.UNRELATED
         stretches_of[kind].append(stretch)
     for kind, stretches in stretches_of.items():
@@ -264,7 +265,7 @@ def late_steering(evidence: Evidence) -> Iterator[Finding]:
     if error >= MAX_LAG_ERROR or earliest - error <= lag <= latest + error:
         return
     late_seconds = lag - usual
-    advice, edits = _shifted_back(late_seconds, evidence.rows, evidence.turns)
+    advice, edits = _shifted_back(late_seconds, evidence.signals)
     side = "after" if lag > 0 else "before"
     yield Finding(
         "late" if lag > latest else "early",
@@ -279,7 +280,7 @@ def late_steering(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
-def _shifted_back(late_seconds: float, rows: Rows, turns: Turns) -> tuple[str, tuple[Edit, ...]]:
+def _shifted_back(late_seconds: float, signals: Signals) -> tuple[str, tuple[Edit, ...]]:
     """Return what mends a late steering: an advice and no edits, or "" and edits that mend it.
 
     late_seconds: by which the steering is later than usual; negative if it is earlier
@@ -289,15 +290,16 @@ def _shifted_back(late_seconds: float, rows: Rows, turns: Turns) -> tuple[str, t
         return f"{too_far}; look whether log and frames begin together", ()
     shift = Edit(ADVANCE, seconds=round(late_seconds, 2))
     shifted = Edits((StoredEdit(ADVANCE, seconds=shift.seconds),))
-    mended = rows.with_steering(corrected_steering(rows.table, shifted))
-    agreement = measure_agreement(mended, turns)
+    rows = signals.rows.with_steering(corrected_steering(signals.rows.table, shifted))
+    mended = Signals(rows, signals.turns)
+    agreement = measure_agreement(mended)
     if agreement is None or agreement.is_unrelated:
         no_shift = "no shift mends it"
         return f"{no_shift}; look whether log and frames begin together, and record again", ()
-    segmentation = segmented(mended, turns, agreement)
+    segmentation = segmented(mended, agreement)
     if segmentation is None or not segmentation.stretches:
         return "", (shift,)
-    parts = mended.spans(rows_of(segmentation.stretches))
+    parts = rows.spans(rows_of(segmentation.stretches))
     return "", (shift, delete_numbers(parts))
 
 
@@ -308,17 +310,17 @@ def biased(evidence: Evidence) -> Iterator[Finding]:
     agreement = evidence.agreement
     if agreement is None or not agreement.is_clear or evidence.drives_backwards:
         return
-    curvature, steering = compare(evidence.rows, evidence.turns, agreement.lag)
-    if len(curvature) < fewest_steps:
+    rate, steering = evidence.signals.compared(agreement.lag)
+    if len(rate) < fewest_steps:
         return
 
     def bias_of(part: IndexArray) -> float:
         """Return the steering at which the car drives straight on."""
-        _, intercept, _ = robust_line(curvature[part], steering[part])
+        _, intercept, _ = robust_line(rate[part], steering[part])
         return intercept
 
-    bias = bias_of(np.arange(len(curvature)))
-    error = block_jackknife(len(curvature), bias_of)
+    bias = bias_of(np.arange(len(rate)))
+    error = block_jackknife(len(rate), bias_of)
     if abs(bias) > max_bias + error:
         side = "right" if bias > 0 else "left"
         yield Finding(
@@ -392,7 +394,8 @@ def _measured_to_expected(evidence: Evidence, largest: float) -> float | None:
     agreement = evidence.agreement
     if agreement is None or not agreement.is_clear:
         return None
-    bend, steering = compare(evidence.rows, evidence.turns, agreement.lag, FINE_SECONDS)
+    fine = Signals(evidence.rows, evidence.turns, FINE_SECONDS)
+    bend, steering = fine.compared(agreement.lag)
     size = np.abs(steering)
     top = size > 0.97 * largest
     below = size < 0.9 * largest
