@@ -15,7 +15,7 @@ from typing import Any
 
 from bcclone.commands import load_command, split_line
 from bcclone.commands.command import Command, Result, command, list_of, notify, parse
-from bcclone.pictures.report import write_report
+from bcclone.pictures.report_page import write_report
 from bcclone.simulator.world_settings import LAPS_DRIVEN, TOP_SPEED_MPH
 from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError, shown_command, typed

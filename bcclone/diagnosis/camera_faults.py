@@ -11,14 +11,9 @@ import numpy as np
 from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW
 from bcclone.camera.images import FRAME_WIDTH
 from bcclone.diagnosis.evidence import Evidence, Finding, Judge
-from bcclone.diagnosis.heading import Heading, drives_backwards, is_trusted
+from bcclone.diagnosis.heading import is_trusted
 from bcclone.diagnosis.motion import Shift
 from bcclone.system.numbers import BoolArray, runs
-
-_REMOUNT = (
-    "mount the camera again, and record again; or turn the frames back by this angle before you "
-    "import them"
-)
 
 
 def camera_pose(evidence: Evidence) -> Iterator[Finding]:
@@ -34,8 +29,8 @@ def camera_pose(evidence: Evidence) -> Iterator[Finding]:
             "TURNED.mp4; donkeycar: IMAGE_ROTATION, or flip both axes), and import them again",
         )
         return
-    growing_share = evidence.growing_share
-    if drives_backwards(growing_share):
+    if evidence.drives_backwards:
+        growing_share = evidence.growing_share
         yield Finding(
             "backwards",
             f"the pictures grow in {growing_share:.0%} of the rows, as if the car drove backwards, "
@@ -57,37 +52,32 @@ def direction(evidence: Evidence) -> Iterator[Finding]:
     heading = evidence.heading
     if heading is None or evidence.is_upside_down or not is_trusted(heading):
         return
-    yield from _turned(heading, evidence.has_simulator_lens)
-    if evidence.has_simulator_lens:  # other cars' cameras are mounted in many ways
-        yield from _tilted(heading)
-
-
-def _turned(heading: Heading, has_simulator_lens: bool) -> Iterator[Finding]:
-    """Yield a fault if the camera surely looks to the left or right of where the car drives."""
-    max_turned_px = 19.0  # columns from the middle of the frame to where the car drives
+    # columns from the middle of the frame to where the car drives, and rows from the simulator's
+    # vanishing point; a camera that looks to the right sees on the left where the car drives
+    max_right_px = 19.0
+    max_down_px = 9.0
     note = ", if it has the simulator's lens"
-    if has_simulator_lens:
-        max_turned_px = 12.0
+    if evidence.has_simulator_lens:
+        max_right_px = 12.0
         note = ""
-    # a camera that looks to the right sees on the left where the car drives
     right_px = (FRAME_WIDTH - 1) / 2 - heading.column
-    if abs(right_px) > max_turned_px + 3 * heading.column_error:
+    if abs(right_px) > max_right_px + 3 * heading.column_error:
         degrees, error = _degrees(right_px, heading.column_error)
         side = "right" if right_px > 0 else "left"
         text = f"the camera looks {abs(degrees):.0f} degrees to the {side} of where the car drives"
         yield _of_mount("turned", text, degrees, error, "degrees to the right", note)
-
-
-def _tilted(heading: Heading) -> Iterator[Finding]:
-    """Yield a fault if the camera surely looks farther up or down than the simulator's."""
-    max_tilted_px = 9.0  # rows from the simulator's vanishing point to where the car drives
-    # a camera that looks farther down sees farther up where the car drives
     down_px = VANISHING_ROW - heading.row
-    if abs(down_px) > max_tilted_px + 2 * heading.row_error:
+    is_tilted = abs(down_px) > max_down_px + 2 * heading.row_error
+    if is_tilted and evidence.has_simulator_lens:  # other cars' cameras are mounted in many ways
         degrees, error = _degrees(down_px, heading.row_error)
         way = "down" if down_px > 0 else "up"
         text = f"the camera looks {abs(degrees):.0f} degrees farther {way} than the simulator's"
         yield _of_mount("tilted", text, degrees, error, "degrees down")
+
+
+def _degrees(pixels: float, error_px: float) -> tuple[float, float]:
+    """Return a distance from the middle of the frame as an angle, and its standard error."""
+    return math.degrees(math.atan2(pixels, FOCAL_PX)), math.degrees(error_px / FOCAL_PX)
 
 
 def _of_mount(
@@ -101,13 +91,9 @@ def _of_mount(
         uncertainty=error,
         unit=unit,
         usable=True,
-        advice=_REMOUNT,
+        advice="mount the camera again, and record again; or turn the frames back by this angle "
+        "before you import them",
     )
-
-
-def _degrees(pixels: float, error_px: float) -> tuple[float, float]:
-    """Return a distance from the middle of the frame as an angle, and its standard error."""
-    return math.degrees(math.atan2(pixels, FOCAL_PX)), math.degrees(error_px / FOCAL_PX)
 
 
 def exchanged_cameras(evidence: Evidence) -> Iterator[Finding]:

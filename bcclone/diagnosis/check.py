@@ -93,14 +93,6 @@ class RecordingReport:
         if self.log is None:
             return f"{self.path}\n  foreign: {self.reason}"
         log = self.log
-        dialect = log.dialect
-        words = ["spaced commas" if dialect.spaced else "bare separators"]
-        if dialect.decimal_comma:
-            words.append("decimal commas")
-        if dialect.header:
-            words.append("a header")
-        if dialect.extra_columns:
-            words.append(f"{dialect.extra_columns} extra columns")
         rows = f"{len(log.rows)} in {log.episodes} episodes, {len(log.bad_rows)} bad"
         if len(log.deleted):
             rows += f", {len(log.deleted)} deleted by bcclone edit"
@@ -108,7 +100,6 @@ class RecordingReport:
         if self.diagnosis:
             lines += self.diagnosis.as_lines()
         lines += [
-            f"  dialect   {', '.join(words)}; cameras {', '.join(dialect.cameras)}",
             f"  rows      {rows}",
             *(f"            row {bad.row}: {bad.reason}" for bad in log.bad_rows[:most]),
         ]

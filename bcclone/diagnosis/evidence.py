@@ -21,9 +21,9 @@ from bcclone.camera.images import FRAME_HEIGHT
 from bcclone.diagnosis.agreement import Agreement, Signals, measure_agreement
 from bcclone.diagnosis.drive_rows import LEAST_MPH, DriveRows
 from bcclone.diagnosis.heading import (
+    BACKWARDS,
     FramePairs,
     Heading,
-    drives_backwards,
     ground_below,
     measure_heading,
     share_that_grows,
@@ -176,7 +176,8 @@ class Evidence:
 
     @property
     def drives_backwards(self) -> bool:
-        return drives_backwards(self.growing_share)
+        """Return whether the pictures surely shrink from frame to frame."""
+        return self.growing_share is not None and self.growing_share < BACKWARDS
 
     @cached_property
     def signals(self) -> Signals:

@@ -201,11 +201,6 @@ class FramePairs:
 # ---- whether the car goes forwards, and the frames are upright
 
 
-def drives_backwards(growing_share: float | None) -> bool:
-    """Return whether the pictures surely shrink from frame to frame."""
-    return growing_share is not None and growing_share < BACKWARDS
-
-
 def share_that_grows(followed: FollowedFrames) -> float | None:
     """Return the share of the frames whose picture grows towards the next one.
 

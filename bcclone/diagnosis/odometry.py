@@ -19,7 +19,7 @@ show in this way: it changes both speeds by the same factor.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import pairwise
 
 import numpy as np
 
@@ -49,9 +49,6 @@ from bcclone.system.pool import read_ahead
 _STEP = 1.08  # each speed that is tried is 8 % more than the speed before
 _SPEEDS = np.concatenate([[0.0], 0.6 * _STEP ** np.arange(62)])  # camera heights a second
 _EXCLUDED = -1.0  # match of a speed that is excluded; no other match is less
-# pairs of frames whose matches are kept in memory at once, so that a long drive takes no more
-# memory than a short one
-_PAIRS_AT_ONCE = 2000
 
 # the ground that is compared is a part of a frame; its rows:
 _TOP = 80  # first row of the far ground
@@ -124,17 +121,10 @@ def measure_motion(
         after = covered(read(row + 1), fixed_pixels)
         return _measured_pair(before, after, seconds[row], seen) or unknown
 
-    # pairs of frames are measured in several threads, and their matches dropped part by part
-    turns: list[tuple[float, float]] = []
-    path = _SpeedPath()
     with read_ahead("measuring the motion", "rows", measured, range(len(seconds) - 1)) as pairs:
-        while part := list(islice(pairs, _PAIRS_AT_ONCE)):
-            turns += [(yaw, error) for yaw, error, _ in part]
-            path.add(np.array([matches for _, _, matches in part]))
-    turns.append((0.0, math.inf))  # nothing follows the last row
-    yaw, error = np.array(turns).T
+        yaw, error, matches = map(np.array, zip(*pairs, unknown, strict=True))  # last, no pair
     passed = np.maximum(seconds, 1e-3)
-    speed, speed_error, is_measured = path.speeds()
+    speed, speed_error, is_measured, near_to_far = _speeds(matches[:-1])
     usable = np.isfinite(error) & is_measured
     return CameraMotion(
         speed=speed,
@@ -142,7 +132,7 @@ def measure_motion(
         yaw_rate=yaw / passed,
         yaw_error=np.where(usable, error, 0.0) / passed,
         usable=usable,
-        near_to_far=path.near_to_far,
+        near_to_far=near_to_far,
         fixed_pixels=fixed_pixels,
     )
 
@@ -329,55 +319,41 @@ def _warped(frame: Float32Array, pixels: FloatArray) -> Float32Array:
     return np.asarray(cv2.warpPerspective(frame, pixels, size, flags=flags), np.float32)
 
 
-class _SpeedPath:
-    """The speeds of a drive; add() the matches of its pairs of frames, part by part, in order."""
+def _speeds(matches: Float32Array) -> tuple[FloatArray, FloatArray, BoolArray, float]:
+    """Return the speed of each row, its error and whether it is measured, (rows,) each.
 
+    And the near ground's speed / the far ground's speed, 1 if both agree. A row's value is that of
+    the pair which it begins. The last one begins none: its speed is 0.
+
+    matches: of successive pairs, (pairs, 2, speeds)
+    """
     around = 6  # near and far ground are compared at this many speeds to either side of the path
+    smooth_pairs = 9  # pairs whose matches are averaged to compare near and far ground
+    if not len(matches):
+        return np.zeros(1), np.zeros(1), np.ones(1, np.bool_), 1.0
+    path = _best_path(matches.sum(axis=1))
 
-    def __init__(self) -> None:
-        self._paths: list[IndexArray] = []  # for each part, the index of each pair's speed
-        # for each part, steps from the speed of the far ground to that of the near ground
-        self._apart: list[IndexArray] = []
-        # matches of far and near ground at the speeds around the path, summed over all pairs
-        self._curves = np.zeros((2, 2 * self.around + 1))
+    # the matches of far and near ground at the speeds around the path, (pairs, 2, these speeds)
+    middle = np.clip(path, around, len(_SPEEDS) - 1 - around)
+    speeds = middle[:, None] + np.arange(-around, around + 1)
+    curves = np.take_along_axis(matches, np.repeat(speeds[:, None], 2, axis=1), axis=2)
+    # a path at the end of the scale is not in the middle of its curves
+    far, near = curves[path == middle].sum(axis=0, dtype=np.float64)
+    # the true speeds lie between those that are tried: on average, `finer` steps above the path
+    finer = top_of(far + near) - around
 
-    def add(self, matches: Float32Array) -> None:
-        """Add the matches of successive pairs, (pairs, 2, speeds)."""
-        smooth_pairs = 9  # pairs whose matches are averaged to compare near and far ground
-        path = _best_path(matches.sum(axis=1))
-
-        # the matches of far and near ground at the speeds around the path, (pairs, 2, these speeds)
-        middle = np.clip(path, self.around, len(_SPEEDS) - 1 - self.around)
-        speeds = middle[:, None] + np.arange(-self.around, self.around + 1)
-        curves = np.take_along_axis(matches, np.repeat(speeds[:, None], 2, axis=1), axis=2)
-        # a path at the end of the scale is not in the middle of its curves
-        self._curves += curves[path == middle].sum(axis=0)
-
-        # at which speeds the far and the near ground match best
-        flat = curves.reshape(len(matches), -1)
-        smooth = cv2.blur(flat, (1, smooth_pairs), borderType=cv2.BORDER_REPLICATE)
-        tops = np.argmax(smooth.reshape(curves.shape), axis=2)
-        self._paths.append(path)
-        self._apart.append(np.diff(tops, axis=1)[:, 0])
-
-    def speeds(self) -> tuple[FloatArray, FloatArray, BoolArray]:
-        """Return the speed of each row, its error, and whether it is measured, (rows,) each.
-
-        A row's value is that of the pair which it begins. The last one begins none: its speed is 0.
-        """
-        path = np.concatenate([*self._paths, [0]])
-        # the true speeds lie between those that are tried: on average, `finer` steps above the path
-        finer = top_of(self._curves.sum(axis=0)) - self.around
-        speed = np.where(path > 0, _SPEEDS[path] * _STEP**finer, 0.0)
-        steps = np.abs(np.concatenate([*self._apart, [0]]))
-        # any faster car gets the fastest speed
-        return speed, speed * math.log(_STEP) / 2 * steps, path < len(_SPEEDS) - 1
-
-    @property
-    def near_to_far(self) -> float:
-        """Return the near ground's speed / the far ground's speed; 1 if both agree."""
-        far, near = self._curves
-        return float(_STEP ** (top_of(near) - top_of(far)))
+    # at which speeds the far and the near ground match best
+    smooth = cv2.blur(
+        curves.reshape(len(matches), -1), (1, smooth_pairs), borderType=cv2.BORDER_REPLICATE
+    )
+    tops = np.argmax(smooth.reshape(curves.shape), axis=2)
+    steps = np.append(np.abs(np.diff(tops, axis=1)[:, 0]), 0)
+    path = np.append(path, 0)
+    speed = np.where(path > 0, _SPEEDS[path] * _STEP**finer, 0.0)
+    # any faster car gets the fastest speed
+    is_measured = path < len(_SPEEDS) - 1
+    near_to_far = float(_STEP ** (top_of(near) - top_of(far)))
+    return speed, speed * math.log(_STEP) / 2 * steps, is_measured, near_to_far
 
 
 def _best_path(matches: FloatArray) -> IndexArray:

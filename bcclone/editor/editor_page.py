@@ -153,8 +153,6 @@ class Viewed:
         self._listed_version = self._version()  # version of the edits of the list below
         self._listed = self.recorded.edit()  # edit() without an edit only lists the rows
         self._edits_error = ""  # why the edits cannot be read, "" if they can
-        # where model and driver differ most, and the version of the edits with which it was found
-        self._most_apart: tuple[str, list[dict[str, Any]]] = ("", [])
         self._closed = threading.Event()
         self._faults = FaultSearch(self.recorded, self._version, self._closed)
         self._answers = ModelAnswers(self.recorded, policy, self._closed)
@@ -328,8 +326,6 @@ class Viewed:
         if self._edits_error:
             check |= {"verdict": self._edits_error, "findings": [], "parts": []}
         answers = self._answers
-        if answers.is_complete and self._most_apart[0] != version:
-            self._most_apart = (version, answers.most_apart())
         return {
             "version": version,
             # changes whenever the page needs the curves again
@@ -344,7 +340,7 @@ class Viewed:
                 "done": answers.rows_asked,
                 "of": answers.rows_to_ask,
                 "error": answers.error,
-                "apart": self._most_apart[1],
+                "apart": answers.most_apart() if answers.is_complete else [],
             },
         }
 

@@ -75,7 +75,7 @@ def make_clip(settings: ClipSettings) -> Clip:
         ProgressBar("encoding", len(indices), "frames") as progress,
     ):
 
-        def pictures() -> Iterator[Image | None]:
+        def pictures() -> Iterator[Image]:
             for picture in _pictures(settings, run, overlay, reference, indices, skipped):
                 progress.advance(1)
                 yield picture
@@ -94,11 +94,11 @@ def _pictures(
     reference: "ReferenceDrive | None",
     indices: Sequence[int],
     skipped: dict[str, str],
-) -> Iterator[Image | None]:
+) -> Iterator[Image]:
     """Yield a picture, RGB uint8 (height, width, 3), for each index.
 
     The picture of a repeated index is drawn once. In place of a broken frame comes the previous
-    picture in a GIF, which shows each frame at its time, and otherwise None.
+    picture in a GIF, which shows each frame at its time, and otherwise none.
 
     indices: numbers of the run's frames, ascending
     skipped: name -> reason; broken frames are added
@@ -123,7 +123,8 @@ def _pictures(
                 steering, saliency = reference.answer(index, frame) if reference else (None, None)
                 picture = overlay.draw(shown, run.infos[index], steering, saliency)
         for _ in repeats:
-            yield picture
+            if picture is not None:
+                yield picture
 
 
 def _scaled(frame: Image, width: int | None) -> Image:

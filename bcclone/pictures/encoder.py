@@ -40,14 +40,13 @@ _PALETTE = "palettegen=max_colors=64"
 _IN_PALETTE = "paletteuse=dither=none:diff_mode=rectangle"
 
 
-def encode(path: Path, pictures: Iterable[Image | None], rate: float) -> int:
+def encode(path: Path, pictures: Iterable[Image], rate: float) -> int:
     """Write a clip and return its number of pictures, 0 if there are none.
 
     A GIF is made of a film in a temporary folder, so that no more pictures are in memory than for
     an MP4. Raises UserError when ffmpeg fails.
 
     path: ends in .mp4 or .gif
-    pictures: None for one that is left out
     rate: pictures a second
     """
     if path.suffix != GIF:
@@ -87,19 +86,14 @@ def new_clip(path: Path, follow: bool = False) -> Iterator[Path]:
 
 def write_begin(clip: Path, path: Path, seconds: float) -> None:
     """Write the first seconds of an MP4 as a clip of its own, without encoding it anew."""
-    _, extract = _moviepy()
     with new_clip(path) as temporary:
-        try:
-            extract(str(clip), 0, seconds, str(temporary), logger=None)
-        except OSError as error:
-            raise _failure(path, str(error)) from None
+        _run_ffmpeg(path, "-i", clip, "-t", seconds, "-c", "copy", temporary)
 
 
-def _write(path: Path, pictures: Iterable[Image | None], rate: float, codec: Sequence[str]) -> int:
+def _write(path: Path, pictures: Iterable[Image], rate: float, codec: Sequence[str]) -> int:
     with ClipWriter(path, rate, codec) as writer:
         for picture in pictures:
-            if picture is not None:
-                writer.write(picture)
+            writer.write(picture)
         return writer.count
 
 
@@ -146,13 +140,12 @@ class ClipWriter:
 
     def _open(self, size: tuple[int, int]) -> Any:
         """Return moviepy's writer; raises UserError if there is no working ffmpeg."""
-        writer, _ = _moviepy()
         # for libx264, moviepy asks for yuva420p, which libx264 does not have; ffmpeg then takes
         # yuv420p, which players know
         encoder, *options = self._codec
         options.insert(0, "-hide_banner")
         try:
-            return writer(
+            return _moviepy_writer()(
                 str(self._path),
                 size,
                 self._rate,
@@ -187,10 +180,10 @@ def _find_ffmpeg() -> str:
 
 
 @cache
-def _moviepy() -> tuple[Any, Any]:
-    """Return moviepy's class of writers and its function that cuts.
+def _moviepy_writer() -> Any:
+    """Return moviepy's class of writers.
 
-    They run the ffmpeg of imageio-ffmpeg: moviepy's own configuration would read a file .env in the
+    It runs the ffmpeg of imageio-ffmpeg: moviepy's own configuration would read a file .env in the
     current folder or above, and run the programs that the file names. Modules of moviepy that are
     loaded with our configuration are known here alone; a program's own ones are used as they are.
     """
@@ -200,14 +193,13 @@ def _moviepy() -> tuple[Any, Any]:
         config.FFMPEG_BINARY = _find_ffmpeg()
         config.FFPLAY_BINARY = "ffplay"
         sys.modules["moviepy.config"] = config
-    from moviepy.video.io.ffmpeg_tools import ffmpeg_extract_subclip
     from moviepy.video.io.ffmpeg_writer import FFMPEG_VideoWriter
 
     if "moviepy.config" not in before:
         for name in set(sys.modules) - before:
             if name.partition(".")[0] == "moviepy":
                 del sys.modules[name]
-    return FFMPEG_VideoWriter, ffmpeg_extract_subclip
+    return FFMPEG_VideoWriter
 
 
 def _no_ffmpeg(error: Exception) -> UserError:

@@ -22,7 +22,7 @@ from bcclone.pictures.plots.drive_pictures import (
     plot_drives,
     plot_frames,
 )
-from bcclone.pictures.report import REPORT_NAME, write_report
+from bcclone.pictures.report_page import REPORT_NAME, write_report
 from bcclone.recording.files import find_log
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings

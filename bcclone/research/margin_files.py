@@ -11,7 +11,7 @@ from bcclone.camera.images import Image
 from bcclone.camera.vehicle import MPH
 from bcclone.pictures.plots.drive_pictures import plot_frames
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
-from bcclone.pictures.report import REPORT_NAME, write_report
+from bcclone.pictures.report_page import REPORT_NAME, write_report
 from bcclone.research.margins import MarginMap, NarrowPlace
 from bcclone.research.settings import MarginSettings
 from bcclone.simulator.car import holding_throttle, nose_up, start_on

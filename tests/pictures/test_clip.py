@@ -152,16 +152,11 @@ def test_a_range_selects_frames_by_seconds_of_driving(tmp_path, span, numbers):
     assert np.allclose(read_clip(tmp_path / "clip.mp4")[1], np.array(numbers) * 10, atol=3)
 
 
-@pytest.mark.parametrize(
-    ("span", "frames", "mean"),
-    [((0.5, 1.5), 50, None), ((0.62, 0.68), 3, 60)],  # the latter is between two frames
-)
-def test_a_range_of_a_gif_shows_the_newest_frame_at_each_time(tmp_path, span, frames, mean):
+def test_a_range_of_a_gif_between_two_frames_shows_the_newest_at_each_time(tmp_path):
     run = make_run(tmp_path / "run1")
-    made = make_clip(ClipSettings(run, tmp_path / "clip.gif", fps=50, span=span))
-    assert made.frames == frames
-    if mean:
-        assert read_gif(tmp_path / "clip.gif")[0][0].mean() == pytest.approx(mean, abs=3)
+    made = make_clip(ClipSettings(run, tmp_path / "clip.gif", fps=50, span=(0.62, 0.68)))
+    assert made.frames == 3
+    assert read_gif(tmp_path / "clip.gif")[0][0].mean() == pytest.approx(60, abs=3)
 
 
 def test_a_range_without_frames_is_refused_with_the_length_of_the_run(tmp_path):

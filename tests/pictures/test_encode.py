@@ -5,7 +5,6 @@ fails.
 import os
 import subprocess
 import sys
-import tempfile
 import weakref
 
 import cv2
@@ -57,19 +56,6 @@ def test_an_mp4_is_cropped_to_an_even_size_in_the_format_that_players_know(tmp_p
     names = [int(clip.get(what)) for what in (cv2.CAP_PROP_FOURCC, cv2.CAP_PROP_CODEC_PIXEL_FORMAT)]
     clip.release()
     assert [name.to_bytes(4, "little") for name in names] == [b"h264", b"I420"]
-
-
-def test_a_gif_finds_its_palette_in_a_temporary_folder_with_special_characters(
-    tmp_path, monkeypatch
-):
-    folder = tmp_path / "it's [here], and; there: \\"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    path = tmp_path / "clip.gif"
-    red = np.full((160, 320, 3), (250, 10, 10), np.uint8)
-    assert encode(path, [red] * 3, 60.0) == 3
-    assert np.allclose(read_frames(path)[1][0], (250, 10, 10), atol=4)
-    assert list(folder.iterdir()) == []
 
 
 MAKES_A_CLIP = """

@@ -13,7 +13,7 @@ import pytest
 
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.settings import EvaluateSettings
-from bcclone.pictures.report import write_report
+from bcclone.pictures.report_page import write_report
 from bcclone.pictures.reports import write_evaluation, write_training
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.training.result import SampleCounts, TrainResult
@@ -142,18 +142,14 @@ def test_hostile_texts_are_shown_as_texts(tmp_path):
         sentences=[HOSTILE],
         pictures={HOSTILE: png(tmp_path / "picture.png")},
         figures=[(HOSTILE, "x"), ("y", HOSTILE)],
-        commands={HOSTILE: HOSTILE},
+        commands={HOSTILE: HOSTILE, "Next": "drive \u202e\x1b\n\0\udcff\u200bmodel.h5"},
     )
     check_closed(page)
     assert [tag for tag, _ in page.elements].count("img") == 1
     assert page.all("img")[0]["alt"] == HOSTILE
-    assert all(page.texts[tag] == [HOSTILE] for tag in ("title", "h1", "figcaption", "dt", "code"))
+    assert all(page.texts[tag][0] == HOSTILE for tag in ("title", "h1", "figcaption", "dt", "code"))
+    assert page.texts["code"][1] == "drive " + 6 * "\ufffd" + "model.h5"  # what cannot be seen
     assert page.texts["p"] == [f"{HOSTILE}."]
-
-
-def test_what_cannot_be_seen_is_marked(tmp_path):
-    page = written(tmp_path, commands={"Next": "bcclone drive \u202e\x1b\n\0\udcff\u200bmodel.h5"})
-    assert page.texts["code"] == ["bcclone drive " + 6 * "\ufffd" + "model.h5"]
 
 
 def drive(interventions=0):
