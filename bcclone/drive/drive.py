@@ -23,7 +23,7 @@ from bcclone.model.model_path import check_model_path, is_litert, is_onnx
 from bcclone.recording.run_folder import locked_run
 from bcclone.system.errors import shown_command
 from bcclone.system.process import Notify
-from bcclone.web.access import Access, is_this_machine
+from bcclone.web.access import Access
 from bcclone.web.server import WebServer
 
 
@@ -113,11 +113,6 @@ def _serve(
             WebServer(address, access, notify, stop, settings.async_mode)
         )
         policy = open_policy(server)
-        if not is_this_machine(settings.host):
-            server.notify(
-                f"warning: every machine that knows the token can use {settings.host}; "
-                "the token is sent unencrypted"
-            )
         # flask and the page load now, while the server already answers
         from bcclone.drive.live_page import DriveSession, Pages
         from bcclone.drive.saliency_overlay import saliency_thread

@@ -1,8 +1,7 @@
 """Run `bcclone play`: build the world, load the model, serve the page until stopped.
 
-play() takes the settings, and returns a `PlayResult` with the laps and what was recorded. A `Play`
-joins the car and its pages, 30 times a second: it takes the hands and controls of its pages, and
-gives them frames with their state.
+A `Play` joins the car and its pages, 30 times a second: it takes the hands and controls of its
+pages, and gives them frames with their state.
 """
 
 import copy
@@ -23,7 +22,7 @@ from bcclone.drive.live_page import PageFrame, Pages, Session
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.saliency_overlay import saliency_thread
 from bcclone.game.play_settings import PLAY_PORT, PlayResult, PlaySettings
-from bcclone.model.policy import Policy, load_policy
+from bcclone.model.policy import load_policy
 from bcclone.recording.run_folder import Recorder, begin_in_free_folder
 from bcclone.recording.run_tables import HUMAN, MODEL, DrivenBy
 from bcclone.simulator.car import TrackedCar
@@ -35,7 +34,7 @@ from bcclone.simulator.world_settings import LOST_M
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import open_in_browser
 from bcclone.system.process import Notify
-from bcclone.web.access import Access, is_this_machine
+from bcclone.web.access import Access
 from bcclone.web.server import WebServer
 
 logger = logging.getLogger(__name__)
@@ -60,16 +59,20 @@ def play(
         )
     what = "the simulator" if settings.model is None else f"{settings.model} and the simulator"
     notify(f"loading {what}; on the first start it is compiled, which takes a minute")
-    policy = _load_policy(settings)
-    driver: Driver | None = None
-    if policy is not None:  # without its framing, because the world's pictures are frames already
+    policy = None
+    driver = None
+    if settings.model is not None:
+        from bcclone.system.tensorflow_quietly import load_tensorflow
+
+        load_tensorflow(threads=1)  # as drive.py does; the other cores render
+        policy = load_policy(settings.model, settings.preprocess)
+        # without its framing, because the world's pictures are frames already
         driver = Driver(policy.without_framing(), settings)
     renderer = Renderer(settings.track, settings)
     # serve the page, while a thread drives the world
-    address = (settings.host, settings.port)
     access = Access(settings.host, settings.token)
     with (
-        WebServer(address, access, notify, stop) as server,
+        WebServer((settings.host, settings.port), access, notify, stop) as server,
         play_recorder(settings.folder) as recorder,
         ExitStack() as resources,
     ):
@@ -81,39 +84,22 @@ def play(
             )
         pages = Pages(game, server)
         resources.enter_context(_driven(game, pages, server))
-        if not is_this_machine(settings.host):
-            server.notify(
-                "warning: every machine that knows the token can drive; "
-                "the token is sent unencrypted"
-            )
         server.show(pages.app())
         server.notify(f"listening on {server.address}; drive here: {server.url}")
         if settings.browser:
             open_in_browser(server.url)
         server.wait()
-    best_lap_seconds = game.best_lap_seconds
-    if best_lap_seconds is not None:
-        best_lap_seconds = round(best_lap_seconds, 2)
+    best = game.best_lap_seconds
     return PlayResult(
         frames=game.frames,
         seconds=round(game.tracked.seconds, 2),
         laps=round(float(game.tracked.progress_m / track.lap_m), 3),
-        best_lap_seconds=best_lap_seconds,
+        best_lap_seconds=None if best is None else round(best, 2),
         folder=recorder.folder if recorder.recorded else None,
         rows=recorder.recorded,
         dropped=recorder.dropped,
         failure=recorder.failure,
     )
-
-
-def _load_policy(settings: PlaySettings) -> Policy | None:
-    """Return the policy of the model, None without one."""
-    if settings.model is None:
-        return None
-    from bcclone.system.tensorflow_quietly import load_tensorflow
-
-    load_tensorflow(threads=1)  # as drive.py does; the other cores render
-    return load_policy(settings.model, settings.preprocess)
 
 
 _MAX_WAITING = 60  # rows that wait while the machine is busy: 4 seconds, 9 MB
@@ -251,7 +237,6 @@ class Play(Session):
         if self._put_back or is_lost:
             self._put_back = False
             self._put_car_back()
-        # let the time pass, unless the world is at rest
         if mode == "driving":
             self._go_on()
         else:
@@ -269,7 +254,12 @@ class Play(Session):
         on_frame()
         if mode == "driving":
             self._record(image)
-        self._ask_model()
+        # the model gets every frame, also while a person steers, so that it can go on at any time
+        if self.driver is not None:
+            car = self.tracked.car
+            degrees = car.steering * FULL_LOCK_DEGREES
+            telemetry = Telemetry(degrees, car.throttle, car.speed / MPH, self.jpeg)
+            self.decision = self.driver.decide(telemetry)
         return 1 / FRAMES_A_SECOND
 
     def _put_car_back(self) -> None:
@@ -294,33 +284,15 @@ class Play(Session):
         for _ in range(steps):
             self.tracked.step()
             if self.tracked.progress_m >= (self._laps_done + 1) * self.tracked.track.lap_m:
-                self._end_lap()
-
-    def _end_lap(self) -> None:
-        """Count a lap, and begin the next one."""
-        now = self.tracked.seconds
-        lap_seconds = now - self._lap_began
-        self._laps_done += 1
-        self._lap_began = now
-        self._last_lap_seconds = lap_seconds
-        if self.best_lap_seconds is None or lap_seconds < self.best_lap_seconds:
-            self.best_lap_seconds = lap_seconds
+                self._laps_done += 1
+                lap_seconds = self.tracked.seconds - self._lap_began
+                self._lap_began = self.tracked.seconds
+                self._last_lap_seconds = lap_seconds
+                self.best_lap_seconds = min(self.best_lap_seconds or lap_seconds, lap_seconds)
 
     def _picture(self) -> Image:
         """Return what the centre camera sees."""
         return self._renderer.frame(self.tracked.car, seconds=self.tracked.seconds)
-
-    def _ask_model(self) -> None:
-        """Let the model decide on the newest picture.
-
-        It gets every frame, also while a person steers, so that it can go on at any time.
-        """
-        if self.driver is None:
-            return
-        car = self.tracked.car
-        degrees = car.steering * FULL_LOCK_DEGREES
-        telemetry = Telemetry(degrees, car.throttle, car.speed / MPH, self.jpeg)
-        self.decision = self.driver.decide(telemetry)
 
     # ---- what is recorded and shown of it
 

@@ -3,7 +3,6 @@
 One walk over the annotation serves settings, which programs make, and values that files store. A
 list may stand for a tuple, a text for a path, a path for a text, a single text for a tuple of
 texts, and an object for a dataclass. Anything else of another type is refused with its place.
-docs/explanation/dependencies.md says why no package does this.
 """
 
 import json
@@ -48,31 +47,23 @@ class Unfit(ValueError):
 
 
 def from_json(kind: type[_T], stored: Any) -> _T:
-    """Return the value of a type from what to_json() returned for it.
+    """Return the value of a type from what to_json() returned for it; raises Unfit.
 
-    For a missing key, the field gets its default. Raises Unfit, a ValueError, for a value of
-    another type, an unknown key, or a missing key whose field has no default; the message begins
-    with the place of the fault, as in "score.laps: 'x', expected a number".
-
-    kind: the type: a dataclass, or anything that may be the type of a dataclass's field
+    kind: a dataclass, or anything that may be the type of a dataclass's field
     """
     value: _T = read(kind, stored)
     return value
 
 
 def read(kind: Any, value: Any, place: str = "") -> Any:
-    """Return a value as a field with this annotation stores it; raises Unfit.
+    """Return a value as a field with this annotation stores it.
+
+    For a missing key, a dataclass's field gets its default. Raises Unfit for a value of another
+    type, an unknown key, or a missing key whose field has no default; the message begins with the
+    place of the fault, as in "score.laps: 'x', expected a number".
 
     place: see Unfit
     """
-    if isinstance(kind, type) and kind in _KINDS:  # most of all values
-        return _read_plain(kind, value, place)
-    # a Location may be a UPath; its class is not imported, because local paths do not need its
-    # package
-    if isinstance(kind, ForwardRef):
-        if hasattr(value, "protocol"):
-            return value
-        raise Unfit(f"{shown(value)}, expected {words(kind)}", place)
     origin = get_origin(kind)
     members = get_args(kind)
     if origin is Annotated:  # such as Fraction, which is Annotated[float, Setting]
@@ -109,16 +100,14 @@ def _read_sequence(kind: Any, value: Any, place: str) -> Any:
     """Return a list if the type is a list, or else a tuple."""
     origin: Any = get_origin(kind)
     members = get_args(kind)
-    if members[0] is str and (isinstance(value, str | Path) or hasattr(value, "protocol")):
+    if members[0] is str and (isinstance(value, str) or _is_path(value)):
         value = (value,)
-    if not isinstance(value, list | tuple):
+    # a tuple of a fixed length has a type for each member, others have one for all
+    is_fixed = issubclass(origin, tuple) and Ellipsis not in members
+    is_list = isinstance(value, list | tuple)
+    if not is_list or (is_fixed and len(members) != len(value)):
         raise Unfit(f"{shown(value)}, expected {words(kind)}", place)
-    # one type for each member: those of a tuple of a fixed length, or always the first one
-    kinds = members[:1] * len(value)
-    if issubclass(origin, tuple) and Ellipsis not in members:
-        if len(members) != len(value):
-            raise Unfit(f"{shown(value)}, expected {words(kind)}", place)
-        kinds = members
+    kinds = members if is_fixed else members[:1] * len(value)
     parts = [
         read(member_kind, member, _in(place, index))
         for index, (member_kind, member) in enumerate(zip(kinds, value, strict=True))
@@ -127,11 +116,12 @@ def _read_sequence(kind: Any, value: Any, place: str) -> Any:
 
 
 def _read_plain(kind: Any, value: Any, place: str) -> Any:
-    # a URL is a UPath; its class is not imported, because local paths do not need its package
-    if kind is str and (isinstance(value, Path) or hasattr(value, "protocol")):
-        return str(value)
+    """Return a value of a class, or one of some literals."""
+    is_path_wanted = kind is Path or isinstance(kind, ForwardRef)  # of a Location: "UPath"
+    if _is_path(value) and (is_path_wanted or kind is str):
+        return value if is_path_wanted else str(value)
     try:
-        if kind is Path and isinstance(value, str):
+        if is_path_wanted and isinstance(value, str):
             return parse_location(value)
         if _is_of(kind, value):
             return kind(value) if kind in (int, float) else value  # numbers of NumPy become ours
@@ -140,6 +130,24 @@ def _read_plain(kind: Any, value: Any, place: str) -> Any:
     except OverflowError:
         raise Unfit(f"{shown(value)}, expected a number below 1.8e308", place) from None
     raise Unfit(f"{shown(value)}, expected {words(kind)}", place)
+
+
+def _is_path(value: Any) -> bool:
+    # a URL is a UPath; its class is not imported, because local paths do not need its package
+    return isinstance(value, Path) or hasattr(value, "protocol")
+
+
+def _is_of(kind: Any, value: Any) -> bool:
+    if kind is Any:
+        return True
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
+    if isinstance(value, bool):  # True is an int in Python
+        return kind is bool
+    if isinstance(kind, ForwardRef):
+        return False
+    expected = _KINDS[kind][0] if kind in _KINDS else get_origin(kind) or kind
+    return isinstance(value, expected)
 
 
 def _read_object(kind: Any, value: Mapping[str, Any], place: str) -> Any:
@@ -162,14 +170,9 @@ def _fields_of(kind: Any) -> tuple[Mapping[str, Any], Sequence[str]]:
     """Return the type of each field, by its name, and the names of the fields without a default."""
     # a Location, a Path or a UPath, counts as a Path, which read() makes of a text in either case
     hints = hints_of(kind, localns={"UPath": Path})
-    types = {}
-    needed = []
-    for field in fields(kind):
-        if not field.init:
-            continue
-        types[field.name] = hints[field.name]
-        if field.default is MISSING and field.default_factory is MISSING:
-            needed.append(field.name)
+    given = [field for field in fields(kind) if field.init]
+    types = {field.name: hints[field.name] for field in given}
+    needed = [field.name for field in given if field.default is field.default_factory is MISSING]
     return types, needed
 
 
@@ -179,18 +182,6 @@ def _read_key(kind: Any, key: Any, place: str) -> Any:
         return kind(key) if kind in (int, float) else key
     except ValueError:
         raise Unfit(f"{shown(key)}, expected {words(kind)} as key", place) from None
-
-
-def _is_of(kind: Any, value: Any) -> bool:
-    """Return whether a value is of a class, or one of some literals."""
-    if kind is Any:
-        return True
-    if get_origin(kind) is Literal:
-        return value in get_args(kind)
-    if isinstance(value, bool):  # True is an int in Python
-        return kind is bool
-    expected = _KINDS[kind][0] if kind in _KINDS else get_origin(kind) or kind
-    return isinstance(value, expected)
 
 
 def _in(place: str, key: Any) -> str:
@@ -217,9 +208,9 @@ def words(kind: Any) -> str:
         return "a URL"
     if isinstance(origin, type) and issubclass(origin, Mapping):
         return "a mapping"
+    if origin is tuple and Ellipsis not in members:
+        return f"{len(members)} values: {', '.join(map(words, members))}"
     if isinstance(origin, type) and issubclass(origin, Sequence):
-        if origin is tuple and Ellipsis not in members:
-            return f"{len(members)} values: {', '.join(map(words, members))}"
         return f"any number of values: {words(members[0])}"
     return _KINDS[kind][1] if kind in _KINDS else str(kind.__name__)
 
@@ -240,7 +231,7 @@ def to_json(value: Any) -> Any:
         return {str(to_json(key)): to_json(member) for key, member in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [to_json(member) for member in value]
-    if isinstance(value, Path) or hasattr(value, "protocol"):
+    if _is_path(value):
         return str(value)
     raise TypeError(f"{value!r} is no JSON value")
 

@@ -25,7 +25,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from bcclone.system.errors import UserError
 from bcclone.system.process import Notify, noting_interrupts
 from bcclone.system.settings import SIMULATOR_PORT
-from bcclone.web.access import SOCKETIO_PATH, WRONG_TOKEN_SECONDS, Access
+from bcclone.web.access import SOCKETIO_PATH, WRONG_TOKEN_SECONDS, Access, is_this_machine
 from bcclone.web.websocket import Websocket
 
 logger = logging.getLogger(__name__)
@@ -144,6 +144,11 @@ class WebServer:
 
         check: called every half second, so that the app can check its connections
         """
+        if not is_this_machine(self._address[0]):
+            self.notify(
+                "warning: every machine that knows the token can drive; "
+                "the token is sent unencrypted"
+            )
         self._check = check
         self._app = app
 
