@@ -64,12 +64,7 @@ def edit(
     # the page opens if an option asks for it, or if a person can see it and asks for nothing else
     listed = settings.edits or given.get("json")
     is_seen = browser and sys.stdin.isatty() and sys.stdout.isatty() and has_browser()
-    needs_page = page.model or page.other
-    if needs_page and not (page.page or is_seen):
-        raise UserError(
-            "--model and a second recording are shown on the page; add --page", exit_code=2
-        )
-    if page.page or needs_page or (is_seen and not listed):
+    if page.page or page.model or page.other or (is_seen and not listed):
         if listed:
             raise UserError(
                 "the page edits by itself; leave out the edit and --json, or the page", exit_code=2

@@ -164,7 +164,9 @@ class DriveSession(Session):
         self._next_at = -math.inf  # when the next frame is made
 
     def state(self) -> dict[str, Any]:
-        return self.state_with(self.cars.stats.figures(self.cars.dialect, self.cars.count))
+        cars = self.cars
+        connected = {"dialect": cars.dialect, "clients": cars.count}
+        return self.state_with(cars.stats.figures() | connected)
 
     def newest(self) -> PageFrame:
         """Return the newest frame and state, which all pages share."""

@@ -95,14 +95,11 @@ class DriveStats:
                 oldest = next(iter(self._warnings))
                 del self._warnings[oldest]
 
-    def figures(self, dialect: str = "", clients: int = 0) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """Return what a drive adds to the page's state, for JSON.
 
         docs/reference/page.md describes the fields; those of a car are None while none is
         connected.
-
-        dialect: the telemetry dialect of the car that drives
-        clients: number of open connections
         """
         arbiter = self._arbiter
         with self._lock:
@@ -119,8 +116,6 @@ class DriveStats:
             return {
                 "seconds": round(self.seconds, 1),
                 "connection": self._connection(),
-                "dialect": dialect,
-                "clients": clients,
                 "waiting_cars": arbiter.waiting,
                 "autonomous": arbiter.autonomous,
                 "frames": self.frames,

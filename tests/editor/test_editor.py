@@ -244,8 +244,6 @@ def test_a_tub_of_record_files_has_its_list_in_exclude_json(tmp_path):
 
 def test_without_a_terminal_the_rows_are_listed(recording):
     assert "120 kept" in run_script("edit", recording).stdout
-    of_two = run_script("edit", recording, recording, code=2)
-    assert "add --page" in of_two.stderr
     page_and_edit = run_script("edit", recording, "--page", "--undo", code=2)
     assert "the page edits by itself" in page_and_edit.stderr
 
