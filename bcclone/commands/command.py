@@ -24,7 +24,7 @@ from bcclone.system.errors import UserError, printable
 from bcclone.system.location import as_local
 from bcclone.system.settings import (
     Checked,
-    Declared,
+    Setting,
     SettingError,
     key_of,
     setting,
@@ -85,7 +85,7 @@ class Given(dict[str, Any]):
         """Raise UserError if the user gave an option of these settings: "--OPTION why"."""
         for declared in settings_of(kind):
             if declared.name in self:
-                raise UserError(f"{declared.option} {why}")
+                raise UserError(f"{declared.flag} {why}")
 
     def say(self, text: str) -> None:
         """Print a line of a server, on standard output unless that is for the result alone."""
@@ -129,7 +129,7 @@ class Command:
         taken = [kind for kind in self._kinds.values() if kind is not Given]
         self.settings = (self._own, *taken, *others)
 
-    def declared(self) -> Iterator[Declared]:
+    def declared(self) -> Iterator[Setting]:
         """Yield all settings of the command, in the order of --help.
 
         Of a dataclass, those that may only be given by name, which it mostly inherits, are last.
@@ -140,7 +140,7 @@ class Command:
             for declared in sorted(settings_of(kind), key=lambda one: bool(one.field.kw_only))
             if declared.name not in self._without
         ]
-        yield from sorted(each, key=lambda declared: declared.setting.rare)
+        yield from sorted(each, key=lambda declared: declared.rare)
 
     def run(self, given: Given) -> Result:
         """Run the function with what the user gave; errors name settings as the user types them."""
@@ -156,8 +156,8 @@ class Command:
     def _as_typed(self, name: str) -> str:
         for declared in self.declared():
             if declared.name == name:
-                argument = declared.setting.unit or name.upper()
-                return argument if declared.setting.positional else declared.option
+                argument = declared.unit or name.upper()
+                return argument if declared.positional else declared.flag
         return key_of(name)
 
 
@@ -212,21 +212,21 @@ def add_options(command: Command, parser: argparse.ArgumentParser) -> None:
     """Declare the arguments and options of a command; the value of one that is left out is None."""
     groups: dict[str, Any] = {"": parser}
     for declared in command.declared():
-        rule = declared.setting
-        title = _RARE if rule.rare else rule.group
+        title = _RARE if declared.rare else declared.group
         if title not in groups:
             groups[title] = parser.add_argument_group(title, command.titles.get(title))
         how = _how(declared)
-        if rule.positional:
+        if declared.positional:
             groups[title].add_argument(declared.name, help=help_of(declared), **how)
             continue
-        options = ["-o", declared.option] if declared.option == "--output" else [declared.option]
+        options = ["-o", declared.flag] if declared.flag == "--output" else [declared.flag]
         groups[title].add_argument(*options, dest=declared.name, help=help_of(declared), **how)
 
 
-def _how(declared: Declared) -> dict[str, Any]:
+def _how(declared: Setting) -> dict[str, Any]:
     """Return how argparse reads the values of a setting: parameters of add_argument()."""
-    kind, rule, default = declared.kind, declared.setting, declared.field.default
+    kind = declared.kind
+    default = declared.field.default
     if kind is bool:
         # an option that is on by default also has the form --no-NAME
         return {
@@ -235,16 +235,18 @@ def _how(declared: Declared) -> dict[str, Any]:
         }
     # a tuple takes a list of values, unless its parser reads all of it from one text; the list is
     # open if its length is not fixed, as in tuple[str, ...]
-    is_list = get_origin(kind) is tuple and rule.parse is None
+    is_list = get_origin(kind) is tuple and declared.parse is None
     is_open = is_list and Ellipsis in get_args(kind)
     member = get_args(kind)[0] if is_list else kind
     # the placeholder in --help; for choices argparse makes one
-    placeholder = None if rule.choices else _PLACEHOLDERS.get(member, "TEXT")
-    how: dict[str, Any] = {"type": _converter(member, rule.parse)}
-    how["metavar"] = rule.unit or (declared.name.upper() if rule.positional else placeholder)
-    if rule.choices and not rule.parse:
-        how["choices"] = rule.choices
-    if rule.positional:
+    placeholder = None if declared.choices else _PLACEHOLDERS.get(member, "TEXT")
+    how: dict[str, Any] = {"type": _converter(member, declared.parse)}
+    how["metavar"] = declared.unit or (
+        declared.name.upper() if declared.positional else placeholder
+    )
+    if declared.choices and not declared.parse:
+        how["choices"] = declared.choices
+    if declared.positional:
         several, one = ("+", None) if default is MISSING else ("*", "?")
         how["nargs"] = several if is_open else one
         return how
@@ -253,7 +255,7 @@ def _how(declared: Declared) -> dict[str, Any]:
 
     # A list of a fixed length is one option with a word for each member. An open list is an option
     # that is repeated; each time it takes one word, or one for each word of the unit.
-    units = tuple(rule.unit.split())
+    units = tuple(declared.unit.split())
     if is_list and not is_open:
         how |= {"nargs": len(get_args(kind)), "metavar": units}
     elif is_open and len(units) > 1:
@@ -281,16 +283,16 @@ def _converter(kind: Any, parse: Callable[[str], Any] | None) -> Callable[[str],
     return convert
 
 
-def help_of(declared: Declared) -> str:
+def help_of(declared: Setting) -> str:
     """Return the help of an option: what it sets, the values it takes, and its default."""
-    rule, default = declared.setting, declared.field.default
+    default = declared.field.default
     notes = []
-    if rule.expected and not rule.choices:
-        notes.append(rule.expected.partition(", or 0 for")[0])
-    if rule.zero:
-        notes.append(f"0: {rule.zero}")
-    if rule.shown:
-        notes.append(f"default: {rule.shown}")
+    if declared.expected and not declared.choices:
+        notes.append(declared.expected.partition(", or 0 for")[0])
+    if declared.zero:
+        notes.append(f"0: {declared.zero}")
+    if declared.shown:
+        notes.append(f"default: {declared.shown}")
     elif default is True:
         notes.append("default: on")
     elif default is not False and default is not None and default is not MISSING:
@@ -298,7 +300,7 @@ def help_of(declared: Declared) -> str:
         if isinstance(default, tuple):
             words = ",".join(map(str, default))
         notes.append(f"default: {words or 'none'}")
-    text = f"{rule.help} ({'; '.join(notes)})" if notes else rule.help
+    text = f"{declared.help} ({'; '.join(notes)})" if notes else declared.help
     return text.replace("%", "%%")
 
 

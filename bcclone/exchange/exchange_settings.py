@@ -179,13 +179,13 @@ class ImportSettings(Checked):
                     text = "{NAME} needs {steering} "
                     raise SettingError(text.replace("NAME", name) + FROM_MOTION)
             return
-        for field, declared in settings_of(ImportSettings):
+        for declared in settings_of(ImportSettings):
             # a film may need the rate of its frames, and nothing else of a table
-            if not declared.group or field.name == "frame_rate":
+            if not declared.group or declared.name == "frame_rate":
                 continue
-            if getattr(self, field.name) != field.default:
+            if getattr(self, declared.name) != declared.field.default:
                 text = "{NAME} is of a table, which is not read with {steering} "
-                raise SettingError(text.replace("NAME", field.name) + FROM_MOTION)
+                raise SettingError(text.replace("NAME", declared.name) + FROM_MOTION)
         if self.fov and self.framing:
             raise SettingError(
                 "{fov} and {framing} both say what the camera sees; leave one of them out"

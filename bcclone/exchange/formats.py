@@ -68,9 +68,9 @@ def chosen_format(settings: ImportSettings) -> str:
     """
     # the settings of tables that the user changed
     given = [
-        field.name
-        for field, declared in settings_of(ImportSettings)
-        if declared.group and getattr(settings, field.name) != field.default
+        declared.name
+        for declared in settings_of(ImportSettings)
+        if declared.group and getattr(settings, declared.name) != declared.field.default
     ]
     name = settings.format or format_of(settings.source, given)
     for option in given:

@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from bcclone.system.codec import read_toml
 from bcclone.system.errors import UserError, did_you_mean
@@ -27,7 +27,7 @@ _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats without
 
 @dataclass(frozen=True)
 class Setting:
-    """What a setting is, besides its name, type and default.
+    """What a setting is: its values and its option, and the field that holds it.
 
     If the value is a tuple, range and choices hold for each member.
     """
@@ -46,6 +46,30 @@ class Setting:
     group: str = ""  # heading in --help under which the option stands
     positional: bool = False
     rare: bool = False  # its option stands last in --help
+    field: Any = None  # of the dataclass; declared_in() sets it
+
+    @property
+    def name(self) -> str:
+        return str(self.field.name)
+
+    @property
+    def key(self) -> str:
+        """Return its name in a settings file, which is that of its option without the dashes."""
+        return self.option or key_of(self.name)
+
+    @property
+    def flag(self) -> str:
+        """Return its option, with the dashes."""
+        return f"--{self.key}"
+
+    @property
+    def kind(self) -> Any:
+        """Return the plain type: float for Fraction, Path for `Path | None`."""
+        kind = self.field.type
+        members = [member for member in get_args(kind) if member is not NoneType]
+        if NoneType in get_args(kind) and len(members) == 1:
+            kind = members[0]
+        return kind.__origin__ if hasattr(kind, "__metadata__") else kind  # Annotated[float, ...]
 
     @property
     def expected(self) -> str:
@@ -96,38 +120,9 @@ def argument(help: str, default: Any = MISSING, **values: Any) -> Any:
     return field(default=default, metadata={_KEY: values | {"help": help, "positional": True}})
 
 
-class Declared(NamedTuple):
-    """A field of a settings dataclass, and its Setting."""
-
-    field: Any
-    setting: Setting
-
-    @property
-    def name(self) -> str:
-        return str(self.field.name)
-
-    @property
-    def key(self) -> str:
-        """Return its name in a settings file, which is that of its option without the dashes."""
-        return self.setting.option or key_of(self.name)
-
-    @property
-    def option(self) -> str:
-        return f"--{self.key}"
-
-    @property
-    def kind(self) -> Any:
-        """Return the plain type: float for Fraction, Path for `Path | None`."""
-        kind = self.field.type
-        members = [member for member in get_args(kind) if member is not NoneType]
-        if NoneType in get_args(kind) and len(members) == 1:
-            kind = members[0]
-        return kind.__origin__ if hasattr(kind, "__metadata__") else kind  # Annotated[float, ...]
-
-
 @cache
-def declared_in(kind: Any) -> tuple[Declared, ...]:
-    """Return each field of a dataclass with its Setting.
+def declared_in(kind: Any) -> tuple[Setting, ...]:
+    """Return the Setting of each field of a dataclass.
 
     Values that are given to setting() or argument() replace those of the field's annotated type.
     """
@@ -140,7 +135,7 @@ def declared_in(kind: Any) -> tuple[Declared, ...]:
         if "below" in values:
             values.setdefault("maximum", None)
         of_type = next(_settings_in(each.type), Setting())
-        declared.append(Declared(each, replace(of_type, **values)))
+        declared.append(replace(of_type, field=each, **values))
     return tuple(declared)
 
 
@@ -151,8 +146,8 @@ def _settings_in(kind: Any) -> Iterator[Setting]:
         yield from _settings_in(member)
 
 
-def settings_of(kind: Any) -> Iterator[Declared]:
-    """Yield each field that is an option or a positional argument.
+def settings_of(kind: Any) -> Iterator[Setting]:
+    """Yield the Setting of each field that is an option or a positional argument.
 
     kind: a settings dataclass or a value of it
     """
@@ -214,29 +209,28 @@ class Checked:
         return {}
 
 
-def check_value(declared: Declared, given: Any) -> Any:
+def check_value(declared: Setting, given: Any) -> Any:
     """Return a value as its field stores it; raises SettingError."""
     name = f"{{{declared.name}}}"
-    rule = declared.setting
     try:
         value = read(declared.field.type, given)
         if value is not None and declared.kind is Path:
             as_local(value)
         # a text that must have a form, but is stored unparsed
-        if isinstance(value, str) and declared.kind is str and rule.parse:
-            rule.parse(value)
+        if isinstance(value, str) and declared.kind is str and declared.parse:
+            declared.parse(value)
     except Unfit as error:
         raise SettingError(f"{name}{error.place} {{reason}}", reason=error.reason) from None
     except ValueError as error:
         raise SettingError(f"{name} {{reason}}", reason=error) from None
 
-    if value is None or rule.allows(value):
+    if value is None or declared.allows(value):
         return value
-    expected = rule.expected
+    expected = declared.expected
     text = f"{value:g}" if isinstance(value, float) else str(value)
     if isinstance(value, tuple):
         expected = expected.replace("one of", "some of")
-        text = ("x" if rule.unit == "SIZE" else ", ").join(map(str, value))
+        text = ("x" if declared.unit == "SIZE" else ", ").join(map(str, value))
     raise SettingError(
         f"{name} {{value}}, expected {{expected}}", value=text[:_LONGEST_VALUE], expected=expected
     )
@@ -256,9 +250,9 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
     kinds: the settings dataclasses whose fields the file may set
     without: names of fields that the file may not set
     """
-    by_key: dict[str, Declared] = {}  # a key is the name of an option or of a field
+    by_key: dict[str, Setting] = {}  # a key is the name of an option or of a field
     for declared in (each for kind in kinds for each in settings_of(kind)):
-        if not declared.setting.positional and declared.name not in without:
+        if not declared.positional and declared.name not in without:
             by_key[key_of(declared.name)] = declared
             by_key[declared.key] = declared
 
@@ -271,7 +265,7 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
                 hint = f"the settings are {', '.join(by_key)}"
             raise UserError(f"{path}: no setting is called {key!r}; {hint}")
         declared = by_key[key]
-        parse = declared.setting.parse
+        parse = declared.parse
         is_one_of_several = get_origin(declared.kind) is tuple and not isinstance(stored, list)
         try:
             if parse and (isinstance(stored, str) or is_one_of_several):
@@ -289,7 +283,7 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
 
 def option_of(kind: Any, name: str) -> str:
     """Return the option that sets a field; kind: a settings dataclass or a value of it."""
-    return next(declared.option for declared in settings_of(kind) if declared.name == name)
+    return next(declared.flag for declared in settings_of(kind) if declared.name == name)
 
 
 def option_words(settings: Any) -> list[str]:
@@ -300,12 +294,12 @@ def option_words(settings: Any) -> list[str]:
     words: list[str] = []
     for declared in settings_of(settings):
         value = getattr(settings, declared.name)
-        option = declared.option
-        if declared.setting.positional or value == declared.field.default:
+        option = declared.flag
+        if declared.positional or value == declared.field.default:
             continue
         if isinstance(value, bool):
             words.append(option if value else f"--no-{declared.key}")
-        elif declared.setting.parse is parse_names:
+        elif declared.parse is parse_names:
             words += [option, ",".join(value)]
         elif isinstance(value, tuple):
             for member in value:

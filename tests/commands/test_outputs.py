@@ -78,7 +78,7 @@ def test_every_command_with_an_output_is_tested_here():
         name
         for name in COMMANDS
         if any(
-            each.name == "output" and "folder to write a report" not in each.setting.help
+            each.name == "output" and "folder to write a report" not in each.help
             for each in load_command(name).declared()
         )
     }
