@@ -12,6 +12,7 @@ const GAP = 16; // px between curves
 const PAUSE_SECONDS = 1.5; // that break a line
 const ROW_SECONDS = 0.1; // that a row takes at most, where a pause follows it
 const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600]; // seconds
+const SPEEDS = [1, 2, 5, 10, 20, 30, 40, 50, 60, 100, 200]; // mph, ends of the axis
 const TICK_WIDTH = 64; // px between ticks, at least
 const MARK_COLORS = ["bad", "wait", "violet", "teal", "sent"];
 const USABLE = "as it is"; // of a part, as the server says it
@@ -59,7 +60,8 @@ class Curves {
     const range = (name) => this.pyramids[name]?.range(0, this.seconds.length) || [0, 0];
     const widest = Math.max(...range("steering").map(Math.abs));
     const reach = [0.2, 0.5, 1].find((step) => step >= widest) || 1;
-    const fastest = roundUp(range("speed")[1]);
+    const [, highest] = range("speed");
+    const fastest = SPEEDS.find((mph) => mph >= highest) || highest;
     const title = columns.model ? "steering, dashed: the model's" : "steering";
     const lanes = [
       { title, height, low: -reach, high: reach, names: ["steering", "model"] },

@@ -61,12 +61,6 @@ function wipe(canvas) {
   return { context, width, height };
 }
 
-// Returns a round number from the value on, for the end of an axis.
-function roundUp(value) {
-  const steps = [1, 2, 5, 10, 20, 30, 40, 50, 60, 100, 200, 500, 1000];
-  return steps.find((step) => step >= value) || value;
-}
-
 // -- the dial
 
 const DIAL_MARKS = [-1, -.5, 0, .5, 1];
