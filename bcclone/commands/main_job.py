@@ -4,14 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bcclone.commands.command import (
-    Command,
-    Given,
-    Result,
-    command,
-    list_of,
-    notify,
-)
+from bcclone.commands.command import Command, Given, Result, command, list_of, notify
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.feed.feed_settings import STRATEGIES
@@ -167,11 +160,7 @@ def model(
         return Result(result.as_json(), text=None)
 
     report = None if no_plots else _draw(result, files)
-    return Result(
-        result.as_json(),
-        result.as_text(),
-        wrote=[report] if report else [],
-    )
+    return Result(result.as_json(), result.as_text(), wrote=[report] if report else [])
 
 
 def chosen_settings(given: Given, file: Path | None) -> dict[str, Any]:

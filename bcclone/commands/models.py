@@ -248,11 +248,7 @@ def margin(
         if output:
             wrote = write_margins(output, maps, settings)
     figures = {name: mapped.figures() for name, mapped in maps.items()}
-    return Result(
-        figures,
-        margin_table(maps, settings),
-        wrote=wrote,
-    )
+    return Result(figures, margin_table(maps, settings), wrote=wrote)
 
 
 def _scored(result: "Evaluation | SuiteResult | Replayed", wrote: Sequence[Path]) -> Result:

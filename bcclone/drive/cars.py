@@ -126,9 +126,7 @@ class Cars:
             time.sleep(0.005)
 
     def _report(self, sid: str, reply: Reply, seconds: float | None) -> None:
-        """Record and count a reply.
-
-        A failure is only logged: it must not cost the car its next answer.
+        """Record and count a reply; a failure is only logged: the car must get its next answer.
 
         seconds: from telemetry to reply, None if it could not be sent
         """
@@ -206,8 +204,5 @@ class Cars:
 
     def _send_unasked(self, sid: str, text: str) -> None:
         """Send a text that no telemetry asked for."""
-        car = self._cars.get(sid)
-        if car is None:
-            return
-        with suppress(OSError):  # the client has gone
-            car.websocket.send(text)
+        with suppress(OSError, KeyError):  # the client has gone
+            self._cars[sid].websocket.send(text)

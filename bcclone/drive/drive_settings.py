@@ -10,13 +10,7 @@ from pathlib import Path
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import SpeedSettings
-from bcclone.system.settings import (
-    SIMULATOR_PORT,
-    Port,
-    SettingError,
-    argument,
-    setting,
-)
+from bcclone.system.settings import SIMULATOR_PORT, Port, SettingError, argument, setting
 from bcclone.web.access import check_token
 
 ASYNC_MODES = ("threading", "eventlet")

@@ -209,26 +209,21 @@ def read_telemetry(packet: str) -> TelemetryEvent | None:
     ack = ""
     if event["id"]:
         ack = _message_text("ACK", [], number=int(event["id"]))
+    telemetry: Telemetry | ProtocolError | None
     try:
-        try:
-            _, *arguments = packets_of("socketio").Packet(encoded_packet=packet).data
-        except (ValueError, RecursionError) as error:
-            raise ProtocolError(
-                f"unreadable JSON: {error}; expected a name and an object"
-            ) from None
-        payload = arguments[0] if arguments else None
-        return TelemetryEvent(parse_telemetry(payload), ack)
+        _, *arguments = packets_of("socketio").Packet(encoded_packet=packet).data
+        telemetry = parse_telemetry(arguments[0] if arguments else None)
     except ProtocolError as error:  # the car needs an answer all the same
-        return TelemetryEvent(error, ack)
+        telemetry = error
+    except (ValueError, RecursionError) as error:
+        telemetry = ProtocolError(f"unreadable JSON: {error}; expected a name and an object")
+    return TelemetryEvent(telemetry, ack)
 
 
 def parse_telemetry(payload: Any) -> Telemetry | None:
-    """Return the telemetry in the object of a telemetry event.
+    """Return the telemetry in the object of a telemetry event; raises ProtocolError.
 
-    Returns None if a person drives the car, which then reports nothing. Raises ProtocolError for
-    missing and invalid fields.
-
-    payload: the object, parsed from JSON; None if the event has none
+    Returns None if a person drives the car, which then reports nothing.
     """
     if payload is None or payload == {}:
         return None
@@ -244,7 +239,7 @@ def parse_telemetry(payload: Any) -> Telemetry | None:
     speed, speed_comma = _parse_number(payload, "speed")
     steering, steering_comma = _parse_number(payload, "steering_angle")
     throttle, throttle_comma = _parse_number(payload, "throttle")
-    image = payload.get("image")
+    image = payload["image"]
     if not isinstance(image, str):
         raise ProtocolError("telemetry without an image, expected base64 text")
     try:
@@ -278,8 +273,7 @@ def _message_text(
     """Return a packet of Socket.IO as the text of a message of Engine.IO.
 
     kind: name of the packet's kind in socketio.packet, such as "CONNECT"
-    namespace: None for the main one
-    number: number of the event that the packet acknowledges
+    number: of the event that the packet acknowledges
     """
     packets = packets_of("socketio")
     packet = packets.Packet(getattr(packets, kind), data, namespace, number)

@@ -76,7 +76,6 @@ class Access:
         host: the address that the server listens on
         token: the secret that other machines must send, "" for none
         allow_from: IP addresses of machines whose simulator needs no token
-        clock: returns a time in seconds
         """
         self.token = token
         self._host = host
@@ -135,8 +134,7 @@ class Access:
         if is_this_machine(address) or address in self._allow_from:
             return True
         query = parse_qs(environ.get("QUERY_STRING", ""))
-        (token, *_) = query.get("token", [""])
-        return self.accepts(token)
+        return self.accepts(query.get("token", [""])[0])
 
     def _names_this_server(self, host: str) -> bool:
         """Return whether a request's header Host is an IP address, or a name of this server."""

@@ -103,8 +103,8 @@ class WebServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # wait until a line that is being printed is complete, and drop later lines: if the process
-        # ends while a daemon thread prints, Python may abort
+        # complete a line that is being printed, and drop later lines: if the process ends while a
+        # daemon thread prints, Python may abort
         with self._lock:
             self._ended = True
         self._closing.set()
