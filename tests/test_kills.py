@@ -171,15 +171,13 @@ def test_a_training_killed_at_any_moment_resumes_to_the_same_weights(simulated_s
     assert not list(tmp_path.rglob("*.partial*"))
 
 
-def test_a_drive_killed_at_any_moment_leaves_a_recording_that_the_next_one_continues(
-    untrained_model, tmp_path
-):
-    """The run folder is a recording with complete frames, and the next drive appends to it."""
-    run = tmp_path / "run1"
+def test_a_drive_killed_at_any_moment_leaves_a_recording(untrained_model, tmp_path):
+    """The run folder is a recording with complete frames."""
     frames = 0
     draw = random.Random(3)
-    for _ in range(40):
-        with serving(untrained_model, run, "--append") as server:
+    for number in range(40):
+        run = tmp_path / f"run{number}"
+        with serving(untrained_model, run) as server:
             stop = time.monotonic() + draw.uniform(0.0, 0.5)
             while time.monotonic() < stop:
                 drive(server.port, Still(draw.randrange(1, 30)))
@@ -191,7 +189,8 @@ def test_a_drive_killed_at_any_moment_leaves_a_recording_that_the_next_one_conti
         assert all(
             read_frame(str(run / name)).shape == (160, 320, 3) for name in log.rows["center"]
         )
-        assert len(log.rows) >= frames
-        frames = len(log.rows)
-    run_process("video.py", run, "-o", tmp_path / "run1.mp4")
-    assert frames > 100
+        if len(log.rows) > frames:
+            frames = len(log.rows)
+            longest = run
+    run_process("video.py", longest, "-o", tmp_path / "run.mp4")
+    assert frames > 10

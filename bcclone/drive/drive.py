@@ -101,7 +101,7 @@ def _serve(
         # what the user can mend is said before anything large is loaded
         if settings.run_folder is not None:
             resources.enter_context(locked_run(settings.run_folder))
-            check_run_folder(settings.run_folder, settings.append)
+            check_run_folder(settings.run_folder)
         access = Access(settings.host, settings.token, settings.allow_from)
         if settings.async_mode == "eventlet":
             notify(
@@ -123,9 +123,7 @@ def _serve(
         arbiter = ConnectionArbiter(driver)
         stats = DriveStats(arbiter)
         framing = framing_of_policy(policy)
-        recorder = resources.enter_context(
-            run_recorder(settings.run_folder, settings.append, framing)
-        )
+        recorder = resources.enter_context(run_recorder(settings.run_folder, framing))
         saliency = resources.enter_context(saliency_thread(policy, lambda: stats.last_frame))
         # the parts that speak with cars and pages
         cars = Cars(arbiter, stats, recorder, server)

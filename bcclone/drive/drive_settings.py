@@ -28,9 +28,8 @@ class DriveSettings(SpeedSettings):
         "model file of model.py, or a .h5 or .keras file of Keras", Path("model.h5")
     )
     run_folder: Path | None = argument(
-        "folder to record the drive into", None, unit="RUN", shown="none"
+        "folder to record the drive into; must be new or empty", None, unit="RUN", shown="none"
     )
-    append: bool = setting(False, "add to a run folder that already contains a run")
     host: str = _server(
         "127.0.0.1", "address to listen on; the default is reachable from this machine only"
     )
@@ -56,7 +55,6 @@ class DriveSettings(SpeedSettings):
 
     def validate(self) -> None:
         super().validate()
-        # SettingError puts the names of the settings for {allow_from}, {append} and {run_folder}
         for address in self.allow_from:
             try:
                 ipaddress.ip_address(address)
@@ -65,8 +63,6 @@ class DriveSettings(SpeedSettings):
                     "{allow_from} {address}, expected one such as 172.17.0.1", address=address
                 ) from None
         check_token(self.host, self.token)
-        if self.append and self.run_folder is None:
-            raise SettingError("{append} adds to a run; name its folder, {run_folder}")
 
 
 @dataclass(frozen=True)

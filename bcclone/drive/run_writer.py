@@ -6,15 +6,13 @@ them, with framing.json beside the log, as in an imported recording.
 """
 
 import datetime
-import re
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from bcclone.camera.framing import FRAMING_NAME, Framing, framing_of
+from bcclone.camera.framing import FRAMING_NAME, Framing
 from bcclone.camera.images import BadImage, decode_image, encode_jpeg
 from bcclone.drive.driver import Decision
-from bcclone.recording.files import LOG_NAME
 from bcclone.recording.row import image_stamp
 from bcclone.recording.run_folder import (
     Recorder,
@@ -22,36 +20,30 @@ from bcclone.recording.run_folder import (
     begin_in_free_folder,
     free_folder,
     is_free,
-    refuse_links,
 )
 from bcclone.recording.run_tables import ANSWERS, DRIVERS, answer_row
-from bcclone.system.codec import open_file
 from bcclone.system.errors import UserError
 from bcclone.system.files import write_text
 
 _MILLISECOND = datetime.timedelta(milliseconds=1)
-_NO_FRAME = datetime.datetime.min  # the time of the last frame of a folder without frames
-# begin of each row in a run's log: the name of the frame, and no images of side cameras
-_BEGIN_OF_RUN = re.compile(rb"\d{4}(_\d\d){5}_\d{3}\.jpg,,,")
 
 
 def run_recorder(
-    folder: Path | None = None, append: bool = False, framing: Framing | None = None
+    folder: Path | None = None, framing: Framing | None = None
 ) -> Recorder["RunWriter"]:
     """Return the recorder of a drive.
 
     With a folder, which the caller locks, it is on from the start. Without one, it records into a
     new folder run-DATE_TIME once the page asks for it.
 
-    append: whether the folder may contain a run, to which the drive is added
     framing: how the camera's pictures become frames, None if they are frames
     """
 
     def open_writer(held: ExitStack) -> RunWriter:
         if folder is not None:
-            return RunWriter(folder, append, framing)
+            return RunWriter(folder, framing)
         new = Path(f"run-{datetime.datetime.now():%Y_%m_%d_%H_%M_%S}")
-        return begin_in_free_folder(new, lambda free: RunWriter(free, append, framing), held)
+        return begin_in_free_folder(new, lambda free: RunWriter(free, framing), held)
 
     return Recorder(open_writer, from_start=folder is not None)
 
@@ -71,18 +63,11 @@ def record_decision(
 class RunWriter(RecordingWriter):
     """Writes a drive into a run folder; raises UserError when it cannot be recorded into."""
 
-    def __init__(self, folder: Path, append: bool = False, framing: Framing | None = None) -> None:
-        self._last = check_run_folder(folder, append)  # the time of the newest frame
+    def __init__(self, folder: Path, framing: Framing | None = None) -> None:
+        check_run_folder(folder)
         super().__init__(folder, images="", prefix="")
         self._framing = framing
-        self._has_frames = self._last > _NO_FRAME
-        recorded = framing_of(self.log)
-        if self._has_frames and recorded != framing:
-            made = recorded.describe() if recorded else "those of the simulator"
-            raise UserError(
-                f"{folder}: its frames were made as {made}, and this model drives with another "
-                "camera; record into another folder"
-            )
+        self._last = datetime.datetime.min  # the time of the newest frame
         # The machine's clock is read only once: if somebody set it during a drive, the time between
         # two rows would be wrong.
         self._began = datetime.datetime.now()
@@ -112,7 +97,7 @@ class RunWriter(RecordingWriter):
         self.write({name: self._frame(telemetry.jpeg)}, numbers, tables)
 
     def finish(self) -> None:
-        if not (self._has_frames or self.rows):
+        if not self.rows:
             with suppress(OSError):
                 (self.folder / FRAMING_NAME).unlink(missing_ok=True)
         super().finish()
@@ -132,44 +117,20 @@ class RunWriter(RecordingWriter):
             frame = self._framing.apply(decode_image(jpeg))
         except BadImage as error:  # of a decision that repeats the last one: no model looked at it
             raise UserError(f"a picture cannot be framed: {error}") from None
-        if not (self._has_frames or self.rows):
+        if not self.rows:
             write_text(self.folder / FRAMING_NAME, self._framing.to_json() + "\n")
         return encode_jpeg(frame)
 
 
-def check_run_folder(folder: Path, append: bool) -> datetime.datetime:
-    """Return the time of a run folder's last frame, _NO_FRAME if it has none.
-
-    Raises UserError when the folder cannot be recorded into.
-    """
+def check_run_folder(folder: Path) -> None:
+    """Raise UserError for a folder that is not free: no run is ever overwritten, or added to."""
     try:
-        frames = sorted(path.name for path in folder.glob("*.jpg"))
-        if not append and not is_free(folder):
+        if not is_free(folder):
             raise UserError(
-                f"{folder} is not empty, and no run is ever overwritten; record into "
-                f"{free_folder(folder)}, or add to it with --append"
+                f"{folder} is no new or empty folder, and no run is ever overwritten; record into "
+                f"{free_folder(folder)}"
             )
-        refuse_links(folder)
-        log = folder / LOG_NAME
-        if log.exists():
-            with open_file(log, "table") as file:
-                first = file.readline(1000)
-            if first and not _BEGIN_OF_RUN.match(first):
-                raise UserError(
-                    f"{folder} is a recording, but not a run of drive.py; record into another "
-                    "folder"
-                )
     except OSError as error:
         raise UserError(
             f"{folder}: cannot record there: {error.strerror}; choose another folder"
-        ) from None
-    if not frames:
-        return _NO_FRAME
-    newest = frames[-1].removesuffix(".jpg")
-    try:
-        # %f takes up to six digits: with three zeros, a name with more than three digits is refused
-        return datetime.datetime.strptime(f"{newest}000", "%Y_%m_%d_%H_%M_%S_%f")
-    except ValueError:
-        raise UserError(
-            f"{folder}: {frames[-1]} is not a frame of a run; record into another folder"
         ) from None

@@ -122,7 +122,7 @@ def test_what_can_be_checked_at_once_is_refused_before_it_listens(untrained_mode
         serve(DriveSettings(tmp_path / "none.h5", port=0), lines.append)
     with pytest.raises(UserError, match="no such model"):
         serve(DriveSettings(tmp_path / "none.onnx", port=0), lines.append)
-    with pytest.raises(UserError, match="--append"):
+    with pytest.raises(UserError, match="run1-2"):
         serve(DriveSettings(untrained_model, tmp_path / "run1", port=0), lines.append)
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
