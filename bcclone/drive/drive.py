@@ -16,11 +16,11 @@ from bcclone.drive.drive_settings import DriveResult, DriveSettings
 from bcclone.drive.driver import Driver, SteeringPolicy, framing_of_policy
 from bcclone.drive.hands import Hands
 from bcclone.drive.protocol import packets_of
-from bcclone.drive.run_writer import check_run_folder, run_recorder
+from bcclone.drive.run_writer import run_recorder
 from bcclone.drive.stats import DriveStats
 from bcclone.model.foreign.stored import read_model
 from bcclone.model.model_path import check_model_path, is_litert, is_onnx
-from bcclone.recording.run_folder import locked_run
+from bcclone.recording.run_folder import check_free, locked_run
 from bcclone.system.errors import shown_command
 from bcclone.system.process import Notify
 from bcclone.web.access import Access
@@ -101,7 +101,7 @@ def _serve(
         # what the user can mend is said before anything large is loaded
         if settings.run_folder is not None:
             resources.enter_context(locked_run(settings.run_folder))
-            check_run_folder(settings.run_folder)
+            check_free(settings.run_folder)
         access = Access(settings.host, settings.token, settings.allow_from)
         if settings.async_mode == "eventlet":
             notify(

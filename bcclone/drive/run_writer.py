@@ -14,13 +14,7 @@ from bcclone.camera.framing import FRAMING_NAME, Framing
 from bcclone.camera.images import BadImage, decode_image, encode_jpeg
 from bcclone.drive.driver import Decision
 from bcclone.recording.row import image_stamp
-from bcclone.recording.run_folder import (
-    Recorder,
-    RecordingWriter,
-    begin_in_free_folder,
-    free_folder,
-    is_free,
-)
+from bcclone.recording.run_folder import Recorder, RecordingWriter, begin_in_free_folder
 from bcclone.recording.run_tables import ANSWERS, DRIVERS, answer_row
 from bcclone.system.errors import UserError
 from bcclone.system.files import write_text
@@ -64,7 +58,6 @@ class RunWriter(RecordingWriter):
     """Writes a drive into a run folder; raises UserError when it cannot be recorded into."""
 
     def __init__(self, folder: Path, framing: Framing | None = None) -> None:
-        check_run_folder(folder)
         super().__init__(folder, images="", prefix="")
         self._framing = framing
         self._last = datetime.datetime.min  # the time of the newest frame
@@ -120,17 +113,3 @@ class RunWriter(RecordingWriter):
         if not self.rows:
             write_text(self.folder / FRAMING_NAME, self._framing.to_json() + "\n")
         return encode_jpeg(frame)
-
-
-def check_run_folder(folder: Path) -> None:
-    """Raise UserError for a folder that is not free: no run is ever overwritten, or added to."""
-    try:
-        if not is_free(folder):
-            raise UserError(
-                f"{folder} is no new or empty folder, and no run is ever overwritten; record into "
-                f"{free_folder(folder)}"
-            )
-    except OSError as error:
-        raise UserError(
-            f"{folder}: cannot record there: {error.strerror}; choose another folder"
-        ) from None

@@ -30,7 +30,7 @@ _FILES = (LOG_NAME, *(table.name for table in SIDECARS))
 
 
 class RecordingWriter:
-    """Appends rows to the recording in a folder, which it makes.
+    """Writes a recording row by row into a folder, which it makes, or which is empty.
 
     No file stays open between two rows. The end of a `with` block without an error marks the
     recording as complete, and so does finish(). Raises UserError for a folder that cannot be used.
@@ -47,13 +47,10 @@ class RecordingWriter:
         if prefix is None:
             prefix = f"{self._images.absolute()}{os.sep}"
         self._prefix = prefix
+        check_free(folder)
         try:
-            refuse_links(folder)
             self._is_new = not folder.exists()
-            self._was_free = is_free(folder)
             self._images.mkdir(parents=True, exist_ok=True)
-            for name in _FILES:
-                _remove_incomplete_row(folder / name)
             self.log.touch()
             (folder / UNFINISHED).touch()
         except OSError as error:
@@ -95,10 +92,10 @@ class RecordingWriter:
         self.rows += 1
 
     def finish(self) -> None:
-        """Mark the recording as complete; one without a row, in a folder that was free, goes."""
+        """Mark the recording as complete; one without a row goes."""
         with suppress(OSError):
             (self.folder / UNFINISHED).unlink(missing_ok=True)
-            if self.rows or not self._was_free:
+            if self.rows:
                 return
             for name in _FILES:
                 (self.folder / name).unlink(missing_ok=True)
@@ -229,6 +226,20 @@ def is_free(folder: Path) -> bool:
     return not folder.exists()
 
 
+def check_free(folder: Path) -> None:
+    """Raise UserError for a folder that is not free: no recording is overwritten, or added to."""
+    try:
+        if not is_free(folder):
+            raise UserError(
+                f"{folder} is no new or empty folder, and no recording is ever overwritten; record "
+                f"into {free_folder(folder)}"
+            )
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot record there: {error.strerror}; choose another folder"
+        ) from None
+
+
 def free_folder(folder: Path) -> Path:
     """Return the folder, or the first of FOLDER-2, FOLDER-3 ... that is free."""
     numbered = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
@@ -254,19 +265,6 @@ def begin_in_free_folder(folder: Path, begin: Callable[[Path], Writer], held: Ex
         writer = begin(new)
         held.push(lock.pop_all())
     return writer
-
-
-def refuse_links(folder: Path) -> None:
-    """Raise UserError if the log or a table is a link or a pipe.
-
-    Through a link, rows would go into another file.
-    """
-    for path in (folder / name for name in _FILES):
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise UserError(
-                f"{path} is a link or no regular file, which no run contains; "
-                "record into another folder"
-            )
 
 
 def append_row(path: Path, row: str, header: str = "") -> None:
@@ -297,13 +295,3 @@ def _write_image(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _remove_incomplete_row(path: Path) -> None:
-    """Remove the last row if a killed program left it incomplete; the next row needs a new line."""
-    if not path.exists():
-        return
-    with path.open("r+b") as file:
-        content = file.read()
-        if content and not content.endswith(b"\n"):
-            file.truncate(content.rfind(b"\n") + 1)

@@ -16,7 +16,7 @@ import numpy as np
 from bcclone.camera.images import Image, encode_jpeg
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES, KEY_STEP, MPH, WHEELBASE_M
 from bcclone.recording.row import image_stamp
-from bcclone.recording.run_folder import RecordingWriter, is_free
+from bcclone.recording.run_folder import RecordingWriter
 from bcclone.recording.run_tables import DRIVERS, TRACE, DrivenBy, TracePoint
 from bcclone.simulator.car import STEP_SECONDS, Car, TrackedCar, holding_throttle
 from bcclone.simulator.render import Renderer
@@ -168,8 +168,6 @@ class CarRecording(RecordingWriter):
     """
 
     def __init__(self, folder: Path, start: datetime.datetime = _START) -> None:
-        if not is_free(folder):
-            raise UserError(f"{folder} is not an empty folder; choose another one to record into")
         super().__init__(folder)
         self._start = start
 

@@ -79,26 +79,14 @@ def test_a_row_that_does_not_fit_the_disk_leaves_nothing(tmp_path, size):
     assert (writer.rows, len(read_log(writer.log).rows)) == (2, 2)
 
 
-def test_what_a_killed_program_left_is_taken_up(tmp_path):
-    name = write(RecordingWriter(tmp_path))
-    for table in ("driving_log.csv", DRIVERS.name):
-        with (tmp_path / table).open("a") as file:
-            file.write("center_2026")
-    later = write(RecordingWriter(tmp_path), 1)
-    assert read_log(tmp_path / "driving_log.csv").rows["center"].tolist() == [name, later]
-    assert list(read_drivers(tmp_path)) == [name, later]
-
-
-def test_links_are_replaced_or_refused(tmp_path):
+def test_links_are_replaced_and_a_recording_is_never_added_to(tmp_path):
     (tmp_path / "theirs").write_bytes(b"theirs")
     writer = RecordingWriter(tmp_path / "run")
     (tmp_path / "run" / "IMG" / "center_2026_01_01_00_00_00_000.jpg").symlink_to(
         tmp_path / "theirs"
     )
     assert not (tmp_path / "run" / "IMG" / write(writer)).is_symlink()
-    writer.log.unlink()
-    writer.log.symlink_to(tmp_path / "theirs")
-    with pytest.raises(UserError, match="driving_log.csv is a link"):
+    with pytest.raises(UserError, match="record into .*run-2"):
         RecordingWriter(tmp_path / "run")
     assert (tmp_path / "theirs").read_bytes() == b"theirs"
 
