@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from bcclone.recording.edit_settings import END, MAX_ADVANCE, START, EditSettings
+from bcclone.recording.edit_settings import END, START, EditSettings
 from bcclone.recording.edits import (
     ADVANCE,
     DELETE,
@@ -32,7 +32,7 @@ from bcclone.recording.edits import (
     seconds_since_first,
     write_edits,
 )
-from bcclone.recording.files import ImageIndex, Images, find_log
+from bcclone.recording.files import ImageIndex, Images
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.recording.run_tables import BY_MODEL, DrivenBy, read_drivers
@@ -40,21 +40,6 @@ from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import locked
 from bcclone.system.location import as_local
 from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
-
-_WAIT_SECONDS = 60.0  # longest wait for another process that edits the same recording
-
-
-def edit(settings: EditSettings) -> "EditResult":
-    """Delete, restore, correct the steering or undo, as the settings say, and list the rows.
-
-    The log never changes. Raises UserError for a recording that cannot be read, rows that it does
-    not have, and an edit that changes nothing or deletes every row.
-    """
-    recorded = EditedRecording(find_log(settings.recording))
-    return recorded.edit(recorded.parse(settings))
-
-
-# ---- what an edit results in
 
 
 @dataclass(frozen=True)
@@ -115,9 +100,6 @@ class EditResult:
                 changed += f"; undo the last edit with: {shown_command('edit', self.log, '--undo')}"
             lines.append(changed)
         return "\n".join(lines)
-
-
-# ---- the recording
 
 
 class EditedRecording:
@@ -203,7 +185,8 @@ class EditedRecording:
         if not edits:
             self.edits = self.read_edits()
             return self._result(self.edits)
-        with locked(self.edits_file, "try again when it has ended", _WAIT_SECONDS):
+        most_seconds = 60.0  # to wait for another process that edits the same recording
+        with locked(self.edits_file, "try again when it has ended", most_seconds):
             before = self.read_edits()  # another process may have edited the recording since
             after = before
             for edit in edits:
@@ -229,7 +212,7 @@ class EditedRecording:
         Raises UserError for rows that do not exist, and for an edit that changes nothing.
         """
         for row in np.ravel(edit.spans).tolist():
-            self._check(row)
+            self._check_row(row)
         stored = before.edits
         if edit.kind == UNDO:
             if len(stored) <= self.own_edits:
@@ -240,13 +223,6 @@ class EditedRecording:
             after = Edits(stored[:-1])
         elif edit.kind in OF_STEERING:
             after = Edits((*stored, StoredEdit(edit.kind, self._named(edit.spans), edit.seconds)))
-            shift = abs(after.advance_seconds)
-            if shift > MAX_ADVANCE:
-                raise UserError(
-                    f"{self.path}: with the edits before, the steering would be shifted by "
-                    f"{shift:g} s, expected at most {MAX_ADVANCE:g} s; take the last edit back "
-                    f"with: {shown_command('edit', self.path, '--undo')}"
-                )
         else:
             spans = edit.spans
             if edit.kind == TRIM:
@@ -333,7 +309,7 @@ class EditedRecording:
             return [Edit(ADVANCE, seconds=settings.advance_steering)]
         return [Edit(UNDO)] if settings.undo else []
 
-    def _check(self, row: int) -> None:
+    def _check_row(self, row: int) -> None:
         """Raise UserError unless there is a row with this index."""
         count = len(self.rows)
         if not 0 <= row < count:
@@ -364,7 +340,7 @@ class EditedRecording:
         if position in (START, END):
             return 0 if position == START else len(self.rows) - 1
         if not position.endswith("s"):
-            self._check(int(position) - 1)
+            self._check_row(int(position) - 1)
             return int(position) - 1
         found = int(np.searchsorted(self.seconds, float(position[:-1]), side))
         return found if side == "left" else found - 1

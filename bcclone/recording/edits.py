@@ -1,12 +1,8 @@
 """The edits of a recording, and the file LOG.edits.json next to its log, which keeps them.
 
-read_edits() returns the `Edits` in the file, which say of each row whether it is deleted, and how
-the steering is corrected; write_edits() writes them.
-
-An `Edit` names rows by their indices, as commands, the page and the findings of a check do. In the
-file, a `StoredEdit` names rows by their images, so that it means the same rows after further rows
-were recorded. The log and its images never change. When no edit is left, the file is removed.
-edited_rows() applies edits to the rows of a log.
+The log and its images never change. An `Edit` names rows by their indices, as commands, the page
+and the findings of a check do. In the file, a `StoredEdit` names rows by their images, so that it
+means the same rows after further rows were recorded.
 """
 
 from collections.abc import Sequence
@@ -85,6 +81,9 @@ def seconds_text(seconds: float) -> str:
     return text if float(text) == seconds else repr(seconds)
 
 
+# ---- the file of edits
+
+
 @dataclass(frozen=True)
 class StoredEdit:
     """One edit in the file of edits.
@@ -105,12 +104,14 @@ class StoredEdit:
                 raise ValueError(
                     f"rows from {first} back to {last}, expected the earlier image first"
                 )
-        is_known = self.edit in OF_ROWS or self.edit in OF_STEERING
-        needs_rows = self.edit in OF_ROWS
-        if not is_known or (needs_rows and not self.rows) or (self.edit == ADVANCE and self.rows):
-            kinds = ", ".join(OF_ROWS + OF_STEERING)
+        kinds = OF_ROWS + OF_STEERING
+        # deleting needs rows, and shifting has none
+        has_wrong_rows = (
+            not self.rows if self.edit in OF_ROWS else self.rows and self.edit == ADVANCE
+        )
+        if self.edit not in kinds or has_wrong_rows:
             raise ValueError(
-                f"edit {self.edit!r} of {len(self.rows)} spans, expected one of {kinds}"
+                f"edit {self.edit!r} of {len(self.rows)} spans, expected one of {', '.join(kinds)}"
             )
         # `not ... <=` refuses NaN, too
         if not abs(self.seconds) <= MAX_ADVANCE or bool(self.seconds) != (self.edit == ADVANCE):
@@ -121,9 +122,7 @@ class StoredEdit:
 
     def concerned(self, time_ms: IndexArray) -> BoolArray:
         """Return which rows the edit is for, (rows,): those of its spans; all without a span."""
-        if not self.rows:
-            return np.ones(len(time_ms), np.bool_)
-        concerned = np.zeros(len(time_ms), np.bool_)
+        concerned = np.full(len(time_ms), not self.rows)
         for first, last in self.rows:
             concerned |= (time_ms >= time_of(first)) & (time_ms <= time_of(last))
         return concerned
@@ -147,11 +146,6 @@ class Edits:
                 deleted[edit.concerned(time_ms)] = edit.edit != RESTORE
         return deleted
 
-    @property
-    def advance_seconds(self) -> float:
-        """Return by how much the steering of a row was recorded later than it; below 0: earlier."""
-        return round(sum(edit.seconds for edit in self.edits), 6)
-
     def steering_words(self, time_ms: IndexArray) -> str:
         """Return in words how the steering is corrected; "" if it is as recorded."""
         mirrored = np.zeros(len(time_ms), np.bool_)
@@ -162,23 +156,12 @@ class Edits:
         if mirrored.any():
             count = number_of(int(mirrored.sum()), "row")
             words.append("mirrored" if mirrored.all() else f"mirrored in {count}")
-        if seconds := self.advance_seconds:
+        if seconds := round(sum(edit.seconds for edit in self.edits), 6):
             words.append(f"{abs(seconds):g} s {'later' if seconds > 0 else 'earlier'}")
         return ", ".join(words)
 
 
-def seconds_since_first(seconds: FloatArray) -> FloatArray:
-    """Return the seconds from the first row to each row, (rows,); a pause counts 10 s at most.
-
-    seconds: times of the rows, (rows,), rising
-    """
-    max_pause_seconds = 10.0  # so that a curve of a drive shows the driving, not the pauses
-    steps = np.minimum(np.diff(seconds), max_pause_seconds)
-    return np.concatenate([[0.0], np.cumsum(steps)])
-
-
 def edits_path(log: Location) -> Location:
-    """Return the path of the edits of a log."""
     return log.with_name(f"{log.stem}.edits.json")
 
 
@@ -193,7 +176,7 @@ def read_edits(log: Location) -> Edits:
 
 
 def write_edits(log: Path, edits: Edits) -> None:
-    """Write the edits of a log, or remove their file if there are none."""
+    """Write the edits of a log; when none is left, their file is removed."""
     path = as_local(edits_path(log))
     if not edits.edits:
         path.unlink(missing_ok=True)
@@ -273,3 +256,13 @@ def _advanced(steering: FloatArray, time_ms: IndexArray, seconds: float) -> Floa
     stretches = zip(np.split(times, pauses), np.split(steering, pauses), strict=True)
     advance_ms = 1000 * seconds
     return np.concatenate([np.interp(at + advance_ms, at, values) for at, values in stretches])
+
+
+def seconds_since_first(seconds: FloatArray) -> FloatArray:
+    """Return the seconds from the first row to each row, (rows,); a pause counts 10 s at most.
+
+    seconds: times of the rows, (rows,), rising
+    """
+    max_pause_seconds = 10.0  # so that a curve of a drive shows the driving, not the pauses
+    steps = np.minimum(np.diff(seconds), max_pause_seconds)
+    return np.concatenate([[0.0], np.cumsum(steps)])

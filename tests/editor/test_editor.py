@@ -13,8 +13,7 @@ import pytest
 
 from bcclone.editor.searches import FaultSearch
 from bcclone.exchange.edited_tub import EditedTub
-from bcclone.recording.edit_settings import EditSettings
-from bcclone.recording.editing import EditedRecording, edit
+from bcclone.recording.editing import EditedRecording
 from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
@@ -58,7 +57,7 @@ def test_edits_of_others_are_seen_and_not_overwritten(recording):
         assert status == 409
         assert answer["state"]["deleted"] == [[3, 7]]
 
-        edit(EditSettings(str(recording), delete=("11", "12")))
+        EditedRecording(recording / "driving_log.csv").edit([Edit(DELETE, ((10, 11),))])
         state, _ = page.edit(delete=[[20, 20]])
         assert state["deleted"] == [[3, 7], [10, 11], [20, 20]]
         state, _ = page.edit(restore=[[4, 5], [10, 10]])

@@ -2,12 +2,20 @@
 Windows has others.
 """
 
+from pathlib import Path
+
 import pytest
 
-from bcclone.recording.edit_settings import EditSettings
-from bcclone.recording.editing import edit
+from bcclone.recording.editing import EditedRecording
+from bcclone.recording.edits import DELETE, Edit
 from bcclone.system.errors import UserError
 from tests.messages.small_recording import make_recording, without_privileges
+
+DELETION = Edit(DELETE, ((0, 1),))
+
+
+def edit(*edits):
+    EditedRecording(Path("driving_log.csv")).edit(edits)
 
 
 @pytest.fixture
@@ -17,7 +25,7 @@ def here(tmp_path, monkeypatch):
     """
     make_recording(tmp_path, rows=4)
     monkeypatch.chdir(tmp_path)
-    edit(EditSettings("."))
+    edit()
     yield tmp_path
     tmp_path.chmod(0o755)
 
@@ -28,15 +36,15 @@ def test_edits_that_cannot_be_written_are_named(here):
         without_privileges(),
         pytest.raises(UserError, match="edits.json: cannot be written: .*edit a copy"),
     ):
-        edit(EditSettings(".", delete=("1", "2")))
+        edit(DELETION)
 
 
 def test_edits_that_cannot_be_read_are_named(here):
-    edit(EditSettings(".", delete=("1", "2")))
+    edit(DELETION)
     (here / "driving_log.edits.json").chmod(0)
     here.chmod(0o755)
     with (
         without_privileges(),
         pytest.raises(UserError, match="edits.json: cannot be read: .*restore the file"),
     ):
-        edit(EditSettings("."))
+        edit()
