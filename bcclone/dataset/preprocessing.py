@@ -24,28 +24,19 @@ from bcclone.dataset.preprocessing_text import (
     fields_of,
     scale_named,
 )
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 from bcclone.system.numbers import Float32Array, FloatArray
 from bcclone.system.settings import Checked, SettingError, setting
 
 # OpenCV's conversions from RGB as matrices, (channels, 4), which map (red, green, blue, 1), each 0
 # to 255
 _RGB_TO_YUV = np.array(
-    [
-        [0.299, 0.587, 0.114, 0],
-        [-0.147, -0.289, 0.436, 128],
-        [0.615, -0.515, -0.1, 128],
-    ],
+    [[0.299, 0.587, 0.114, 0], [-0.147, -0.289, 0.436, 128], [0.615, -0.515, -0.1, 128]],
     np.float32,
 )
 # the inverse conversion to RGB, (3, 4), from (y, u, v, 1)
 _YUV_TO_RGB = np.array(
-    [
-        [1, 0, 1.14, -145.92],
-        [1, -0.395, -0.581, 124.928],
-        [1, 2.032, 0, -260.096],
-    ],
-    np.float32,
+    [[1, 0, 1.14, -145.92], [1, -0.395, -0.581, 124.928], [1, 2.032, 0, -260.096]], np.float32
 )
 _IDENTITY = np.eye(3, 4, dtype=np.float32)
 # colour space -> conversion from RGB, and back to RGB
@@ -114,8 +105,16 @@ class Preprocessing(Checked):
                 value=repr(self.order),
                 steps=", ".join(STEPS),
             )
-        _check_crop("rows", self.crop_top, self.crop_bottom, self.frame_height)
-        _check_crop("columns", self.crop_left, self.crop_right, self.frame_width)
+        left, top, right, bottom = self.region
+        for what, start, end, extent in (
+            ("rows", top, bottom, self.frame_height),
+            ("columns", left, right, self.frame_width),
+        ):
+            if not 0 <= start < end <= extent:
+                raise SettingError(
+                    f"{what} {start}-{end}, expected 0 to {extent} of the frame, the smaller "
+                    "number first"
+                )
 
     def normal_form(self) -> Mapping[str, Any]:
         """Return scale, crop and order so that equal definitions have equal hashes."""
@@ -218,8 +217,8 @@ class Preprocessing(Checked):
 
         The column `right` and the row `bottom` are not kept.
         """
-        right = self.crop_right or self.frame_width
-        bottom = self.crop_bottom or self.frame_height
+        right = self.frame_width if self.crop_right is None else self.crop_right
+        bottom = self.frame_height if self.crop_bottom is None else self.crop_bottom
         return self.crop_left, self.crop_top, right, bottom
 
     @property
@@ -297,30 +296,12 @@ class Preprocessing(Checked):
             if stored != json.loads(definition.to_json()):
                 raise ValueError("its fields are not those of this version")
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            # the texts of TypeError and so on speak of Python, not of the definition
-            reason: object = "its fields are not those of this version"
-            if isinstance(error, ValueError):
-                reason = error
             raise PreprocessingMismatch(
-                f"unknown preprocessing ({reason})\n"
+                f"unknown preprocessing ({first_line(error)})\n"
                 f"  stored:    {text}\n"
                 f"  supported: {cls().to_json()}"
             ) from None
         return definition
-
-
-def _check_crop(what: str, start: int, end: int | None, extent: int) -> None:
-    """Raise SettingError for a crop that is empty, or leads out of the frame.
-
-    what: "rows" or "columns"
-    end: None for the frame's end
-    extent: how many of them the frame has
-    """
-    last = extent if end is None else end
-    if not 0 <= start < last <= extent:
-        raise SettingError(
-            f"{what} {start}-{last}, expected 0 to {extent} of the frame, the smaller number first"
-        )
 
 
 def color_matrices(color: str) -> tuple[Float32Array, Float32Array]:
@@ -359,18 +340,15 @@ def preprocessing_of(text: str, size: tuple[int, int] | None = None) -> Preproce
 def choose_preprocessing(
     text: str | None, size: tuple[int, int] | None, otherwise: Preprocessing | None = None
 ) -> Preprocessing:
-    """Return how the images of a store are prepared.
+    """Return how the images of a store are prepared: as 0 to 255, without a scale.
 
-    A store holds 0 to 255, so its images are not scaled. Raises UserError.
+    Raises UserError.
 
     text: the preprocessing that the user asked for, if any
     size: width and height, if they are given; they override those of the text
     otherwise: the preprocessing if there is no text; None for the default one
     """
-    if text:
-        chosen = preprocessing_of(text)
-    else:
-        chosen = otherwise or Preprocessing()
+    chosen = preprocessing_of(text) if text else otherwise or Preprocessing()
     width, height = size or (chosen.width, chosen.height)
     return replace(chosen, width=width, height=height, scale="")
 

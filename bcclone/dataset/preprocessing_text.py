@@ -36,25 +36,21 @@ COLORS = ("RGB", "BGR", "YUV", "BGR-YUV", "GRAY", "BGR-GRAY")
 RAW = "raw"  # the values stay 0 to 255
 EACH_IMAGE = "mean and deviation"  # each image gets the mean 0 and the standard deviation 1
 
-# two whole numbers; %s becomes the pattern of what stands between them
-_PAIR = r"(\d{1,4}) ?(?:%s) ?(\d{1,4})"
+# pattern of a part with whole numbers -> the fields that they are
+_NUMBERED_PARTS = {
+    r"rows (\d{1,4}) ?- ?(\d{1,4})": ("crop_top", "crop_bottom"),
+    r"columns (\d{1,4}) ?- ?(\d{1,4})": ("crop_left", "crop_right"),
+    r"frame (\d{1,4}) ?x ?(\d{1,4})": ("frame_width", "frame_height"),
+    r"(\d{1,4}) ?x ?(\d{1,4})": ("width", "height"),
+    r"blur (\d{1,2})": ("blur",),
+}
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)"  # a number, perhaps with a sign and a decimal point
 # one or more such numbers with blanks between them, as one group
 _NUMBERS = rf"({_NUMBER}(?: {_NUMBER})*)"
 
-
 SMALLEST_IMAGE = 8  # smallest width or height of an image that a network is given, in pixels
 LARGEST_IMAGE = 1024  # largest width or height
 LARGEST_PICTURE = 4096  # largest width or height of a picture that an exported file takes
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """What a layer of the network makes of each value x of an image: scale * x + offset."""
-
-    # two numbers, or two lists with a number for each channel
-    scale: Any
-    offset: Any
 
 
 # ---- parts
@@ -75,7 +71,11 @@ def fields_of(text: str) -> dict[str, Any]:
     for part in parts:
         fields = _fields_of_part(part)
         if not fields:
-            raise ValueError(_expectation(part))
+            hint = did_you_mean(part, [*PRESET_TEXTS, *INTERPOLATIONS, *map(str.lower, COLORS)])
+            raise ValueError(
+                f"{shown(part)}, expected a preset ({', '.join(PRESET_TEXTS)}), or parts such as "
+                f"rows 60-135, 200x66, YUV, blur 3, area, 0..1{'; ' if hint else ''}{hint}"
+            )
         if stated.keys() & fields:
             raise ValueError(
                 f"{shown(part)} after another {' and '.join(fields)}, expected each once"
@@ -92,35 +92,14 @@ def fields_of(text: str) -> dict[str, Any]:
     return preset | stated | {"order": " ".join(steps)}
 
 
-def _expectation(part: str) -> str:
-    """Return the error for a part that is not known."""
-    error = (
-        f"{shown(part)}, expected a preset ({', '.join(PRESET_TEXTS)}), "
-        "or parts such as rows 60-135, 200x66, YUV, blur 3, area, 0..1"
-    )
-    similar = did_you_mean(part, [*PRESET_TEXTS, *INTERPOLATIONS, *map(str.lower, COLORS)])
-    return f"{error}; {similar}" if similar else error
-
-
 def _fields_of_part(part: str) -> dict[str, Any]:
     """Return the fields that a part sets, {} for a part that is not known.
 
     part: in lower case, with single blanks
     """
-    if span := re.fullmatch(rf"(rows|columns) {_PAIR % '-'}", part):
-        first = int(span[2])
-        end = int(span[3])
-        if span[1] == "rows":
-            return {"crop_top": first, "crop_bottom": end}
-        return {"crop_left": first, "crop_right": end}
-    if size := re.fullmatch(rf"(frame )?{_PAIR % 'x'}", part):
-        width = int(size[2])
-        height = int(size[3])
-        if size[1]:
-            return {"frame_width": width, "frame_height": height}
-        return {"width": width, "height": height}
-    if kernel := re.fullmatch(r"blur (\d{1,2})", part):
-        return {"blur": int(kernel[1])}
+    for pattern, names in _NUMBERED_PARTS.items():
+        if stated := re.fullmatch(pattern, part):
+            return dict(zip(names, map(int, stated.groups()), strict=True))
     if part in INTERPOLATIONS:
         return {"interpolation": part}
     color = part.upper().replace("GREY", "GRAY")
@@ -130,34 +109,81 @@ def _fields_of_part(part: str) -> dict[str, Any]:
     return {"scale": scale} if scale else {}
 
 
+def _checked(text: str) -> str:
+    """Return the text as it is; raises ValueError if it cannot be read."""
+    fields_of(text)
+    return text
+
+
+PreprocessingText = Annotated[
+    str,
+    Setting(
+        "how frames are prepared, required for a model that does not state it: a preset "
+        f"({', '.join(PRESET_TEXTS)}), or parts such as 'rows 60-140, 64x64, RGB, 0..1'",
+        unit="HOW",
+        parse=_checked,
+        shown="that of the model",
+    ),
+]
+
+
 # ---- scales
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What a layer of the network makes of each value x of an image: scale * x + offset."""
+
+    # two numbers, or two lists with a number for each channel
+    scale: Any
+    offset: Any
 
 
 def scale_named(text: str) -> str | None:
     """Return a scale in the form of Preprocessing.scale, None for a text that is no scale.
 
-    The form is such as "raw", "0..1", "mean 120 deviation 60", "mean and deviation".
+    The form is RAW, EACH_IMAGE, or such as "0..1" or "mean 1 2 3 deviation 4 5 6".
 
     text: a scale in this form, or a formula such as "/255" or "x / 127.5 - 1"
     """
-    if text in (RAW, "0..255"):
-        return RAW
     if text == EACH_IMAGE:
-        return EACH_IMAGE
+        return text
+    scaling = _scaling_in(text)
+    return scale_text(scaling) if scaling else None
+
+
+def scaling_of(text: str) -> Scaling:
+    """Return the scaling that a text such as "0..1" or "x / 127.5 - 1" states.
+
+    Raises ValueError for any other text, also for EACH_IMAGE.
+    """
+    scaling = _scaling_in(text.strip())
+    if scaling is None:
+        raise ValueError(f"{shown(text)}, expected one such as -1..1, /255 or x / 127.5 - 1")
+    return scaling
+
+
+def _scaling_in(text: str) -> Scaling | None:
+    """Return the scaling that a text states; None if it states none, or divides by 0."""
+    if text == RAW:
+        return Scaling(1.0, 0.0)
     if stated := re.fullmatch(rf"({_NUMBER}) ?\.\. ?({_NUMBER})", text):
         low, high = map(float, stated.groups())
-        return f"{_words(low)}..{_words(high)}" if low != high else None
+        return Scaling((high - low) / 255, low) if low != high else None
     if stated := re.fullmatch(rf"mean {_NUMBERS} deviation {_NUMBERS}", text):
-        means, deviations = map(_numbers, stated.groups())
+        means, deviations = ([*map(float, words.split())] for words in stated.groups())
         # one number for all channels, or three: one for each channel
-        lengths = {len(means), len(deviations)}
-        if min(deviations) <= 0 or not lengths <= {1, 3}:
+        if min(deviations) <= 0 or not {len(means), len(deviations)} <= {1, 3}:
             return None
-        return f"mean {_words(*means)} deviation {_words(*deviations)}"
+        if len(means) == len(deviations) == 1:
+            return Scaling(1 / deviations[0], -means[0] / deviations[0])
+        means *= 3 // len(means)
+        deviations *= 3 // len(deviations)
+        offsets = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]
+        return Scaling([1 / deviation for deviation in deviations], offsets)
     if formula := re.fullmatch(rf"(?:x ?)?/ ?({_NUMBER})(?: ?- ?({_NUMBER}))?", text):
         divisor = float(formula[1])
-        subtrahend = float(formula[2] or 0)
-        return scale_text(Scaling(1 / divisor, -subtrahend)) if divisor else None
+        return Scaling(1 / divisor, -float(formula[2] or 0)) if divisor else None
     return None
 
 
@@ -167,48 +193,19 @@ def scale_text(scaling: Scaling) -> str:
     Scalings that compute the same have the same text.
     """
     if isinstance(scaling.scale, list):
-        pairs = [*zip(scaling.scale, scaling.offset, strict=True)]
-        means = [-offset / scale for scale, offset in pairs]
-        deviations = [1 / scale for scale, _ in pairs]
+        means = [
+            -offset / scale for scale, offset in zip(scaling.scale, scaling.offset, strict=True)
+        ]
+        deviations = [1 / scale for scale in scaling.scale]
         return f"mean {_words(*means)} deviation {_words(*deviations)}"
     # what 0 and 255 become
     ends = f"{_words(scaling.offset)}..{_words(scaling.offset + 255 * scaling.scale)}"
     return RAW if ends == "0..255" else ends
 
 
-def scaling_of(scale: str) -> Scaling:
-    """Return the scaling that a scale other than EACH_IMAGE states.
-
-    scale: in the form that scale_named() returns
-    """
-    if scale == RAW:
-        return Scaling(1.0, 0.0)
-    if ".." in scale:
-        low, high = map(float, scale.split(".."))
-        return Scaling((high - low) / 255, low)
-    means, deviations = map(_numbers, scale.removeprefix("mean ").split(" deviation "))
-    # one number counts for all channels
-    channels = max(len(means), len(deviations))
-    if len(means) == 1:
-        means = means * channels
-    if len(deviations) == 1:
-        deviations = deviations * channels
-    scales = [1 / deviation for deviation in deviations]
-    offsets = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]
-    if channels == 1:
-        return Scaling(scales[0], offsets[0])
-    return Scaling(scales, offsets)
-
-
-def scaling_of_text(text: str) -> Scaling:
-    """Return the scaling that a text such as "0..1" or "x / 127.5 - 1" states.
-
-    Raises ValueError for any other text.
-    """
-    scale = scale_named(text.strip())
-    if scale in (None, EACH_IMAGE):
-        raise ValueError(f"{shown(text)}, expected one such as -1..1, /255 or x / 127.5 - 1")
-    return scaling_of(str(scale))
+def _words(*numbers: float) -> str:
+    """Return the numbers with ten digits and blanks between them; adding 0.0 turns -0 into 0."""
+    return " ".join(f"{number + 0.0:.10g}" for number in numbers)
 
 
 def joined_scaling(steps: Iterable[tuple[str, float]]) -> Scaling:
@@ -237,33 +234,6 @@ def joined_scaling(steps: Iterable[tuple[str, float]]) -> Scaling:
     if not (math.isfinite(scale) and math.isfinite(offset) and scale):
         raise ValueError(f"x * {scale:g} + {offset:g} is no scaling")
     return Scaling(scale, offset)
-
-
-def _numbers(words: str) -> list[float]:
-    return [float(word) for word in words.split()]
-
-
-def _words(*numbers: float) -> str:
-    """Return the numbers with ten digits and blanks between them; adding 0.0 turns -0 into 0."""
-    return " ".join(f"{number + 0.0:.10g}" for number in numbers)
-
-
-def _checked(text: str) -> str:
-    """Return the text as it is; raises ValueError if it cannot be read."""
-    fields_of(text)
-    return text
-
-
-PreprocessingText = Annotated[
-    str,
-    Setting(
-        "how frames are prepared, required for a model that does not state it: a preset "
-        f"({', '.join(PRESET_TEXTS)}), or parts such as 'rows 60-140, 64x64, RGB, 0..1'",
-        unit="HOW",
-        parse=_checked,
-        shown="that of the model",
-    ),
-]
 
 
 # ---- sizes

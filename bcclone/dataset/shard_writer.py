@@ -3,13 +3,13 @@
 In: a `Plan`. Out: the files of shards, and a manifest, which completes the folder.
 """
 
-import errno
 import hashlib
 import math
 import os
 import tempfile
 from collections.abc import Collection, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -55,7 +55,6 @@ class ShardTask:
     numbers: IndexArray
     own_count: int  # number of files that no earlier shard holds
     content: Mapping[str, Any]  # arguments of write_store()
-    origin: str  # digest of the settings, the log, the rows and the paths of the images
     reuse: bool  # keep the shard of an interrupted run if it is complete and has the same origin
 
 
@@ -200,15 +199,11 @@ def shard_tasks(
             info = replace(
                 plan.recordings[int(recording[begin] - recording[0])], rows=block_end - begin
             )
-            paths = tuple(plan.files[index] for index in files.tolist())
-            digest = hashlib.sha256(f"{preprocessing.digest} {samples} {info.sha256}".encode())
-            digest.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
-            digest.update("\n".join(paths).encode(errors="surrogateescape"))
             content = {
                 "preprocessing": preprocessing,
                 "settings": samples,
                 "rows": rows,
-                "files": paths,
+                "files": tuple(plan.files[index] for index in files.tolist()),
                 "recordings": [info],
                 "context": context,
             }
@@ -219,7 +214,6 @@ def shard_tasks(
                     numbers=files,
                     own_count=len(own),
                     content=content,
-                    origin=digest.hexdigest(),
                     reuse=settings.resume,
                 )
             )
@@ -244,18 +238,9 @@ def write_shard(task: ShardTask) -> tuple[Shard, dict[int, str]]:
     Returns it as a store by itself, and why files of the task have no frame: index -> reason.
     """
     try:
-        origin = _origin_with_files(task)
+        origin = _origin_of(task)
         if task.reuse and (kept := _kept(task.path, origin)):
             return kept
-        # a worker on another machine may not see the folder, and must not make one of its own
-        folder = task.path.parent
-        if not is_url(folder) and not folder.is_dir():
-            raise FileNotFoundError(
-                errno.ENOENT,
-                "the folder of the store is not there; mount it on this machine, under the same "
-                "path",
-                str(folder),
-            )
         with replacing(task.path) as temporary:
             unusable, checksums = write_store(temporary, **task.content, threads=1)
             with h5py.File(temporary, "r+") as file:
@@ -267,24 +252,27 @@ def write_shard(task: ShardTask) -> tuple[Shard, dict[int, str]]:
     except OSError as error:
         raise UserError(
             f"{error.filename or task.path}: {error.strerror or error}; check that each machine "
-            "can write there, and run the same command again with --resume"
+            "sees this folder and can write there, and run the same command again with --resume"
         ) from None
 
 
-def _origin_with_files(task: ShardTask) -> str:
-    """Return a digest of the task's origin, and of sizes and times of its local image files.
+def _origin_of(task: ShardTask) -> str:
+    """Return a digest of the settings, the log, the rows and the image files of a shard.
 
-    Images at URLs count only by their paths: asking the server for each would take too long.
+    Local files count by their sizes and times, too; to ask a server for each would take too long.
     """
-    digest = hashlib.sha256(task.origin.encode())
-    files = task.content["files"]
-    if not any(map(names_url, files[:1])):
-        for path in files:
-            try:
+    content = task.content
+    (info,) = content["recordings"]
+    digest = hashlib.sha256(
+        f"{content['preprocessing'].digest} {content['settings']} {info.sha256}".encode()
+    )
+    digest.update(pd.util.hash_pandas_object(content["rows"], index=False).to_numpy().tobytes())
+    for path in content["files"]:
+        digest.update(path.encode(errors="surrogateescape"))
+        if not names_url(path):
+            with suppress(OSError):  # a missing file
                 status = os.stat(path)  # noqa: PTH116 called for each image
-                digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode())
-            except OSError:
-                digest.update(b"- ")  # a missing file
+                digest.update(f" {status.st_size} {status.st_mtime_ns} ".encode())
     return digest.hexdigest()
 
 
@@ -293,7 +281,7 @@ def _kept(path: Location, origin: str) -> tuple[Shard, dict[int, str]] | None:
 
     None if it is missing, not complete, or of another origin.
 
-    origin: digest that _origin_with_files() returns
+    origin: digest that _origin_of() returns
     """
     with tempfile.TemporaryDirectory(prefix="bcclone-") as folder, reaching(path):
         if not path.is_file():

@@ -35,7 +35,6 @@ from bcclone.system.location import (
     parse_location,
     reaching,
 )
-from bcclone.system.numbers import IndexArray
 from bcclone.system.values import from_json, json_text
 
 MANIFEST_NAME = "store.json"
@@ -106,11 +105,6 @@ class Shard:
     bytes: int  # size of the file
     sha256: str  # SHA-256 of the file
 
-    @property
-    def all_frames(self) -> int:
-        """Return how many frames the file holds."""
-        return self.frames + len(self.copied)
-
 
 @dataclass(frozen=True)
 class Manifest:
@@ -171,15 +165,23 @@ def read_shards(
     first_row = 0
     first_frame = 0
     for shard in manifest.shards:
-        part, tables = _read_shard(folder / shard.name, others, _remedy(folder))
-        (file,) = part.frames.files
-        _check_shard(folder, manifest, shard, part)
+        part, tables = _read_shard(folder, manifest, shard, others)
         # the shard numbers its rows and frames from 0; the store numbers them through all shards
         own_frames = first_frame + np.arange(shard.frames)
         frame_numbers = np.append(own_frames, np.array(shard.copied, np.int64))
-        samples.append(_renumbered_samples(part.samples, first_row, frame_numbers))
-        rows.append(_renumbered_rows(part.rows, shard.recording, frame_numbers))
+        part_samples = part.samples.copy()
+        part_samples["frame"] = frame_numbers[part_samples["frame"]]
+        part_samples["row"] += first_row
+        samples.append(part_samples)
+        part_rows = part.rows.copy()
+        part_rows["recording"] += shard.recording
+        # a row without a frame has NO_FRAME, -1, which as an index takes the last element: NO_FRAME
+        numbers_or_none = np.append(frame_numbers, NO_FRAME)
+        for name in FRAME_COLUMNS:
+            part_rows[name] = numbers_or_none[part_rows[name]]
+        rows.append(part_rows)
         # the copied frames are left out: their numbers lead to the shards whose own frames they are
+        (file,) = part.frames.files
         files.append(replace(file, count=shard.frames, sha256=shard.sha256))
         further.append(tables)
         first_row += shard.rows
@@ -198,55 +200,35 @@ def read_shards(
     return whole, further
 
 
-def _check_shard(folder: Location, manifest: Manifest, shard: Shard, part: Store) -> None:
-    """Raise UserError if a shard's content is not what the manifest says of it."""
-    (file,) = part.frames.files
+def _read_shard(
+    folder: Location, manifest: Manifest, shard: Shard, others: Sequence[str]
+) -> tuple[Store, Sequence[Table]]:
+    """Read the tables of a shard; raises UserError unless it is what the manifest says of it."""
+    path = folder / shard.name
+    if is_url(path):
+        # HDF5 reads the tables behind the frames in a few blocks; the frames between are not
+        # fetched
+        with (
+            reaching(path),
+            path.fs.open(path.path, cache_type="blockcache", block_size=1 << 20) as file,
+        ):
+            part, tables = read_store(path, others, (file, (int(file.size), 0)))
+    elif as_local(path).is_file():
+        part, tables = read_store(path, others)
+    else:
+        raise UserError(f"{path}: this shard of the store is missing; {_remedy(folder)}")
+    (frame_file,) = part.frames.files
     is_described = (
-        file.version[0] == shard.bytes
+        frame_file.version[0] == shard.bytes
         and len(part.rows) == shard.rows
         and len(part.samples) == shard.samples
-        and file.count == shard.all_frames
+        and frame_file.count == shard.frames + len(shard.copied)
         and part.content_hash == shard.content_hash
         and part.preprocessing == manifest.preprocessing
     )
     if not is_described:
-        raise UserError(
-            f"{folder / shard.name}: not the shard that the manifest describes; {_remedy(folder)}"
-        )
-
-
-def _renumbered_samples(
-    samples: SampleTable, first_row: int, frame_numbers: IndexArray
-) -> SampleTable:
-    renumbered = samples.copy()
-    renumbered["frame"] = frame_numbers[renumbered["frame"]]
-    renumbered["row"] += first_row
-    return renumbered
-
-
-def _renumbered_rows(rows: RowTable, recording: int, frame_numbers: IndexArray) -> RowTable:
-    renumbered = rows.copy()
-    renumbered["recording"] += recording
-    # a row without a frame has NO_FRAME, -1, which as an index takes the last element: NO_FRAME
-    numbers_or_none = np.append(frame_numbers, NO_FRAME)
-    for name in FRAME_COLUMNS:
-        renumbered[name] = numbers_or_none[renumbered[name]]
-    return renumbered
-
-
-def _read_shard(
-    path: Location, others: Sequence[str], remedy: str
-) -> tuple[Store, Sequence[Table]]:
-    if not is_url(path):
-        if not as_local(path).is_file():
-            raise UserError(f"{path}: this shard of the store is missing; {remedy}")
-        return read_store(path, others)
-    # HDF5 reads the tables behind the frames in a few blocks; the frames between are not fetched
-    with (
-        reaching(path),
-        path.fs.open(path.path, cache_type="blockcache", block_size=1 << 20) as file,
-    ):
-        return read_store(path, others, (file, (int(file.size), 0)))
+        raise UserError(f"{path}: not the shard that the manifest describes; {_remedy(folder)}")
+    return part, tables
 
 
 def _remedy(folder: Location) -> str:

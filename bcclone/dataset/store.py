@@ -73,9 +73,7 @@ class RecordingInfo:
 def common_framing(recordings: Sequence[RecordingInfo]) -> Framing | None:
     """Return the framing of all recordings; None if it differs, or if they have no framing."""
     framings = {recording.framing for recording in recordings}
-    if len(framings) != 1:
-        return None
-    return framings.pop()
+    return framings.pop() if len(framings) == 1 else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bcclone.dataset.preprocessing_text import PreprocessingText, scaling_of_text
+from bcclone.dataset.preprocessing_text import PreprocessingText, scaling_of
 from bcclone.system.errors import UserError
 from bcclone.system.files import MODEL, inputs_of, writing
 from bcclone.system.settings import Checked, Force, SettingError, argument, setting
@@ -37,7 +37,7 @@ class ImportModelSettings(Checked):
     def validate(self) -> None:
         if self.rescale is not None:
             try:
-                scaling_of_text(self.rescale)
+                scaling_of(self.rescale)
             except ValueError as error:
                 raise SettingError("{rescale} {value}", value=error) from None
 
@@ -61,7 +61,7 @@ def import_model(
         load_tensorflow()
         from bcclone.model.model_file import ModelFile, open_model, save_model, with_preprocessing
 
-        rescale = scaling_of_text(settings.rescale) if settings.rescale else None
+        rescale = scaling_of(settings.rescale) if settings.rescale else None
         rebuilt = open_model(settings.old, settings.preprocess, rescale)
         if isinstance(rebuilt, ModelFile):
             raise UserError(f"{settings.old} is a bcclone model already; copy the file instead")

@@ -20,12 +20,9 @@ from bcclone.camera.framing import FRAMING, Framing
 from bcclone.dataset.answer import OUTPUTS, Output
 from bcclone.dataset.preprocessing import Preprocessing, PreprocessingMismatch, preprocessing_of
 from bcclone.dataset.preprocessing_text import (
-    EACH_IMAGE,
     RAW,
     Scaling,
     fields_of,
-    scale_text,
-    scaling_of,
 )
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.foreign.stored import StoredModel, UnsupportedModel, read_model
@@ -155,13 +152,9 @@ class ModelFile:
         stated = self.preprocessing
         if isinstance(given, str):
             given = preprocessing_of(given, (stated.width, stated.height))
-        scale = given.scale
-        if scale not in ("", EACH_IMAGE):
-            # as a file writes it, so that equal scales are equal texts
-            scale = scale_text(scaling_of(scale))
         # == of two preprocessings does not compare their scales. A given "" agrees with every
         # scale; with a file's "", the network gets raw pixels, which its own layers scale.
-        if given == stated and scale in ("", stated.scale or RAW):
+        if given == stated and given.scale in ("", stated.scale or RAW):
             return ""
 
         remedy = "leave out --preprocess"
