@@ -32,8 +32,8 @@ from bcclone import (
     evaluate,
 )
 from bcclone.camera.vehicle import MPH
+from bcclone.research.margin_map import RecordNext
 from bcclone.research.margins import map_margins
-from bcclone.research.record_next import RecordNext
 from bcclone.research.settings import MarginSettings
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import BETWEEN_ROWS_SECONDS, CarRecording, Expert

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bcclone.evaluation.evaluate import Evaluation
     from bcclone.evaluation.replay import Replayed
     from bcclone.evaluation.suite import SuiteResult
+    from bcclone.research.rounds import Improvement
 
 _STORE = "data.h5"  # usual name of a store
 
@@ -124,8 +125,7 @@ def improve(settings: ImproveSettings) -> Result:
     """
     from bcclone.research import improve as improvement
 
-    result = improvement.improve(settings, notify)
-    return Result(result.as_json(), result.as_text())
+    return _scored(improvement.improve(settings, notify))
 
 
 # ---- scores
@@ -238,7 +238,7 @@ def margin(
     back, where this is least, and what to record there. With several models, each has its map, side
     by side.
     """
-    from bcclone.research.margin_files import margin_table, write_margins
+    from bcclone.research.margin_report import margin_text, write_margins
     from bcclone.research.margins import map_margins
 
     wrote = []
@@ -248,10 +248,12 @@ def margin(
         if output:
             wrote = write_margins(output, maps, settings)
     figures = {name: mapped.figures() for name, mapped in maps.items()}
-    return Result(figures, margin_table(maps, settings), wrote=wrote)
+    return Result(figures, margin_text(maps, settings), wrote=wrote)
 
 
-def _scored(result: "Evaluation | SuiteResult | Replayed", wrote: Sequence[Path]) -> Result:
+def _scored(
+    result: "Evaluation | SuiteResult | Replayed | Improvement", wrote: Sequence[Path] = ()
+) -> Result:
     """Return what a command that scores models prints: a table, and sentences on it."""
     text = "\n".join([str(result.table()), "", *result.sentences()])
     return Result(result.figures(), text.rstrip(), wrote=wrote)

@@ -358,10 +358,6 @@ def _why_estimated(recorded: RecordedDrive) -> str:
 _MIN_CORRELATION = 0.55
 _MAX_ERROR = 0.25  # standard error of the gain / the gain
 
-# camera heights: no car turns in a smaller radius. A donkeycar needs about 4, and a car 3 to 5;
-# through a lens that suits a network, but is not the camera's, a donkeycar seemed to need 1.1.
-_MIN_RADIUS = 0.75
-
 
 def _fault(estimates: Mapping[str, float]) -> str:
     """Return why the estimates are not good enough; "" if they are."""
@@ -386,14 +382,13 @@ def _fault(estimates: Mapping[str, float]) -> str:
 
 
 def _describe(estimates: Mapping[str, float]) -> tuple[str, ...]:
-    """Return sentences on speed, steering and check, and on what is implausible, if anything."""
-    curvature = estimates["curvature_of_steering"]
-    sentences: tuple[str, ...] = (
+    """Return sentences on speed, steering and check."""
+    return (
         f"Estimated speed: {estimates['median_speed']:.2f} camera heights a second in the median; "
         f"the near ground shows {estimates['near_to_far_speed']:.2f} times the speed of the far, "
         "which is 1 if the horizon is right.",
-        f"Estimated steering: 1 is a curvature of {curvature:.3f} per camera height (standard "
-        f"error {estimates['curvature_error']:.3f}), with a lag of "
+        f"Estimated steering: 1 is a curvature of {estimates['curvature_of_steering']:.3f} per "
+        f"camera height (standard error {estimates['curvature_error']:.3f}), with a lag of "
         f"{estimates['lag_seconds']:.2f} s; the yaw rates correlate with the camera's by "
         f"{estimates['yaw_rate_correlation']:.2f}.",
         "Check: along the path that the frames show, the recorded steering with these estimates "
@@ -401,10 +396,3 @@ def _describe(estimates: Mapping[str, float]) -> tuple[str, ...]:
         f"{estimates['check_interventions']} times beyond {_CHECK_LIMIT:g}; "
         f"no steering {estimates['check_interventions_without_steering']} times.",
     )
-    if curvature * _MIN_RADIUS > 1:
-        sentences += (
-            f"Careful: a steering of 1 would be a radius of {1 / curvature:.2f} camera heights, "
-            "which no car can drive: the recorded steering is in another unit, or the ground moves "
-            "too far from one picture to the next. These deviations do not compare models.",
-        )
-    return sentences

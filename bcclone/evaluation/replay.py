@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bcclone.camera.framing import check_framed
 from bcclone.camera.images import size_remedy, try_frame
@@ -27,6 +28,7 @@ from bcclone.system.numbers import FloatArray, Memory, correlation
 from bcclone.system.pool import read_ahead
 
 _LIMITS_M = (1.0, 1.5, 2.0, 3.0)  # limits for which interventions are counted, too
+_SMOOTHED_ROWS = 9  # 0.6 s, to compare with the mean of the recorded steering
 # drivers that need no model, to compare models with: key in JSON -> name in a table
 CONTROLS = {
     "human": "the human",
@@ -120,7 +122,12 @@ def _rollouts_of(reference: RecordedDrive, limit_m: float) -> dict[float, Rollou
     """Return limit -> a rollout that has not begun; none along a drive of no distance."""
     if not reference.distance_m:
         return {}
-    return {limit: Rollout(reference, limit) for limit in sorted({limit_m, *_LIMITS_M})}
+    return {limit: Rollout(reference, limit) for limit in _limits(limit_m)}
+
+
+def _limits(limit_m: float) -> list[float]:
+    """Return the limit of the score and the others, in ascending order."""
+    return sorted({limit_m, *_LIMITS_M})
 
 
 class _Driver:
@@ -208,7 +215,9 @@ class Replayed:
         known = np.isfinite(driven.steering)
         steering = driven.steering[known]
         recorded = reference.steering[known]
-        smoothed = _smoothed(reference.steering)[known]
+        # a running mean smooths the steps of steering by keyboard
+        rows = pd.Series(reference.steering).rolling(_SMOOTHED_ROWS, center=True, min_periods=1)
+        smoothed = rows.mean().to_numpy()[known]
         mae = round(float(np.abs(recorded - steering).mean()), 4) if known.any() else None
         return {
             "unit": reference.unit,
@@ -240,38 +249,16 @@ class Replayed:
             figures["estimates"] = dict(self.reference.estimates)
         return figures
 
-    @property
-    def best(self) -> str:
-        """Return the model with most autonomy, of equal ones that nearest to the recorded path; ""
-        without scores.
-        """
-        if not self.has_scores:
-            return ""
-
-        def rank(model: str) -> tuple[float, float]:
-            figures = self.by_driver[model]
-            return -figures["autonomy_percent"], figures["rms_cross_track_m"]
-
-        return min(self.results, key=rank)
-
     def table(self) -> Table:
         """Return a table with a row for each driver and control; without speeds it has no score."""
-        # the columns of the score, in metres or in camera heights (h)
-        columns = [TableColumn("driver", heading="")]
-        if self.has_scores:
-            per_distance, unit = ("a 1000", "h") if self.reference.in_heights else ("a km", "m")
-            columns += [
-                TableColumn("autonomy_percent", "{:.1f} %".format, "autonomy"),
-                TableColumn("interventions_per_km", "{:.1f}".format, per_distance),
-                TableColumn("rms_cross_track_m", "{:.2f}".format, "rms"),
-            ]
-            first = next(iter(self.by_driver.values()))
-            columns += [
-                TableColumn(limit, heading=f"{limit} {unit}") for limit in first["by_limit"]
-            ]
-
-        # the columns of the steering
-        columns += [
+        unit, per_distance = ("h", "a 1000") if self.reference.in_heights else ("m", "a km")
+        limits = [f"{limit_m:g}" for limit_m in _limits(self.limit_m)]
+        columns = [
+            TableColumn("driver", heading=""),
+            TableColumn("autonomy_percent", "{:.1f} %".format, "autonomy"),
+            TableColumn("interventions_per_km", "{:.1f}".format, per_distance),
+            TableColumn("rms_cross_track_m", "{:.2f}".format, "rms"),
+            *(TableColumn(limit, heading=f"{limit} {unit}") for limit in limits),
             TableColumn("steering_correlation", "{:.2f}".format, "r"),
             TableColumn("steering_correlation_smoothed", "{:.2f}".format, "mean r"),
             TableColumn("steering_mae", "{:.2f}".format, "off by"),
@@ -280,35 +267,24 @@ class Replayed:
         for name, figures in self.by_driver.items():
             counts = {limit: score["interventions"] for limit, score in figures["by_limit"].items()}
             values = {"driver": name, **figures, **counts}
-            rows.append([values[column.key] for column in columns])
+            rows.append([values.get(column.key) for column in columns])
         return Table(columns, rows)
 
     def sentences(self) -> list[str]:
         """Return what the table shows, what was assumed, and what is missing."""
         reference = self.reference
-        seconds = f"{reference.seconds.sum():.0f} s"
-        steered = (
+        driven = f"{reference.distance_m / 1000:.2f} km"
+        if reference.in_heights:
+            driven = f"{reference.distance_m:,.0f} {reference.unit}"
+        sentences = [
+            f"{len(reference)} rows, {driven} in {reference.seconds.sum():.0f} s; the car is set "
+            f"back at a deviation of {self.limit_m:g} {reference.unit}",
+            *reference.notes,
+            "autonomy: share of the time, 6 s less for each intervention; "
+            f"rms: of the deviation, {reference.unit}; interventions by limit",
             "r: correlation of the steering on the recorded frames with the recorded steering; "
-            "mean r: with its mean over 9 rows; off by: mean absolute difference"
-        )
-        if self.has_scores:
-            driven = f"{reference.distance_m / 1000:.2f} km"
-            if reference.in_heights:
-                driven = f"{reference.distance_m:,.0f} {reference.unit}"
-            sentences = [
-                f"{len(reference)} rows, {driven} in {seconds}; the car is set back at "
-                f"a deviation of {self.limit_m:g} {reference.unit}",
-                *reference.notes,
-                "autonomy: share of the time, 6 s less for each intervention; "
-                f"rms: of the deviation, {reference.unit}; interventions by limit",
-                steered,
-            ]
-        else:
-            sentences = [
-                f"{len(reference)} rows, {seconds} of driving",
-                *reference.notes,
-                steered,
-            ]
+            "mean r: with its mean over 9 rows; off by: mean absolute difference",
+        ]
         if all(paths.keys() <= {"center"} for paths in reference.images):
             sentences.append(
                 "there are no images of the side cameras; views are made from the centre camera"
@@ -319,20 +295,6 @@ class Replayed:
                 f"{lacking} rows have no readable centre image; the steering before them is held"
             )
         return sentences
-
-
-_SMOOTHED_ROWS = 9  # rows of a running mean, 0.6 s: smooths the steps of steering by keyboard
-
-
-def _smoothed(steering: FloatArray) -> FloatArray:
-    """Return the mean of each steering and those of its four neighbours on either side, (rows,).
-
-    At the ends, the mean is over the neighbours that exist.
-    """
-    ones = np.ones(_SMOOTHED_ROWS)
-    sums = np.convolve(steering, ones)
-    counts = np.convolve(np.ones(len(steering)), ones)
-    return np.asarray(sums / counts)[_SMOOTHED_ROWS // 2 :][: len(steering)]
 
 
 def _rounded_correlation(recorded: FloatArray, steering: FloatArray) -> float | None:

@@ -22,7 +22,7 @@ from bcclone.model.model_path import check_model_path
 from bcclone.model.policy import Policy, load_policy
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.roads import read_road_file
-from bcclone.simulator.score import FAILURE_LIMITS_M, Score
+from bcclone.simulator.score import Score
 from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.system.errors import Table, TableColumn, UserError, did_you_mean
@@ -365,7 +365,7 @@ class SuiteResult:
         return {"models": models, "rows": rows}
 
     def table(self) -> Table:
-        """Return a table with a row for each scenario, two of totals, and a column for each model.
+        """Return a table with a row for each scenario, one of totals, and a column for each model.
 
         Of several models, the best of each row is marked.
         """
@@ -385,20 +385,11 @@ class SuiteResult:
                 cells.append(cell + _BEST * (model in best))
             rows.append([scenario.name, scenario.description, *cells])
 
-        totals = []
-        departures = []
-        for model in self.models:
-            scores = self.scores(model)
-            interventions = self.interventions(model)
-            totals.append(f"{self.clean_rows(model)} of {len(scores)} rows, {interventions}")
-            counts = [
-                sum(score.departures.get(f"{limit:g}", 0) for score in scores)
-                for limit in FAILURE_LIMITS_M
-            ]
-            departures.append(", ".join(map(str, [*counts, interventions])))
-        limits = ", ".join(f"{limit:g}" for limit in FAILURE_LIMITS_M)
+        totals = [
+            f"{self.clean_rows(model)} of {len(self.scenarios)} rows, {self.interventions(model)}"
+            for model in self.models
+        ]
         rows.append(["", "rows without an intervention, all interventions", *totals])
-        rows.append(["", f"departures beyond {limits} m, off the road", *departures])
         return Table(columns, rows)
 
     def sentences(self) -> list[str]:

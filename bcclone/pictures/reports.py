@@ -196,14 +196,14 @@ def write_replay(
     figures = folder / _FIGURES_NAME
     write_text(figures, json_text(replayed.figures(), indent=2))
     report = folder / REPORT_NAME
-    best = replayed.best
+    first = Path(next(iter(replayed.results)))
     write_report(
         report,
         f"{' and '.join(replayed.results)} on the recording {name}",
         replayed.sentences(),
         pictures={caption.capitalize(): picture},
         figures=replayed.table().cells(),
-        commands=_next_commands(Path(best), "evaluate drive", preprocess) if best else {},
+        commands=_next_commands(first, "evaluate drive", preprocess),
     )
     return [picture, figures, report]
 

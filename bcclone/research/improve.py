@@ -138,36 +138,33 @@ def work_folder(settings: ImproveSettings) -> Iterator[Path]:
     folder or the output cannot be used.
     """
     path = settings.folder
-    model = settings.model
     options_file = path / OPTIONS
-    options: dict[str, Any] = {name: getattr(settings, name) for name in _IDENTITY}
-    if not options_file.exists():
-        check_keras_path(model)
-    # on a resume, the model may be missing, or replaced by a result; only another model is refused
-    if model.is_file() and not _is_result(model, path):
-        options["model"] = sha256_of(model)
-    if options_file.exists() and not (settings.resume or settings.force):
+    is_earlier = options_file.exists()
+    if is_earlier and not (settings.resume or settings.force):
         raise UserError(
             f"{path} holds an earlier improvement; continue it with --resume, begin anew with "
             "--force, which deletes it, or name another --output"
         )
-    may_replace = settings.force or (settings.resume and _is_result(settings.output, path))
+    continues = is_earlier and settings.resume
+    options: dict[str, Any] = {name: getattr(settings, name) for name in _IDENTITY}
+    if not continues:
+        check_keras_path(settings.model)
+    if settings.model.is_file():  # the copy is enough to continue
+        options["model"] = sha256_of(settings.model)
     with (
-        writing(settings.output, MODEL, may_replace, inputs_of(settings)),
+        writing(settings.output, MODEL, settings.force or continues, inputs_of(settings)),
         locked(path, "wait until it ends, or name another --output"),
     ):
-        make_folder(path / MODELS, "another --output")
-        # options.json is deleted first: if the process is killed here, what is left in the folder
-        # is not taken for an improvement that can be resumed
-        if options_file.exists() and not settings.resume:
-            options_file.unlink()
-            for part in (ROUNDS, RECORDINGS, STORE, RUNS, MODELS):  # other files stay
-                shutil.rmtree(path / part, ignore_errors=True)
-            (path / MODELS).mkdir()
-        if options_file.exists():
+        if continues:
             _check_options(path, options)
         else:
-            write_bytes(path / START, read_bytes(model, "model"))
+            # options.json is deleted first: if the process is killed here, what is left in the
+            # folder is not taken for an improvement that can be resumed
+            options_file.unlink(missing_ok=True)
+            for part in (ROUNDS, RECORDINGS, STORE, RUNS, MODELS):  # other files stay
+                shutil.rmtree(path / part, ignore_errors=True)
+            make_folder(path / MODELS, "another --output")
+            write_bytes(path / START, read_bytes(settings.model, "model"))
             write_text(options_file, json.dumps(options, indent=1) + "\n")
         yield path
 
@@ -188,12 +185,6 @@ def _check_options(path: Path, options: dict[str, Any]) -> None:
             f"{path} has other options; resume it with the same ones, begin anew with --force "
             f"instead of --resume, or name another --output:{''.join(differing)}"
         )
-
-
-def _is_result(file: Path, work: Path) -> bool:
-    """Return whether a file has the content of a model in the work folder."""
-    models = [model for model in (work / START, *(work / MODELS).glob("*.h5")) if model.is_file()]
-    return file.is_file() and sha256_of(file) in map(sha256_of, models)
 
 
 # ---- the model to begin with
@@ -251,8 +242,8 @@ class _Learning:
         self._notify = notify
         self._folder = settings.folder
         self._preprocessing, self._samples, self._training = read_start(self._folder / START)
-        # the rows of the suite that are driven, without repetitions
-        self._suite_rows = tuple(dict.fromkeys(settings.rows)) or tuple(
+        # the rows of the suite that are driven
+        self._suite_rows = settings.rows or tuple(
             scenario.name
             for scenario in SCENARIOS
             if not settings.expert or scenario.settings.track == settings.track
@@ -270,50 +261,32 @@ class _Learning:
             rounds.append(complete)
         if rounds:
             self._notify(f"continuing after round {rounds[-1].number}, which is complete")
-        else:
-            rounds.append(self._score_and_keep(Round(number=0, model=START), time.monotonic(), []))
         most = self._settings.rounds if self._settings.expert else 1
         while len(rounds) <= most:
-            last = rounds[-1]
             begin = time.monotonic()
-            failed: list[str] = []
-            if self._settings.expert:
-                if not last.interventions:
-                    break
-                learned = self._learn_from_expert(last)
-                if len(rounds) < most:  # the model of the last round drives all rows
-                    failed = [row for row, score in last.scores.items() if score.interventions]
+            if not rounds:
+                learned = Round(number=0, model=START)
+            elif not self._settings.expert:
+                learned = self._learn_from_corrections(rounds[-1])
+            elif rounds[-1].interventions:
+                learned = self._learn_from_expert(rounds[-1])
             else:
-                learned = self._learn_from_corrections(last)
-            rounds.append(self._score_and_keep(learned, begin, failed))
+                break
+            scores = self._scores_of(learned.model)
+            seconds = round(time.monotonic() - begin, 1)
+            scored = replace(learned, scores=scores, seconds=seconds)
+            self._notify(scored.sentence())
+            rounds.append(keep(self._folder / ROUNDS, _key(scored.number), scored))
         return rounds
 
-    def _score_and_keep(self, step: Round, begin: float, first: Sequence[str]) -> Round:
-        """Score the model of a round on the rows of the suite, and keep the round.
-
-        begin: when the round began, by time.monotonic()
-        first: rows to drive before the others; if one of the first needs an intervention, the
-            others are left out
-        """
-        scores = self._drive(step, first)
-        if not any(score.interventions for score in scores.values()):
-            scores |= self._drive(step, [row for row in self._suite_rows if row not in scores])
-        in_order = {row: scores[row] for row in self._suite_rows if row in scores}
-        seconds = round(time.monotonic() - begin, 1)
-        scored = replace(step, scores=in_order, seconds=seconds)
-        self._notify(scored.as_text())
-        return keep(self._folder / ROUNDS, _key(step.number), scored)
-
-    def _drive(self, step: Round, rows: Sequence[str]) -> dict[str, Score]:
-        """Return the score of a round's model on rows of the suite, which may be none."""
-        if not rows:
-            return {}
+    def _scores_of(self, model: str) -> dict[str, Score]:
+        """Return row of the suite -> score of a model of the work folder."""
         scenarios = SuiteSettings(
-            tuple(rows),
+            self._suite_rows,
             laps=self._settings.laps,
             most_interventions=_MAX_INTERVENTIONS if self._settings.expert else 0,  # 0: no limit
         )
-        drives = suite([self._folder / step.model], scenarios, pool=self._pool).drives
+        drives = suite([self._folder / model], scenarios, pool=self._pool).drives
         return {
             row: drive.score for row, drives_of in drives.items() for drive in drives_of.values()
         }

@@ -24,10 +24,11 @@ road.
 """
 
 import math
+from collections.abc import Callable
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from bcclone.simulator.car import LAW_MODULES, STEP_SECONDS, next_yaw_rate
 from bcclone.simulator.track import Track
@@ -107,13 +108,6 @@ class RoadShape(NamedTuple):
     closed: bool
 
 
-class SteeringTable(NamedTuple):
-    """The steering in each state of a grid, interpolated between them."""
-
-    grid: StateGrid
-    steering: Float32Array  # -1 to 1, (places, offsets, turns)
-
-
 class Cars(NamedTuple):
     """States of cars, float64 (cars,) each."""
 
@@ -137,17 +131,23 @@ def cars_at(grid: StateGrid) -> Cars:
 
 
 def follow(
-    road: RoadShape, table: SteeringTable, cars: Cars, speed: float, stretch_m: float
+    road: RoadShape,
+    grid: StateGrid,
+    steering: Float32Array,
+    cars: Cars,
+    speed: float,
+    stretch_m: float,
 ) -> Cars:
     """Return the states of cars after a stretch of road, or at the end of an open road.
 
     Each car starts with the yaw rate that the bend at its place needs.
 
+    steering: in each state of the grid, between which it is interpolated, (places, offsets, turns)
     speed: m/s
     stretch_m: length of the stretch along the road
     """
     after = Cars(*(values.copy() for values in cars))
-    _follow(road, table, after, speed, stretch_m)
+    _follow(road, grid, np.ascontiguousarray(steering), after, speed, stretch_m)
     return after
 
 
@@ -164,13 +164,13 @@ def _at(values: Any, position: float, closed: bool) -> float:
 
 
 @compiled(inline="always")
-def _steering_at(table: Any, along_m: float, offset_m: float, turn: float) -> float:
+def _steering_at(grid: Any, values: Any, along_m: float, offset_m: float, turn: float) -> float:
     """Return the steering in a state, interpolated between eight states of the grid.
 
     Beyond the grid's edge, the steering is that at the edge.
+
+    values: steering in the states of the grid, (places, offsets, turns)
     """
-    grid = table.grid
-    values = table.steering
     places, offsets, turns = values.shape
 
     # the places before and after the car, and the part of the way from one to the other
@@ -211,84 +211,59 @@ def _off_road(road: Any, along_m: float, offset_m: float) -> bool:
     return abs(offset_m) > _at(road.limits_m, along_m * road.points_a_metre, road.closed)
 
 
-@compiled(inline="always")
-def _step(road: Any, along_m: float, offset_m: float, turn: float, way: Any) -> Any:
-    """Return place, offset and turn after 0.02 s.
-
-    way: metres driven in the 0.02 s, and radians by which the car's heading changed
-    """
-    metres, turned = way
-    point = along_m * road.points_a_metre
-    bend = _at(road.curvature, point, road.closed)
-    level = _at(road.levels, point, road.closed)
-    heading = turn + turned
-    # metres on the map along the road's middle: more than the car's own on the inside of a bend
-    ahead_m = metres * level * math.cos(heading) / max(1 - bend * offset_m, 0.1)
-    return (
-        along_m + ahead_m / level,
-        offset_m + metres * level * math.sin(heading),
-        heading - bend * ahead_m,
-    )
-
-
-@compiled(inline="always")
-def _follow_car(road: Any, table: Any, start: Any, speed: float, goal_m: float) -> Any:
-    """Follow a car from its start to a goal, and return its place, offset, turn and nearest_m.
-
-    The offset is LOST for a lost car.
-
-    start: place, offset, turn, and the number of steps after which the car is lost
-    goal_m: metres along the track
-    """
-    along_m, offset_m, turn, most_steps = start
-    yaw_rate = speed * _at(road.curvature, along_m * road.points_a_metre, road.closed)
-    nearest_m = abs(offset_m)
-    steering = 0.0
-    step = 0
-    lost = _off_road(road, along_m, offset_m)
-    while along_m < goal_m and not lost:
-        # a steering holds until the next frame
-        if step % _STEPS == 0:
-            steering = _steering_at(table, along_m, offset_m, turn)
-        yaw_rate = next_yaw_rate(yaw_rate, steering, speed)
-        along_before_m = along_m
-        offset_before_m = offset_m
-        turn_before = turn
-        way = (speed * STEP_SECONDS, yaw_rate * STEP_SECONDS)
-        along_m, offset_m, turn = _step(road, along_m, offset_m, turn, way)
-
-        # past the goal: the state at the goal, interpolated
-        if along_m > goal_m:
-            part = (goal_m - along_before_m) / (along_m - along_before_m)
-            offset_m = offset_before_m + part * (offset_m - offset_before_m)
-            turn = turn_before + part * (turn - turn_before)
-            along_m = goal_m
-
-        nearest_m = min(nearest_m, abs(offset_m))
-        step += 1
-        turned_away = abs(turn) > 2 * WIDEST_TURN
-        lost = _off_road(road, along_m, offset_m) or turned_away or step > most_steps
-    if lost:
-        offset_m = LOST
-    return along_m, offset_m, turn, nearest_m
-
-
 @compiled(cache=True, sources=source_checksum((*LAW_MODULES, __name__)), error_model="numpy")
-def _follow(road: Any, table: Any, cars: Any, speed: float, stretch_m: float) -> None:
+def _follow(road: Any, grid: Any, steering: Any, cars: Any, speed: float, stretch_m: float) -> None:
     """Move each car until it has come a stretch farther along the road, or is lost."""
     most_steps = int(stretch_m / (_SLOWEST * speed * STEP_SECONDS))
     last_m = math.inf
     if not road.closed:
         last_m = (len(road.curvature) - 1) / road.points_a_metre
-    for number in range(len(cars.offset_m)):
-        along_m = cars.along_m[number]
-        start = (along_m, cars.offset_m[number], cars.turn[number], most_steps)
+    for car in range(len(cars.offset_m)):
+        along_m = cars.along_m[car]
+        offset_m = cars.offset_m[car]
+        turn = cars.turn[car]
+        nearest_m = abs(offset_m)
         goal_m = min(along_m + stretch_m, last_m)
-        end = _follow_car(road, table, start, speed, goal_m)
-        cars.along_m[number] = end[0]
-        cars.offset_m[number] = end[1]
-        cars.turn[number] = end[2]
-        cars.nearest_m[number] = end[3]
+        yaw_rate = speed * _at(road.curvature, along_m * road.points_a_metre, road.closed)
+        steered = 0.0
+        step = 0
+        lost = _off_road(road, along_m, offset_m)
+        while along_m < goal_m and not lost:
+            # a steering holds until the next frame
+            if step % _STEPS == 0:
+                steered = _steering_at(grid, steering, along_m, offset_m, turn)
+            yaw_rate = next_yaw_rate(yaw_rate, steered, speed)
+            along_before_m = along_m
+            offset_before_m = offset_m
+            turn_before = turn
+
+            # metres on the map along the road's middle: more than the car's own on the inside of a
+            # bend
+            metres = speed * STEP_SECONDS
+            point = along_m * road.points_a_metre
+            bend = _at(road.curvature, point, road.closed)
+            level = _at(road.levels, point, road.closed)
+            heading = turn + yaw_rate * STEP_SECONDS
+            ahead_m = metres * level * math.cos(heading) / max(1 - bend * offset_m, 0.1)
+            along_m += ahead_m / level
+            offset_m += metres * level * math.sin(heading)
+            turn = heading - bend * ahead_m
+
+            # past the goal: the state at the goal, interpolated
+            if along_m > goal_m:
+                part = (goal_m - along_before_m) / (along_m - along_before_m)
+                offset_m = offset_before_m + part * (offset_m - offset_before_m)
+                turn = turn_before + part * (turn - turn_before)
+                along_m = goal_m
+
+            nearest_m = min(nearest_m, abs(offset_m))
+            step += 1
+            turned_away = abs(turn) > 2 * WIDEST_TURN
+            lost = _off_road(road, along_m, offset_m) or turned_away or step > most_steps
+        cars.along_m[car] = along_m
+        cars.offset_m[car] = LOST if lost else offset_m
+        cars.turn[car] = turn
+        cars.nearest_m[car] = nearest_m
 
 
 # ---- sets of states
@@ -297,67 +272,55 @@ NEAR_M = 0.5  # largest distance from the middle at which a car has come back
 # Duration of a stretch. In this time most cars come back, and the yaw rate at the start no longer
 # matters.
 _STRETCH_SECONDS = 2.5
-_MAX_ROUNDS = 50  # most passes over the states of a set; far fewer are needed
 # a position that is nearer than this to a whole number counts as that number; in steps of the grid
 _EXACT = 1e-6
 
 
 def returning_states(
-    grid: StateGrid, road: RoadShape, table: SteeringTable, speed: float
+    grid: StateGrid, road: RoadShape, answered: StateGrid, steering: Float32Array, speed: float
 ) -> tuple[BoolArray, BoolArray]:
-    """Return from which states of a grid a car comes back by the steering of a table, and from
-    which it never leaves the road, bool (places, offsets, turns) each.
+    """Return from which states of a grid a car comes back, and from which it never leaves the road,
+    bool (places, offsets, turns) each.
 
     In the last stretch of an open road, a car that comes back need not come near the middle.
 
+    answered: the grid in whose states the steering is known
+    steering: in these states, (places, offsets, turns)
     speed: m/s
     """
     # each state is followed for one stretch; the sets follow from where the stretches end
     stretch = max(round(_STRETCH_SECONDS * speed / grid.step_m), 1)
-    cars = follow(road, table, cars_at(grid), speed, stretch * grid.step_m)
-    after = Cars(*(values.reshape(grid.shape) for values in cars))
+    ends = follow(road, answered, steering, cars_at(grid), speed, stretch * grid.step_m)
+    after = Cars(*(values.reshape(grid.shape) for values in ends))
+    in_which = _landings(grid, stretch, after)
 
     # the second stretch begins in the states where the first one ends: the car stays on the road if
     # it does so in both, and comes near the middle if it does so in one
     drives = ~np.isnan(after.offset_m)
     near = drives & (after.nearest_m <= NEAR_M)
-    drives_on = drives.copy()
-    comes_near = near.copy()
-    places = range(len(grid.places_m))
-    for place in places:
-        drives_on[place] &= _lands(grid, stretch, after, drives, place)
-        comes_near[place] |= _lands(grid, stretch, after, near, place)
+    returns = drives & in_which(drives) & (near | in_which(near))
 
     # from which states a car never leaves the road
-    stays = drives.copy()
-    for _ in range(_MAX_ROUNDS):
-        before = int(stays.sum())
-        # backwards, so that a loss reaches all earlier places of a lap in one round
-        for place in reversed(places):
-            stays[place] &= _lands(grid, stretch, after, stays, place)
-        if int(stays.sum()) == before:
-            break
-    return drives_on & comes_near, stays
+    stays = drives
+    while True:
+        kept = stays & in_which(stays)
+        if kept.sum() == stays.sum():
+            return returns, stays
+        stays = kept
 
 
-def _lands(grid: StateGrid, stretch: int, after: Cars, states: BoolArray, place: int) -> BoolArray:
-    """Return which cars that began at a place end their stretch inside a set, (offsets, turns).
+def _landings(grid: StateGrid, stretch: int, after: Cars) -> Callable[[BoolArray], BoolArray]:
+    """Return a function that says which cars end their stretch inside a set of states.
 
-    A car is inside if the states of the set's grid around it are.
+    The set and the result are bool (places, offsets, turns). A car is inside if the states of the
+    grid around it are.
 
     stretch: length of a stretch, in places
     after: states of the cars at the end of their stretch, (places, offsets, turns)
-    states: the set, bool (places, offsets, turns)
     """
-    landing = place + stretch
-    # beyond the last place of an open road nothing is known: a car that gets there counts as inside
-    # any set
-    if landing >= len(grid.places_m) and not grid.closed:
-        return np.ones(states.shape[1:], bool)
-    reached = states[landing % len(grid.places_m)]
-    inside = np.ones(reached.shape, bool)
     corners = []
-    for values, axis in ((after.offset_m[place], grid.offsets_m), (after.turn[place], grid.turns)):
+    inside = np.ones(grid.shape, bool)
+    for values, axis in ((after.offset_m, grid.offsets_m), (after.turn, grid.turns)):
         # counted in steps of the grid from the first value of the axis; NaN is never inside
         position = (values - axis[0]) / (axis[1] - axis[0])
         last = len(axis) - 1
@@ -365,11 +328,20 @@ def _lands(grid: StateGrid, stretch: int, after: Cars, states: BoolArray, place:
         # the whole numbers before and after; of a whole number, it itself
         ends = (np.floor(position + _EXACT), np.ceil(position - _EXACT))
         corners.append([np.clip(np.nan_to_num(end), 0, last).astype(int) for end in ends])
-    offsets, turns = corners
-    for offset in offsets:
-        for turn in turns:
-            inside &= reached[offset, turn]
-    return inside
+    places = np.arange(len(grid.places_m)) + stretch
+    landing = (places % len(places))[:, np.newaxis, np.newaxis]
+
+    def in_which(states: BoolArray) -> BoolArray:
+        lands = inside.copy()
+        for offset, turn in product(*corners):
+            lands &= states[landing, offset, turn]
+        # beyond the last place of an open road nothing is known: a car that gets there counts as
+        # inside any set
+        if not grid.closed:
+            lands[places >= len(places)] = True
+        return lands
+
+    return in_which
 
 
 def margins_of(returns: BoolArray, grid: StateGrid) -> FloatArray:
@@ -382,20 +354,9 @@ def margins_of(returns: BoolArray, grid: StateGrid) -> FloatArray:
     """
     middle = len(grid.offsets_m) // 2
     ahead = returns[:, :, len(grid.turns) // 2]
+    steps = []
+    for outwards in (ahead[:, middle::-1], ahead[:, middle:]):  # to the left, and to the right
+        # from all offsets up to the margin, the car comes back, too; the middle itself is no step
+        steps.append(np.logical_and.accumulate(outwards, axis=1).sum(axis=1) - 1)
     step_m = float(grid.offsets_m[middle + 1] - grid.offsets_m[middle])
-    left = _reach(ahead[:, middle::-1])  # from the middle to the left
-    right = _reach(ahead[:, middle:])
-    return np.asarray(np.stack([left, right], axis=1) * step_m, np.float64)
-
-
-def _reach(returns: BoolArray) -> npt.NDArray[np.int_]:
-    """Return how many steps of the grid lie between the middle and the last offset that comes back.
-
-    From all offsets between the two, the car comes back, too. Integers (places,); 0 where it does
-    not come back even from the middle.
-
-    returns: whether a state comes back, (places, offsets) from the middle outwards
-    """
-    # the first of the offsets is the middle itself, which is no step away
-    steps = np.logical_and.accumulate(returns, axis=1).sum(axis=1) - 1
-    return np.asarray(np.maximum(steps, 0))
+    return np.asarray(np.maximum(np.stack(steps, axis=1), 0) * step_m, np.float64)

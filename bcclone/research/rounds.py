@@ -1,4 +1,4 @@
-"""The rounds in which a model is improved: their scores -> the best one, and tables.
+"""The rounds in which a model is improved: their scores -> the best one, and how it compares.
 
 A row of the suite is a drive on which a model is scored, such as lake-30.
 """
@@ -31,42 +31,44 @@ class Round:
     val_loss: float | None = None
     seconds: float = 0.0  # how long the round took
     model: str  # file of the round's model, relative to the work folder
-    # Rows of the suite that failed in the round before are driven first, and the others only if all
-    # of these succeed, or if no other round follows.
     scores: Scores = field(default_factory=dict)
 
     @property
     def interventions(self) -> int:
-        """Return the number of interventions on all driven rows of the suite."""
         return sum(score.interventions for score in self.scores.values())
 
     @property
     def clean_rows(self) -> int:
-        """Return how many driven rows of the suite needed no intervention."""
+        """Return how many rows of the suite needed no intervention."""
         return sum(not score.interventions for score in self.scores.values())
 
-    def as_json(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         scores = [_row_figures(row, score) for row, score in self.scores.items()]
         sums = {"interventions": self.interventions, "clean_rows": self.clean_rows}
         return {**to_json(self), "scores": scores, **sums}
 
-    def as_text(self) -> str:
+    def sentence(self) -> str:
         after = f", after {self.all_rows} rows" if self.number else ""
         return (
             f"round {self.number}{after}: {self.interventions} interventions, {self.clean_rows} of "
-            f"{len(self.scores)} driven rows without; {self.seconds / 60:.1f} minutes"
+            f"{len(self.scores)} rows without; {self.seconds / 60:.1f} minutes"
         )
 
 
-def chosen_round(rounds: Sequence[Round]) -> Round:
-    """Return the round whose model is written.
+def _badness(scores: Iterable[Score]) -> tuple[int, int]:
+    """Return what is greater for worse drives: how many miss their goal, then interventions."""
+    missed = 0
+    interventions = 0
+    for score in scores:
+        missed += not score.complete
+        interventions += score.interventions
+    return missed, interventions
 
-    Its drives on all rows are the least bad in the order of compare(); of equal rounds it is the
-    latest.
-    """
+
+def chosen_round(rounds: Sequence[Round]) -> Round:
+    """Return the round whose model is written: the least bad one, of equal ones the latest."""
     # min() returns the first of equal rounds, here the latest
-    complete = [step for step in rounds if len(step.scores) == len(rounds[0].scores)]
-    return min(reversed(complete), key=lambda step: _badness(step.scores.values()))
+    return min(reversed(rounds), key=lambda step: _badness(step.scores.values()))
 
 
 def compare(before: Scores, after: Scores) -> dict[str, str]:
@@ -87,16 +89,6 @@ def compare(before: Scores, after: Scores) -> dict[str, str]:
     return verdicts
 
 
-def _badness(scores: Iterable[Score]) -> tuple[int, int]:
-    """Return what is greater for worse drives: how many miss their goal, then interventions."""
-    missed = 0
-    interventions = 0
-    for score in scores:
-        missed += not score.complete
-        interventions += score.interventions
-    return missed, interventions
-
-
 def _row_figures(row: str, score: Score) -> dict[str, Any]:
     return {"row": row, "description": _DESCRIPTIONS[row], **to_json(score)}
 
@@ -110,38 +102,70 @@ class Improvement:
     output: Path  # the model file that was written
     work: Path  # the work folder
 
-    def as_json(self) -> dict[str, Any]:
-        before = self.rounds[0].scores
-        chosen = chosen_round(self.rounds)
-        verdicts = compare(before, chosen.scores)
+    @property
+    def before(self) -> Scores:
+        return self.rounds[0].scores
+
+    @property
+    def after(self) -> Scores:
+        return chosen_round(self.rounds).scores
+
+    @property
+    def worse(self) -> list[str]:
+        verdicts = compare(self.before, self.after)
+        return [row for row, verdict in verdicts.items() if verdict == "worse"]
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
         compared = [
             {
-                "before": _row_figures(row, before[row]),
-                "after": _row_figures(row, chosen.scores[row]),
+                "before": _row_figures(row, self.before[row]),
+                "after": _row_figures(row, self.after[row]),
                 "verdict": verdict,
             }
-            for row, verdict in verdicts.items()
+            for row, verdict in compare(self.before, self.after).items()
         ]
         return {
-            "output": self.output,
-            "work": self.work,
-            "rounds": [step.as_json() for step in self.rounds],
-            "chosen": chosen.number,
+            "output": str(self.output),
+            "work": str(self.work),
+            "rounds": [step.figures() for step in self.rounds],
+            "chosen": chosen_round(self.rounds).number,
             "compared": compared,
-            "worse": [row for row, verdict in verdicts.items() if verdict == "worse"],
+            "worse": self.worse,
         }
 
-    def as_text(self) -> str:
-        """Return a line on each round and a table of the rows before and after, and what was
-        written.
-        """
-        chosen = chosen_round(self.rounds)
-        rounds = "\n".join(step.as_text() for step in self.rounds)
-        compared = comparison_table(self.rounds[0].scores, chosen.scores)
-        return f"{rounds}\n\n{compared}\n{self._outcome(chosen)}"
+    def table(self) -> Table:
+        """Return a table with a line for each row of the suite."""
+        columns = [TableColumn("row", heading=""), TableColumn("description", heading="")]
+        for when in ("before", "after"):
+            columns.append(TableColumn(f"interventions {when}", heading=f"{when}: off"))
+            for figure in ("mean", "most"):
+                columns.append(TableColumn(f"{figure} {when}", "{:.2f}".format, figure))
+        columns.append(TableColumn("verdict", heading=""))
+        lines = []
+        for row, verdict in compare(self.before, self.after).items():
+            figures: list[float] = []
+            for score in (self.before[row], self.after[row]):
+                figures.append(score.interventions)
+                figures += [score.mean_abs_cross_track_m, score.max_abs_cross_track_m]
+            shown = {"same": "", "better": "better", "worse": "WORSE"}[verdict]
+            lines.append((row, _DESCRIPTIONS[row], *figures, shown))
+        return Table(columns, lines)
 
-    def _outcome(self, chosen: Round) -> str:
-        """Return the sentence on what was written."""
+    def sentences(self) -> list[str]:
+        """Return what the table shows, what each round did, and what was written."""
+        old = self.rounds[0].interventions
+        new = chosen_round(self.rounds).interventions
+        change = f"WORSE than before on {', '.join(self.worse)}" if self.worse else "no row worse"
+        return [
+            "off: interventions; mean, most: distance from the centre line, m",
+            *(step.sentence() for step in self.rounds),
+            f"{old} interventions before, {new} after; {change}",
+            self._outcome(),
+        ]
+
+    def _outcome(self) -> str:
+        chosen = chosen_round(self.rounds)
         if chosen.number:
             return (
                 f"{self.output} is the model after round {chosen.number}; "
@@ -162,30 +186,3 @@ def _faults_of(step: Round) -> str:
     if missed:
         words += f" and misses {number_of(missed, 'goal')}"
     return words
-
-
-def comparison_table(before: Scores, after: Scores) -> str:
-    """Return a table with a line for each row of the suite, and a sentence that sums it up."""
-    verdicts = compare(before, after)
-    columns = [TableColumn("row", heading=""), TableColumn("description", heading="")]
-    for when in ("before", "after"):
-        columns.append(TableColumn(f"interventions {when}", heading=f"{when}: off"))
-        for figure in ("mean", "most"):
-            columns.append(TableColumn(f"{figure} {when}", "{:.2f}".format, figure))
-    columns.append(TableColumn("verdict", heading=""))
-    values = []
-    for row, verdict in verdicts.items():
-        figures: list[float] = []
-        for score in (before[row], after[row]):
-            figures.append(score.interventions)
-            figures += [score.mean_abs_cross_track_m, score.max_abs_cross_track_m]
-        shown = {"same": "", "better": "better", "worse": "WORSE"}[verdict]
-        values.append((row, _DESCRIPTIONS[row], *figures, shown))
-
-    legend = "off: interventions; mean, most: distance from the centre line, m"
-    old = sum(score.interventions for score in before.values())
-    new = sum(score.interventions for score in after.values())
-    worse = [row for row, verdict in verdicts.items() if verdict == "worse"]
-    change = f"WORSE than before on {', '.join(worse)}" if worse else "no row became worse"
-    table = Table(columns, values)
-    return f"{legend}\n{table}\n\n{old} interventions before, {new} after; {change}"

@@ -20,18 +20,11 @@ from tests.evaluation.test_replay import LEGACY
 from tests.pictures.video_runs import read_frames
 from tests.running import result_of
 
-KEYS = {
-    "autonomy_percent", "interventions", "laps", "distance_m", "mean_abs_cross_track_m",
-    "max_abs_cross_track_m", "mean_speed_mph", "steering_smoothness", "seconds",
-    "request_to_steer_ms", "first_off_road_m", "ended", "departures",
-}  # fmt: skip
-
 
 @pytest.mark.slow
 def test_a_drive_gives_a_score_pictures_a_run_folder_and_a_clip(untrained_model, tmp_path):
     line = ("evaluate", untrained_model, "--laps", 0.03, "--speed", 20, "-o", tmp_path / "out")
     result = result_of(*line, "--run", tmp_path / "run1", "--clip", tmp_path / "lap.mp4")
-    assert set(result) == KEYS
     assert result["laps"] == pytest.approx(0.03, abs=0.005)
     assert 0 < result["request_to_steer_ms"]["p50"] <= result["request_to_steer_ms"]["p99"]
     expected = (1 - result["interventions"] * 6 / result["seconds"]) * 100

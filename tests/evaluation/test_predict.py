@@ -14,13 +14,10 @@ from bcclone.camera.framing import Framing, Lens
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
 from bcclone.evaluation.predict import delayed, named_frames
 from bcclone.model.policy import load_policy
-from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
-from bcclone.recording.files import is_recording
 from bcclone.system.errors import UserError
 from tests.conftest import calibrated
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
-from tests.pictures.video_runs import name_of
 from tests.recordings import rewrite
 from tests.running import read_steering, result_of
 
@@ -177,16 +174,6 @@ def test_frames_that_the_import_has_framed_are_not_framed_again(untrained_model,
     result, steered = predicted(car, imported, tmp_path / "calibrated.csv")
     assert steered == own
     assert result["framing"] is None
-
-
-def test_a_log_is_a_recording_whose_edits_count(tmp_path):
-    folder = make_recording(tmp_path / "recording", rows=4)
-    log = (folder / "driving_log.csv").rename(folder / "mylog.csv")
-    write_edits(log, Edits((StoredEdit(DELETE, ((name_of(0), name_of(0)),)),)))
-    kept = [name_of(100 * row).removesuffix(".jpg") for row in (1, 2, 3)]
-    for source in (folder, log):
-        assert is_recording(source)
-        assert [file.frame_id for file in named_frames(source)] == kept
 
 
 def test_answers_follow_gradually_within_a_drive():

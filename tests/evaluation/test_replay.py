@@ -70,7 +70,6 @@ def test_the_recorded_steering_needs_no_intervention_and_no_steering_scores_belo
     assert controls["zero"]["autonomy_percent"] < 0
     assert controls["zero"]["steering_correlation"] is None
     assert controls["mean"]["interventions"] > 0
-    assert replayed.best == "human"
     counts = [score["interventions"] for score in controls["zero"]["by_limit"].values()]
     assert counts == sorted(counts, reverse=True)  # a wider limit needs fewer
     assert counts[0] > counts[-1]
@@ -190,7 +189,7 @@ def test_without_a_speed_nobody_gets_a_score_and_the_steering_is_compared(
     assert [path.name for path in paths] == ["steering.png", "figures.json", "report.html"]
     page = paths[-1].read_text()
     assert "no speed" in page
-    assert not any(words in page for words in ("rms", "100.0 %"))
+    assert "100.0 %" not in page
 
 
 SCORES = ("autonomy_percent", "interventions", "interventions_per_km", "rms_cross_track_m")

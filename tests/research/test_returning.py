@@ -8,7 +8,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 from bcclone.camera.vehicle import MPH, steering_of
 from bcclone.research.margins import map_by_answers
-from bcclone.research.returning import RENDERED, Cars, SteeringTable, follow, shape_of, state_grid
+from bcclone.research.returning import RENDERED, Cars, follow, shape_of, state_grid
 from bcclone.simulator.car import TrackedCar, holding_throttle
 from bcclone.simulator.roads import ControlPoint, RoadPlan
 from bcclone.simulator.track import build_track, load_track
@@ -95,11 +95,11 @@ def test_cars_move_on_the_map_as_they_do_in_the_simulator():
     bends = np.array([track.curvature[track.index(place)] for place in grid.places_m.tolist()])
     offsets, turns = np.meshgrid(grid.offsets_m, grid.turns, indexing="ij")
     steering = steering_of(bends)[:, None, None] + 0.3 * towards_the_middle(offsets, turns)
-    table = SteeringTable(grid, steering.astype(np.float32))
     road = shape_of(track)
     along = random.integers(0, 2200, 60) / track.points_a_metre + 1e-9
     starts = np.column_stack([along, random.uniform(-2, 2, 60), random.uniform(-0.15, 0.15, 60)])
-    after = follow(road, table, Cars(*starts.T, np.abs(starts[:, 1])), SPEED, 20.0)
+    cars = Cars(*starts.T, np.abs(starts[:, 1]))
+    after = follow(road, grid, steering.astype(np.float32), cars, SPEED, 20.0)
     assert np.isfinite(after.offset_m).all()
     steer = interpolator(grid, steering)
     apart = [

@@ -12,7 +12,7 @@ from bcclone.camera.vehicle import MPH
 from bcclone.pictures.plots.drive_pictures import plot_frames
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
 from bcclone.pictures.report_page import REPORT_NAME, write_report
-from bcclone.research.margins import MarginMap, NarrowPlace
+from bcclone.research.margin_map import MarginMap, NarrowPlace
 from bcclone.research.settings import MarginSettings
 from bcclone.simulator.car import holding_throttle, nose_up, start_on
 from bcclone.simulator.render import Renderer
@@ -29,7 +29,7 @@ _SMALL_M = 0.5  # a margin below this is drawn in red
 Maps = Mapping[str, MarginMap]  # name of a model -> its map
 
 
-def margin_table(maps: Maps, settings: MarginSettings) -> str:
+def margin_text(maps: Maps, settings: MarginSettings) -> str:
     """Return a table with a line for each model, then its narrowest places and what to record next.
 
     Each kind of place to record has the command that opens the simulator there.
@@ -54,28 +54,20 @@ def margin_table(maps: Maps, settings: MarginSettings) -> str:
     lines = [
         str(Table(columns, rows)),
         "comes back: share of the states within 2 m and 10 degrees from which the car comes within "
-        "0.5 m of the middle",
-        "and does not leave the road in the next 5 s; never leaves: share of all of them from "
-        "which it stays on",
-        "the road, perhaps beside the middle; margin: from how far to the side a car that drives "
-        "along the road",
-        "comes back",
+        "0.5 m of the middle and does not leave the road in the next 5 s; never leaves: share from "
+        "which it stays on the road for ever; margin: from how far to the side a car that drives "
+        "along the road comes back",
     ]
     for name, margins in maps.items():
-        if margins.narrowest:
-            lines += ["", f"{name}, the narrowest places:"]
-            lines += [f"  {place.text}" for place in margins.narrowest]
-        else:
-            edge_m = margins.limits_m.min()
-            lines += ["", f"{name} comes back from either edge, {edge_m:.2f} m from the middle"]
-    for name, margins in maps.items():
-        if not margins.record_next:
-            lines += ["", f"{name}, what to record next: {_NOTHING}"]
-            continue
+        lines += ["", f"{name}, the narrowest places:"]
+        lines += [f"  {place.text}" for place in margins.narrowest]
+        if not margins.narrowest:
+            lines.append("  none: it comes back from either edge")
         lines += ["", f"{name}, what to record next:"]
         for kind in margins.record_next:
-            command = kind.command(settings.track, settings.reverse)
-            lines += [f"  {kind.text}", f"    {command}"]
+            lines += [f"  {kind.text}", f"    {kind.command(settings.track, settings.reverse)}"]
+        if not margins.record_next:
+            lines.append(f"  {_NOTHING}")
     return "\n".join(lines)
 
 
@@ -106,10 +98,9 @@ def write_margins(folder: Path, maps: Maps, settings: MarginSettings) -> list[Pa
     pictures = {
         "The road as a strip, and from how far to its left and right the car comes back": strip
     }
-    places: list[tuple[str, str]] = []
+    places = [("", "the narrowest places")]
     commands = {}
     for number, (name, margins) in enumerate(maps.items(), 1):
-        prefix = f"{name}: " if len(maps) > 1 else ""
         sentences.append(f"{name}: {_describe(margins)}.")
         if not margins.record_next:
             sentences.append(f"{name}, what to record next: {_NOTHING}.")
@@ -118,10 +109,10 @@ def write_margins(folder: Path, maps: Maps, settings: MarginSettings) -> list[Pa
             plot_frames(_frames(margins, settings), path)
             pictures[f"{name}: the narrowest places, as a car sees them from its margin"] = path
         for rank, place in enumerate(margins.narrowest, 1):
-            places.append((f"{prefix}{rank}", place.text.strip()))
+            places.append((f"{name}, {rank}", place.text.strip()))
         for kind in margins.record_next:
             command = kind.command(settings.track, settings.reverse)
-            commands[f"{prefix}Record next: {kind.text}"] = command
+            commands[f"{name}, record next: {kind.text}"] = command
 
     report = folder / REPORT_NAME
     write_report(
@@ -129,7 +120,7 @@ def write_margins(folder: Path, maps: Maps, settings: MarginSettings) -> list[Pa
         f"Margins of {', '.join(maps)} on {way}",
         sentences,
         pictures=pictures,
-        figures=[("", "the narrowest places"), *places] if places else [],
+        figures=places if len(places) > 1 else [],
         commands=commands,
     )
     return [figures, *pictures.values(), report]
