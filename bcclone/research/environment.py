@@ -1,14 +1,6 @@
 """The simulator as Gymnasium environments: bcclone/Lake-v0, bcclone/Mountain-v0, bcclone/Road-v0.
 
-    import gymnasium
-    import bcclone.research.environment  # registers the environments
-
-    env = gymnasium.make("bcclone/Lake-v0", height=64, width=64)
-
-An action is a steering, -1 to 1, or steering and throttle; a step lasts 0.04 s of simulated time.
-An observation is an array, such as a picture, RGB uint8 (height, width, 3), or a dictionary of
-several arrays. Gymnasium's own wrappers and vector environments show a window and drive several
-cars. It needs Gymnasium: pip install 'bcclone[gym]'.
+Importing this module registers them. docs/how-to/environment.md says what they take and give.
 """
 
 import math
@@ -52,11 +44,7 @@ for _name, _road in (("Lake", "lake"), ("Mountain", "mountain"), ("Road", "rando
 
 @dataclass(frozen=True)
 class EnvironmentSettings(Conditions):
-    """What an environment simulates, which observations it gives and which actions it takes.
-
-    With one name in `observations`, an observation is an array; with several, a dictionary of
-    arrays by these names.
-    """
+    """What an environment simulates, which observations it gives and which actions it takes."""
 
     road: str = setting("lake", "lake, mountain, random:SEED, or a .json file of control points")
     reverse: bool = setting(False, "drive the road in the opposite direction")
@@ -105,10 +93,7 @@ class Start(Checked):
 
 
 def _by_name(what: str, values: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Return the values; raises ValueError if they are not by name, or a name is unknown.
-
-    what: word for one of the values in the error's text
-    """
+    """Return the values; raises ValueError if they are not by name, or a name is unknown."""
     if not isinstance(values, Mapping):
         raise ValueError(f"{what}s are {values!r}, expected values by name, such as {names[0]!r}")  # noqa: TRY004
     if unknown := sorted(str(name) for name in set(values) - set(names)):
@@ -133,10 +118,10 @@ _START_TURN_DEGREES = 4.0
 class Simulator(gymnasium.Env[Observation, Float32Array]):
     """A car on a road. The arguments are the fields of EnvironmentSettings.
 
-    A step lasts 0.04 s of simulated time; nothing runs between two steps. The reward of a step is
-    the distance driven along the road in metres, times 1 - |cte| / limit. The step that ends an
-    episode off the road or in a crash loses 10. An episode terminates there and when its laps are
-    driven, and is truncated at the time limit. Raises UserError for a road that cannot be built.
+    A step lasts 0.04 s of simulated time. The reward of a step is the distance driven along the
+    road in metres, times 1 - |cte| / limit. The step that ends an episode off the road or in a
+    crash loses 10. An episode terminates there and when its laps are driven, and is truncated at
+    the time limit. Raises UserError for a road that cannot be built.
 
     track, tracked: the road and the car, for experts and tests that need more than the
     observations.
@@ -226,27 +211,22 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         self._crashes += self._crashed
         self._offroads += off_road
         goal = tracked.progress_m >= self._goal_m
-        self._cause = self._ending(off_road, goal)
         failed = off_road or self._crashed
-        truncated = not self._cause and tracked.seconds >= self.settings.time_limit - 1e-9
-        if truncated:
-            self._cause = "time"
+        late = tracked.seconds >= self.settings.time_limit - 1e-9
+        truncated = late and not (failed or goal)
+        causes = {
+            "crash": self._crashed,
+            "off road": off_road,
+            "laps driven": goal,
+            "time": truncated,
+        }
+        self._cause = next((cause for cause, holds in causes.items() if holds), "")
 
         # metres along the road count in full in its middle, and not at all at its edge
         cross_track_m = abs(tracked.position.cross_track_m)
         nearness = max(1 - cross_track_m / self._limit_m, 0.0)
         reward = (tracked.progress_m - progress_before_m) * nearness
         return self.observe(), reward - PENALTY * failed, failed or goal, truncated, self.info()
-
-    def _ending(self, off_road: bool, goal: bool) -> str:
-        """Return why the episode ends, "" if it does not. Failures come before a reached goal."""
-        if self._crashed:
-            return "crash"
-        if off_road:
-            return "off road"
-        if goal:
-            return "laps driven"
-        return ""
 
     def render(self) -> Image | None:
         """Return the centre camera's picture in the mode rgb_array, uint8 (height, width, 3)."""
@@ -255,7 +235,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         return self._renderer.frame(self.tracked.car, seconds=self.tracked.seconds)
 
     def observe(self) -> Observation:
-        """Return the present observation: an array, or a dictionary of several."""
+        """Return the present observation: an array, or a dictionary of those with several names."""
         names = self.settings.observations
         car = self.tracked.car
         seconds = self.tracked.seconds
@@ -276,10 +256,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         return {name: seen[name] for name in names}
 
     def info(self) -> dict[str, Any]:
-        """Return the figures of the drive.
-
-        They are named as in the forks of the Udacity simulator that testers use.
-        """
+        """Return the figures, named as in the forks of the Udacity simulator that testers use."""
         tracked = self.tracked
         car = tracked.car
         position = tracked.position
@@ -322,9 +299,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
 
     def _random_start(self) -> Start:
         """Return a start anywhere on a closed road, a little off its middle, at speed."""
-        start_m = 0.0
-        if self.track.closed:
-            start_m = self.track.lap_m * self.np_random.random()
+        start_m = self.track.lap_m * self.np_random.random() if self.track.closed else 0.0
         offset = 2 * self.np_random.random() - 1
         turn = 2 * self.np_random.random() - 1
         return Start(
@@ -385,7 +360,6 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
 
 
 def _observation_space(settings: EnvironmentSettings) -> spaces.Space[Any]:
-    """Return the space of what an environment with these settings observes."""
     shape = (settings.height, settings.width)
     every: dict[str, spaces.Space[Any]] = {
         "segmentation": spaces.Box(0, max(LABELS.values()), shape, np.uint8),

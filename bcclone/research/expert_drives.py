@@ -1,8 +1,5 @@
 """Let a model drive a track, and record at each row how the expert would steer there.
 
-In: an `ExpertDriveTask`. Out: a recording in the task's folder, and an `ExpertDrive`, which counts
-its rows, rescues and metres.
-
 This is DAgger: S. Ross, G. Gordon and D. Bagnell, https://arxiv.org/abs/1011.0686. The model
 drives, so the recording shows the states into which the model gets. The expert labels them, and
 drives the car only to take it back to the road when the model has left it.
@@ -41,8 +38,6 @@ _SPEEDS_MPH = {"lake": (12.0, TOP_SPEED_MPH), "mountain": (9.0, 16.0)}
 class ExpertDriveTask:
     """A drive to record."""
 
-    model: Path
-    sha256: str  # of the model file
     folder: Path  # folder to write the recording into
     number: int  # number of the drive, from 0
     settings: EvaluateSettings
@@ -51,15 +46,11 @@ class ExpertDriveTask:
 
     @property
     def key(self) -> str:
-        """Return where the drive's figures are kept: in the folder of the recording.
-
-        A recording with figures is complete.
-        """
+        """Return where the drive's figures are kept; a recording with figures is complete."""
         return f"{self.folder.name}/drive"
 
     @property
     def size(self) -> float:
-        """Return the length of the drive in metres, for the progress."""
         return load_track(self.settings.track).goal_m(self.settings.laps)
 
 
@@ -72,9 +63,7 @@ class ExpertDrive:
     distance_m: float
 
 
-def draw_drive(
-    model: Path, sha256: str, folder: Path, track: str, laps: float, seed: int, number: int
-) -> ExpertDriveTask:
+def draw_drive(folder: Path, track: str, laps: float, seed: int, number: int) -> ExpertDriveTask:
     """Return a random drive; the same seed and number give the same.
 
     Odd numbers drive in reverse. Speed, start, latency, pushes, light, weather and textures are
@@ -99,7 +88,7 @@ def draw_drive(
         latency_ms=latency_ms,
         **vars(_draw_conditions(random)),
     )
-    return ExpertDriveTask(model, sha256, folder, number, settings, push_m, push_every_m)
+    return ExpertDriveTask(folder, number, settings, push_m, push_every_m)
 
 
 def _draw_conditions(random: Random) -> Conditions:
@@ -132,12 +121,12 @@ _BETWEEN_DRIVES_SECONDS = 100_000.0
 _BETWEEN_EPISODES_SECONDS = 2.0
 
 
-def run_drive(task: ExpertDriveTask) -> ExpertDrive:
+def run_drive(model: Path, sha256: str, task: ExpertDriveTask) -> ExpertDrive:
     """Record a drive in a worker; first delete what an interrupted drive has left in the folder.
 
-    Raises UserError, also for a model that this worker does not find.
+    sha256: of the model file
     """
-    policy = load_on_one_core(task.model, task.sha256, None)
+    policy = load_on_one_core(model, sha256, None)
     shutil.rmtree(task.folder, ignore_errors=True)
     return record_drive(policy, task)
 

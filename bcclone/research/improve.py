@@ -1,15 +1,8 @@
 """Train a model further: once on a person's take-overs, or on the expert until it drives well.
 
-In: `ImproveSettings`. Out: the model file of the best round, and an `Improvement` that tells how
-each round drove.
-
-Take-overs are mixed with earlier recordings and with rows in which the model drove well. With the
-expert, a round is: let the model drive, label its frames with the expert's steering, add the rows
-to those of earlier rounds, train the model further, score it. The model keeps its own
-preprocessing, network, windows and augmentation, as far as its file states them. A work folder,
-which one process uses at a time, keeps the complete rounds, so that an interrupted improvement can
-be continued. A row is a row of a recording, or where scores are concerned, a row of the suite: a
-drive on which a model is scored.
+The model keeps its own preprocessing, network, windows and augmentation, as far as its file states
+them. A work folder, which one process uses at a time, keeps the complete rounds, so that an
+interrupted improvement can be continued.
 """
 
 import json
@@ -19,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +99,9 @@ def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Im
 
 
 def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[int, int]:
-    """Count the images of these cameras in recordings: those in take-overs, and the others.
+    """Return how many images the training uses of take-overs, and of other rows.
 
-    Rows that the training leaves out are not counted. Raises UserError if no row is of a take-over.
+    Raises UserError if no row is of a take-over.
     """
     corrections = 0
     others = 0
@@ -225,9 +219,6 @@ _DRIVES = 2  # in a round, each in the other direction
 _LEARNING_RATE = 5e-4
 _ROWS_SEEN = 40_000  # rows times epochs of a round; 2 epochs of 5,500 rows are too few
 _MAX_EPOCHS = 8  # most epochs of a round
-# a drive of the suite ends at this intervention, because a weak model would otherwise drive for
-# very long
-_MAX_INTERVENTIONS = 1
 
 
 class _Learning:
@@ -281,15 +272,13 @@ class _Learning:
 
     def _scores_of(self, model: str) -> dict[str, Score]:
         """Return row of the suite -> score of a model of the work folder."""
-        scenarios = SuiteSettings(
-            self._suite_rows,
-            laps=self._settings.laps,
-            most_interventions=_MAX_INTERVENTIONS if self._settings.expert else 0,  # 0: no limit
-        )
-        drives = suite([self._folder / model], scenarios, pool=self._pool).drives
-        return {
-            row: drive.score for row, drives_of in drives.items() for drive in drives_of.values()
-        }
+        # with the expert, a drive ends at the first intervention, because a weak model would
+        # otherwise drive for very long; 0 is no limit
+        most = 1 if self._settings.expert else 0
+        rows = SuiteSettings(self._suite_rows, laps=self._settings.laps, most_interventions=most)
+        result = suite([self._folder / model], rows, pool=self._pool)
+        (name,) = result.models
+        return {row: drives[name].score for row, drives in result.drives.items()}
 
     def _learn_from_corrections(self, last: Round) -> Round:
         """Train on take-overs, mixed with earlier recordings and rows that the model drove well."""
@@ -311,24 +300,22 @@ class _Learning:
         settings = self._settings
         folder = self._folder / RECORDINGS
         model = (self._folder / last.model).absolute()
-        sha256 = sha256_of(model)
         tasks = []
         for index in range(_DRIVES):
-            number = last.number * _DRIVES + index
             recording = folder.absolute() / f"{_key(last.number + 1)}-{index}"
+            number = last.number * _DRIVES + index
             tasks.append(
-                draw_drive(
-                    model,
-                    sha256,
-                    recording,
-                    settings.track,
-                    settings.laps,
-                    settings.seed,
-                    number,
-                )
+                draw_drive(recording, settings.track, settings.laps, settings.seed, number)
             )
         drives = run_kept(
-            self._pool, run_drive, tasks, folder, ExpertDrive, "recording", "m", "drives"
+            self._pool,
+            partial(run_drive, model, sha256_of(model)),
+            tasks,
+            folder,
+            ExpertDrive,
+            "recording",
+            "m",
+            "drives",
         )
 
         # The user's recordings are in the store from the first round on. The tasks' folders are
@@ -352,7 +339,7 @@ class _Learning:
     def _convert(self, recordings: Sequence[str], correction_weight: int, add: bool = False) -> int:
         """Write recordings into the store, or add them to it; return how many rows the store has.
 
-        After an interruption, the same call continues; after a complete call, it changes nothing.
+        The same call continues an interrupted one.
         """
         samples = asdict(self._samples)
         samples |= {"rows": GOOD_ROWS, "correction_weight": correction_weight}
@@ -370,9 +357,7 @@ class _Learning:
     def _train(
         self, last: Round, all_rows: int, epochs: int, learning_rate: float, **recorded: Any
     ) -> Round:
-        """Train the model of the last round further.
-
-        An interrupted training continues where it stopped.
+        """Train the model of the last round further, or continue an interrupted training.
 
         all_rows: number of rows in the store
         recorded: figures of what the round recorded, fields of Round by name

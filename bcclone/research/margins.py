@@ -1,10 +1,7 @@
 """Map margins: models and a road -> the map of each model's margins.
 
-Workers render frames of the road, and let each model steer. If the model's preprocessing only
-resizes and converts colours, frames are rendered at the network's size; otherwise they are rendered
-whole and compressed, as in a drive. The network gets frames in batches. TensorFlow rounds these
-differently from the batches of one that a drive uses, by up to 3e-7. returning.py then finds from
-which states the car comes back.
+Workers render frames of the road, and let each model steer, in batches: TensorFlow rounds these
+differently from the batches of one that a drive uses, by up to 3e-7.
 """
 
 from collections.abc import Callable, Sequence

@@ -6,21 +6,10 @@ car's heading and the road's direction. The law of motion is the simulated car's
 (`next_yaw_rate`), in coordinates of the road: the centre line is followed by its curvature, and the
 speed is held. The steering is known in the states of a coarse grid, and interpolated between them.
 
-A car is followed from each state of a fine grid along a stretch of road. A stretch ends at a place
-of the grid, and the car counts as inside a set of states there if the four states around it (two
-offsets, two turns) are in the set.
-
-A car comes back if it gets near the middle within two stretches and leaves the road in neither. A
-later bend, which the car may not manage, does not count.
-
-The states from which a car never leaves the road, however far it drives, are a greatest fixed
-point: the set begins with all states, and loses those whose stretch ends off the road or outside
-the set, until no more are lost.
-
-The places of an open road end with the road, so a car whose first stretch leads beyond the last
-place cannot be followed through a second one. If it stays on the road in the first, it counts as
-inside every set: it comes back, even if it has never been near the middle, and it never leaves the
-road.
+A car is followed from each state of a fine grid along a stretch of road, which ends at a place of
+the grid. It comes back if it gets near the middle within two stretches and leaves the road in
+neither. The states from which it never leaves the road are a greatest fixed point: the set begins
+with all states, and loses those whose stretch ends off the road or outside the set.
 """
 
 import math
@@ -68,10 +57,7 @@ class StateGrid(NamedTuple):
 
 
 def state_grid(track: Track, along_m: float, offset_m: float, turn_degrees: float) -> StateGrid:
-    """Return the grid of states of a lap, at most so far apart.
-
-    The offsets reach from edge to edge of the asphalt where the road is widest.
-    """
+    """Return the grid of states of a lap, at most so far apart, as wide as the widest road."""
     steps = max(round(track.lap_m / along_m), 2)
     places = steps
     if not track.closed:
@@ -118,7 +104,6 @@ class Cars(NamedTuple):
 
 
 def shape_of(track: Track) -> RoadShape:
-    """Return the shape of a track."""
     levels = 1 / np.sqrt(1 + track.grade * track.grade)
     return RoadShape(track.curvature, track.limits_m, levels, track.points_a_metre, track.closed)
 

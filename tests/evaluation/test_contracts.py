@@ -1,4 +1,4 @@
-"""What every world and policy does; drive, play and evaluate send the same controls."""
+"""Drive, play and evaluate send the same controls."""
 
 import numpy as np
 import pytest
@@ -15,24 +15,6 @@ from bcclone.simulator.world import SimulatedWorld
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from tests.drive.drive_server import Still, drive, serving_in_a_thread
 from tests.running import ROOT
-
-
-def simulated(kind=SimulatedWorld):
-    return kind(Renderer("lake", Conditions()), load_track("lake"), WorldSettings(laps=0.004))
-
-
-@pytest.fixture
-def world():
-    return simulated()
-
-
-def test_a_drive_server_drives_in_a_world_to_its_end(world, untrained_model):
-    with serving_in_a_thread(untrained_model) as server:
-        report = drive(server.port, world)
-    # of the two loops, one still waits for an answer when the world ends
-    assert report.telemetries - 1 == report.steers > 5
-    assert report.lost_loops == 0
-    assert world.observe() is None
 
 
 class LoggedWorld(SimulatedWorld):
@@ -68,7 +50,8 @@ class ShownAgain(Still):
 def test_drive_play_and_evaluate_send_the_same_controls_for_the_same_frames():
     speed = {"speed_mph": 20.0, "slow_in_corners": True, "min_speed_mph": 4.0}
     model = ROOT / "models" / "lake.h5"
-    evaluated = simulated(LoggedWorld)
+    settings = WorldSettings(laps=0.004)
+    evaluated = LoggedWorld(Renderer("lake", Conditions()), load_track("lake"), settings)
     drive_policy(load_policy(model), evaluated, SpeedSettings(**speed))
     assert len(evaluated.controls) == len(evaluated.states) > 20
     # of the simulator's two loops, one still waits for an answer when the world ends

@@ -28,7 +28,7 @@ def drive(tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("drive") / "drive"
     settings = EvaluateSettings(speed_mph=20.0, laps=0.06, set_back=False)
-    task = ExpertDriveTask(folder, "", folder, 3, settings, push_m=0.3, push_every_m=8.0)
+    task = ExpertDriveTask(folder, 3, settings, push_m=0.3, push_every_m=8.0)
     return record_drive(Blind(0.2), task), folder
 
 
@@ -50,7 +50,7 @@ def test_a_drive_that_leaves_the_road_is_labelled_with_the_way_back_and_rescued(
 
 def test_drives_are_random_but_for_their_seed_in_both_directions():
     def draw(seed, number):
-        return draw_drive("model.h5", "", "folder", "lake", 1.0, seed, number)
+        return draw_drive("folder", "lake", 1.0, seed, number)
 
     drives = [draw(0, number).settings for number in range(4)]
     assert [drive.reverse for drive in drives] == [False, True, False, True]
