@@ -89,13 +89,14 @@ def _answer(
     model: Path, settings: MarginSettings, pool: Executor, notify: Notify, grid: StateGrid
 ) -> Float32Array:
     """Return the steering of a model in each state of a grid, float32 (places, offsets, turns)."""
+    sha256 = sha256_of(model)
     places = grid.places_m.tolist()
     tasks = []
     for first in range(0, len(places), _PLACES_A_TASK):
         some = places[first : first + _PLACES_A_TASK]
         task = AnswerTask(
             model=model,
-            sha256=sha256_of(model),
+            sha256=sha256,
             preprocess=settings.preprocess,
             track=settings.track,
             reverse=settings.reverse,
