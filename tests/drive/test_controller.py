@@ -59,6 +59,14 @@ def test_the_integral_does_not_wind_up_in_an_hour_of_standing():
     assert speeds[-1] == pytest.approx(25.0, abs=1.0)
 
 
+@pytest.mark.parametrize(("mph", "limit"), [(0.0, 0.5), (60.0, -0.5)])
+def test_the_integral_gives_at_most_half_throttle(mph, limit):
+    controller = SpeedController(SpeedSettings(speed_mph=25.0))
+    for _ in range(1000):
+        controller.throttle(mph, STRAIGHT)
+    assert controller.throttle(25.0, STRAIGHT) == pytest.approx(limit)
+
+
 def test_the_gains_are_udacitys():
     controller = SpeedController(SpeedSettings(speed_mph=10.0))
     assert controller.throttle(9.0, STRAIGHT) == pytest.approx(0.1 * 1 + 0.002 * 1)

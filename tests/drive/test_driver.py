@@ -2,6 +2,7 @@
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.protocol import Telemetry
+from tests.drive.drive_server import Constant
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
 
@@ -97,3 +99,56 @@ def test_another_car_starts_with_straight_wheels_and_no_frames():
     driver.forget()
     assert policy.forgotten == 1
     assert driver.decide(telemetry(b"")).control.steering == 0.0
+
+
+class Slow(Constant):
+    """A policy that takes 0.06 s for each frame, by its own clock, and counts the frames that it
+    saw.
+    """
+
+    seen = 0
+
+    def clock(self):
+        return 0.06 * self.seen
+
+    def answer(self, frame):
+        self.seen += 1
+        return Answer(self.seen / 100)
+
+
+def slow_driver():
+    """Return a policy that is too slow, and its driver."""
+    policy = Slow()
+    return policy, Driver(policy, SpeedSettings(speed_mph=25), clock=policy.clock)
+
+
+def test_a_frame_that_waited_for_a_slow_model_gets_the_last_steering_and_it_sees_a_newer_one():
+    policy, driver = slow_driver()
+    decisions = [
+        driver.decide(telemetry(), late) for late in (False, True, True, True, False, True)
+    ]
+    assert [decision.repeated for decision in decisions] == [False, False, False, True, False, True]
+    assert [decision.steering for decision in decisions] == [0.01, 0.02, 0.03, 0.03, 0.04, 0.04]
+    assert policy.seen == 4
+
+
+def test_another_car_does_not_get_the_steering_of_the_one_before():
+    policy, driver = slow_driver()
+    for _ in range(3):
+        driver.decide(telemetry())
+    assert driver.too_slow
+    driver.forget()
+    assert not driver.too_slow
+    assert not driver.decide(telemetry(), late=True).repeated
+    assert policy.seen == 4
+
+
+def test_a_frame_that_is_no_jpeg_is_named_as_what_it_is():
+    png = bytes(cv2.imencode(".png", np.zeros((160, 320, 3), np.uint8))[1])
+    for image, fault in (
+        (png, "bad camera frame: a PNG, expected a JPEG"),
+        (b"", "bad camera frame: none, or not base64"),
+    ):
+        assert (
+            Driver(Steering(), SpeedSettings(speed_mph=25)).decide(telemetry(image)).fault == fault
+        )
