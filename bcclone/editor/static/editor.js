@@ -198,7 +198,7 @@ function deletedAtPlayhead() {
 // Goes to the next part of a finding, if need be of the other recording, and says what was found.
 function nextFinding() {
   const others = panels.filter((panel) => panel !== active);
-  const panel = [active, ...others].find((one) => one.state && one.openFindings().length);
+  const panel = [active, ...others].find((one) => one.state && one.state.check.findings.length);
   if (!panel) {
     const isChecking = panels.some((one) => !one.state || one.isChecking());
     announce(isChecking ? "nothing is found so far; the check goes on" : "there is no finding");

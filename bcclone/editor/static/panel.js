@@ -252,9 +252,9 @@ class Panel {
     if (again && !this.root.contains(document.activeElement)) again.focus();
   }
 
-  // Returns the button with this key, if it is there.
+  // Returns the button with this key, if it is there and can be pressed.
   keyed(key) {
-    return this.root.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    return this.root.querySelector(`[data-key="${CSS.escape(key)}"]:enabled`);
   }
 
   // Shows how far the check has come, and in the same place what it did not judge.
