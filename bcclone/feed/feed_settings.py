@@ -16,12 +16,7 @@ IN_ORDER = "in order"  # as in the store
 SHUFFLED = "shuffled"  # all samples at random
 CHUNKS = "chunks"  # random chunks of neighbouring samples, each shuffled
 WINDOWS = "windows"  # random windows of neighbouring shards, each shuffled
-ORDERS = {  # order -> names of the settings on which it depends
-    IN_ORDER: (),
-    SHUFFLED: (),
-    CHUNKS: ("chunk_size",),
-    WINDOWS: ("window_shards", "window_streams"),
-}
+ORDERS = (IN_ORDER, SHUFFLED, CHUNKS, WINDOWS)
 
 
 class Strategy(NamedTuple):
@@ -112,11 +107,13 @@ class FeedSettings(Checked):
         These are one of ORDERS, the number of samples in a chunk or of shards in a window, and the
         number of windows that each batch is drawn from.
         """
-        # AUTO chooses among strategies; "shuffled" is the order of most of them
-        kind = SHUFFLED if self.feed == AUTO else STRATEGIES[self.feed].order
-        # only window_streams may be 0 here; for several workers, a training has replaced the 0
-        size, streams, *_ = [*(getattr(self, name) or 1 for name in ORDERS[kind]), 1, 1]
-        return kind, size, streams
+        kind = STRATEGIES[self.feed].order
+        if kind == CHUNKS:
+            return kind, self.chunk_size, 1
+        if kind == WINDOWS:
+            # for several workers, a training has replaced the 0
+            return kind, self.window_shards, self.window_streams or 1
+        return kind, 1, 1
 
 
 AUGMENT_ON = ("auto", "cpu", "device")

@@ -6,6 +6,7 @@ model with the mean of both models' weights, are compared with the trained model
 samples; without such samples, the mean is chosen.
 """
 
+import io
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from bcclone.system.files import write_bytes
 from bcclone.system.numbers import FloatArray
 from bcclone.system.process import Notify
 from bcclone.system.tensorflow_quietly import gpu_compiler_fault, used_gpus
+from bcclone.training.checkpoint import checkpoint_content, load_checkpoint, load_content
 from bcclone.training.loop import Loop
 from bcclone.training.plan import fit_to_device
 from bcclone.training.prepare import make_trainer, report_network
@@ -75,7 +77,11 @@ def fit(
     start = b""
     if settings.start:  # before a checkpoint is loaded over the start weights
         start = loop.current_model(epoch=0, val_loss=None)
-    loop.train(*workers.load_checkpoint(run.checkpoints, trainer, notify))
+    state, model = load_checkpoint(run.checkpoints, trainer, notify)
+    if workers.count > 1:  # only the chief's folder may have checkpoints
+        content = checkpoint_content(trainer, state, model) if workers.writes else b""
+        state, model = load_content(io.BytesIO(workers.share(content)), trainer)
+    loop.train(state, model)
     return _hand_over(loop, start)
 
 

@@ -62,11 +62,11 @@ class Loop:
             training,
             settings,
             settings.batch_size,
-            settings.seed,
-            settings.zero_fraction,
-            settings if settings.augment else None,
-            workers.part,
-            trainer.program_steps,
+            seed=settings.seed,
+            zero_fraction=settings.zero_fraction,
+            augment=settings if settings.augment else None,
+            part=workers.part,
+            program_steps=trainer.program_steps,
         )
         # large batches are fast, and without gradients they fit into memory
         self.validation_batch_size = max(256 // settings.seq_length, workers.count)
@@ -152,8 +152,8 @@ class Loop:
                 # every STEPS_A_CALL steps, when _take_steps() waits for the device anyway
                 if self.workers.count == 1 or self.state.step % STEPS_A_CALL == 0:
                     self._measure_time()
-                    begun = self.state.begun or self.state.elapsed
-                    self.state = replace(self.state, begun=begun)
+                    if not self.state.begun:  # the first call has compiled the step
+                        self.state = replace(self.state, begun=self.state.elapsed)
                 if self._is_time_up():
                     return True
                 seconds = 60 * self.settings.checkpoint_minutes

@@ -15,7 +15,7 @@ from typing import Any
 
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import choose_feed
-from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, ORDERS, AugmentSettings
+from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, AugmentSettings
 from bcclone.model.model_file import stated_network
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
@@ -194,7 +194,7 @@ def resumed_run(
     settings = TrainSettings(**values_of(stored) | file_settings | chosen)
     fixed = [name for name in SETTINGS_OF_WEIGHTS if name in chosen and name not in LIMITS]
     if settings.ordering != stored.ordering:
-        fixed += ["feed", *ORDERS[stored.ordering[0]]]
+        fixed += ["feed", "chunk_size", "window_shards", "window_streams"]
     lines = differences(stored, replace(stored, **values_of(settings, fixed)))
     if lines:
         raise UserError(

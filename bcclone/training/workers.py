@@ -4,21 +4,14 @@ A worker is a process on one machine. Each reads its part of every batch, and al
 all gradients. Worker 0, the chief, writes the run folder and the model. Usually a worker is alone.
 """
 
-import io
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bcclone.feed.order import ALL, BatchPart
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import FloatArray
-from bcclone.system.process import Notify
 from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow
-from bcclone.training.training_state import TrainingState
-
-if TYPE_CHECKING:  # it loads TensorFlow
-    from bcclone.training.trainer import Trainer
 
 
 class Workers:
@@ -104,16 +97,3 @@ class Workers:
             )
         used = gpus[: count or len(gpus)]
         return tf.distribute.MirroredStrategy(used or None)  # None: the CPU
-
-    def load_checkpoint(
-        self, folder: Path, trainer: "Trainer", notify: Notify
-    ) -> tuple[TrainingState, bytes]:
-        """Load the chief's newest checkpoint, as checkpoint.load_checkpoint() does."""
-        from bcclone.training.checkpoint import checkpoint_content, load_checkpoint, load_content
-
-        # only the chief's folder may have checkpoints; in one without, a new training begins
-        state, model = load_checkpoint(folder, trainer, notify)
-        if self.count == 1:
-            return state, model
-        content = checkpoint_content(trainer, state, model) if self.writes else b""
-        return load_content(io.BytesIO(self.share(content)), trainer)

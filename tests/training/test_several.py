@@ -283,7 +283,6 @@ def tf_config(index, kind="worker", **jobs):
     [
         "not json",
         tf_config(0, "ps", worker=["one:2345"], ps=["c:1"]),
-        tf_config(0, "evaluator", worker=["one:2345"]),
     ],
 )
 def test_a_wrong_tf_config_is_refused(tmp_path, monkeypatch, text):
@@ -299,7 +298,6 @@ def test_a_wrong_tf_config_is_refused(tmp_path, monkeypatch, text):
         ("4", None, ["--workers '4'", "--feed-workers", "host1:2345"]),
         ("one:2345,one:2345", 0, ["--workers 'one:2345'", "once"]),
         ("one:2345,two:2345", 2, ["--worker-index 2 for 2", "from 0"]),
-        ("one:2345,two:2345", None, ["--workers host1:2345", "--worker-index 0"]),
         (None, 1, ["--workers host1:2345", "--worker-index 0"]),
     ],
 )

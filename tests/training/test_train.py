@@ -259,25 +259,15 @@ def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weigh
     assert not list(run.rglob("*.partial*"))
 
 
-def test_the_device_of_augmentation_is_chosen_when_a_run_begins_and_kept_on_a_resume(
-    trained, simulated_store
-):
-    folder, _, _ = trained
-    stored = json.loads((folder / "runs" / "whole" / "settings.json").read_text())
-    assert stored["settings"]["augment_on"] == "cpu"
-    again = train(simulated_store, folder, *QUICK, "--resume", "--augment-on", "auto")
-    assert "is complete already" in again.stderr
-    refused = train(simulated_store, folder, *QUICK, "--resume", "--augment-on", "device", code=1)
-    assert "augment on: cpu, but device is given" in refused.stderr
-
-
 def test_resuming_a_complete_run_trains_nothing(trained, simulated_store):
     folder, result, _ = trained
     done = train(simulated_store, folder, *QUICK, "--resume")
     assert "is complete already" in done.stderr
     assert json.loads(done.stdout) == result
-    refused = train(simulated_store, folder, "--resume", "--batch-size", 8, code=1)
+    other = ("--batch-size", 8, "--augment-on", "device")  # which was decided when the run began
+    refused = train(simulated_store, folder, "--resume", *other, code=1)
     assert "batch size: 16, but 8 is given" in refused.stderr
+    assert "augment on: cpu, but device is given" in refused.stderr
     options = ("--resume", "--name", "whole", "-o", folder / "other.h5")
     elsewhere = train(simulated_store, folder, *options, code=1)
     assert "this run exists already" in elsewhere.stderr

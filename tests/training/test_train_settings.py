@@ -117,12 +117,8 @@ def test_the_settings_written_by_a_run_give_the_same_training_again(tmp_path):
     ("text", "expected"),
     [
         ("learnin-rate = 0.1", "no setting is called 'learnin-rate'; did you mean learning-rate"),
-        ("zzz = 1", "the settings are batch-size, epochs"),
         ('epochs = "ten"', "epochs 'ten', expected a whole number"),
-        ('time = "soon"', "expected one such as 90s, 10m"),
-        ("[train]\nepochs = 1", "no setting is called 'train'"),
         ("epochs: 3", "not a settings file"),
-        ("a = " + "[" * 9999, "not a settings file"),
         ("epochs = -1", "a.toml: epochs -1, expected 1 or more"),
     ],
 )

@@ -65,6 +65,17 @@ class AugmentationInputs(NamedTuple):
     normal: Any  # standard normal
     uniform: Any  # from 0 to 1
 
+    @property
+    def numbers(self) -> Numbers:
+        """Return the random numbers by name."""
+        numbers = {}
+        for table, widths in ((self.normal, _NORMALS), (self.uniform, _UNIFORMS)):
+            first = 0
+            for name, width in widths.items():
+                numbers[name] = table[:, first : first + width]
+                first += width
+        return numbers
+
 
 def draw(samples: int, seed: Sequence[int]) -> tuple[Float32Array, Float32Array]:
     """Return the random numbers of a batch: standard normal, and from 0 to 1, in steps of 2^-16.
@@ -76,17 +87,6 @@ def draw(samples: int, seed: Sequence[int]) -> tuple[Float32Array, Float32Array]
     uniform = random.random((samples, UNIFORMS), np.float32)
     # in these steps, most of the products below are exact, so that all compilers round alike
     return normal, np.floor(uniform * np.float32(1 << 16)) / np.float32(1 << 16)
-
-
-def numbers_of(normal: Any, uniform: Any) -> Numbers:
-    """Return the random numbers of a batch by name."""
-    numbers = {}
-    for table, widths in ((normal, _NORMALS), (uniform, _UNIFORMS)):
-        first = 0
-        for name, width in widths.items():
-            numbers[name] = table[:, first : first + width]
-            first += width
-    return numbers
 
 
 class Extent(NamedTuple):

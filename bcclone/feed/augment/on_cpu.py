@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import simplejpeg
 
-from bcclone.camera.geometry import CameraMove
 from bcclone.camera.images import Image, cv2
 from bcclone.dataset.preprocessing import Preprocessing, color_matrices
 from bcclone.feed.augment.changes import (
@@ -21,7 +20,6 @@ from bcclone.feed.augment.changes import (
     extent_of,
     jpeg_quality,
     light_of,
-    numbers_of,
     patches_of,
     shadows_of,
     steering_change,
@@ -57,25 +55,17 @@ class CpuAugmenter:
         steering: float32 (samples, 1), -1 to 1, like the result
         """
         settings = self._settings
-        numbers = numbers_of(inputs.normal, inputs.uniform)
-        move = camera_moves(numbers, settings)
         # a single image is a window of one frame
         frame_count = images.shape[1] if images.ndim == 5 else 1
         shape = (len(steering), frame_count, *images.shape[-3:])
-        self._change(images.reshape(shape), into.reshape(shape), numbers, move, inputs)
+        self._change(images.reshape(shape), into.reshape(shape), inputs)
         if not settings.moves_camera:
             return steering
+        move = camera_moves(inputs.numbers, settings)
         change = steering_change(move, inputs.lookahead_m)
         return np.asarray((steering + change[:, np.newaxis]).clip(-1.0, 1.0), np.float32)
 
-    def _change(
-        self,
-        images: Image,
-        views: Image,
-        numbers: Numbers,
-        move: CameraMove,
-        inputs: AugmentationInputs,
-    ) -> None:
+    def _change(self, images: Image, views: Image, inputs: AugmentationInputs) -> None:
         """Write the changed images, uint8 (samples, frames, height, width, channels)."""
         extent = self._extent
         changed = slice(extent.top, extent.top + extent.rows)
@@ -86,22 +76,15 @@ class CpuAugmenter:
         if self._preprocessing.channels == 1:
             images = images.repeat(3, axis=-1)
             rgb = np.empty_like(images)
-        self._draw_views(images, rgb[:, :, changed], numbers, move, inputs)
-        self._change_lens(rgb[:, :, changed], numbers)
+        self._draw_views(images, rgb[:, :, changed], inputs)
+        self._change_lens(rgb[:, :, changed], inputs.numbers)
         # views are drawn in RGB, whatever the colours of the images
         if self._preprocessing.color != "RGB":
             for sample, frame in np.ndindex(*views.shape[:2]):
                 view = self._preprocessing.convert_colors(rgb[sample, frame, changed])
                 views[sample, frame, changed] = view
 
-    def _draw_views(
-        self,
-        images: Image,
-        views: Image,
-        numbers: Numbers,
-        move: CameraMove,
-        inputs: AugmentationInputs,
-    ) -> None:
+    def _draw_views(self, images: Image, views: Image, inputs: AugmentationInputs) -> None:
         """Write what the moved cameras see, in another light, with shadows.
 
         images: uint8 (samples, frames, height, width, 3)
@@ -109,6 +92,8 @@ class CpuAugmenter:
         """
         settings = self._settings
         extent = self._extent
+        numbers = inputs.numbers
+        move = camera_moves(numbers, settings)
         warp = view_warps(self._preprocessing, extent.top, move, inputs.flipped)
         horizon = warp.horizon_row(extent.width, extent.rows).astype(int)
         # from pixels below the horizon, whose rows are counted from there
@@ -125,8 +110,8 @@ class CpuAugmenter:
         # only some samples have a shadow: sample -> its index among them
         dark = np.flatnonzero(numbers["shadow"][:, 0] < settings.shadows)
         shaded = {sample: index for index, sample in enumerate(dark.tolist())}
-        its_numbers = numbers_of(inputs.normal[dark], inputs.uniform[dark])
-        shadows = shadows_of(its_numbers, settings.shadows, extent)
+        of_dark = AugmentationInputs(*(values[dark] for values in inputs))
+        shadows = shadows_of(of_dark.numbers, settings.shadows, extent)
         factor = shadows.factor[:, np.newaxis]
         shaded_tables = np.rint(np.minimum(lit[dark] * factor, 255)).astype(np.uint8)
         gains = 1 + (factor - 1) * _LEVELS / 255  # of a soft shadow's levels

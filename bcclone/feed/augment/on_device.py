@@ -35,7 +35,6 @@ from bcclone.feed.augment.changes import (
     extent_of,
     jpeg_quality,
     light_of,
-    numbers_of,
     patches_of,
     shadows_of,
     steering_change,
@@ -90,8 +89,7 @@ class DeviceAugmenter:
         # the images of a flipped sample are mirrored already, and its steering is negated already;
         # `flipped` only says so
         if self._settings.moves_camera:
-            numbers = numbers_of(inputs.normal, inputs.uniform)
-            move = camera_moves(numbers, self._settings, ops)
+            move = camera_moves(inputs.numbers, self._settings, ops)
             change = steering_change(move, inputs.lookahead_m, ops)
             steering = tf.clip_by_value(steering + change[:, None], -1.0, 1.0)
         return tf.reshape(changed, tf.shape(images)), steering
@@ -99,7 +97,7 @@ class DeviceAugmenter:
     def _changed(self, images: Any, inputs: AugmentationInputs) -> Any:
         """Return changed images, uint8 (images, height, width, channels)."""
         settings = self._settings
-        numbers = numbers_of(inputs.normal, inputs.uniform)
+        numbers = inputs.numbers
         move = camera_moves(numbers, settings, ops)
         extent = self._extent
         color = self._preprocessing.color
