@@ -107,7 +107,8 @@ class FeedSettings(Checked):
         These are one of ORDERS, the number of samples in a chunk or of shards in a window, and the
         number of windows that each batch is drawn from.
         """
-        kind = STRATEGIES[self.feed].order
+        # AUTO chooses among strategies; "shuffled" is the order of most of them
+        kind = SHUFFLED if self.feed == AUTO else STRATEGIES[self.feed].order
         if kind == CHUNKS:
             return kind, self.chunk_size, 1
         if kind == WINDOWS:
