@@ -1,8 +1,6 @@
 """Turn pictures of another camera into frames of the simulator's camera.
 
-In: a picture of any size. Out: a frame, 320x160. A `Framing` says how; nothing else does. It is
-kept as JSON, in framing.json beside a recording and in model files.
-
+A `Framing` says how; it is kept as JSON, in framing.json beside a recording and in model files.
 Without a lens, the chosen rows and columns of the picture are stretched to a frame. With a `Lens`,
 the picture is warped as if the simulator's camera (geometry.py) stood where the other one stands
 and looked along the road. The equidistant fisheye is that of J. Kannala, S. Brandt, "A generic
@@ -67,7 +65,7 @@ class Lens:
         return math.degrees(2 * (distance if self.fisheye else math.atan(distance)))
 
     def scaled(self, across: float, down: float) -> Self:
-        """Return the same lens for a picture with more or fewer columns and rows, by factors."""
+        """Return the lens for a picture with more or fewer columns and rows, by factors."""
         return replace(
             self,
             focal_px=self.focal_px * across,
@@ -76,15 +74,15 @@ class Lens:
         )
 
     def pixels(self, rays: FloatArray, width: int, height: int) -> FloatArray:
-        """Return the pixels that show rays, (2, n): column and row.
+        """Return the column and row of the pixels that show rays, (2, n).
 
         Rays from behind the camera give pixels outside of the picture.
 
         rays: (3, n), their components to the right, down and ahead, in the car's axes
-        width, height: the picture's size in pixels
         """
         middle = np.array([(width - 1) / 2, (height - 1) / 2])
-        right, down, ahead = self._mount(middle) @ rays
+        end_of_road = np.array([self.vanishing_column, self.horizon_row])
+        right, down, ahead = self._mount(end_of_road - middle) @ rays
 
         # a pinhole shows the tangent of the angle from its axis, a fisheye the angle itself; 1e-12
         # and 1e-3 avoid a division by 0 for rays along the axis and for rays from behind
@@ -100,21 +98,16 @@ class Lens:
         sine = math.sin(math.radians(self.roll_degrees))
         cosine = math.cos(math.radians(self.roll_degrees))
         roll = np.array([[cosine, -sine], [sine, cosine]])
-        end = self._end_of_road[:, np.newaxis]
+        end = end_of_road[:, np.newaxis]
         return np.asarray(roll @ (seen - end) + end)
 
-    @property
-    def _end_of_road(self) -> FloatArray:
-        return np.array([self.vanishing_column, self.horizon_row])
-
-    def _mount(self, middle: FloatArray) -> FloatArray:
+    def _mount(self, offset: FloatArray) -> FloatArray:
         """Return the rotation from the car's axes to the camera's, (3, 3).
 
         In the car's axes the road's end is straight ahead.
 
-        middle: column and row of the picture's middle, where the camera's axis is.
+        offset: columns and rows from the picture's middle, where the camera's axis is, to that end
         """
-        offset = self._end_of_road - middle
         distance_px = math.hypot(*offset)
         distance = distance_px / self.focal_px  # in focal lengths
         angle = distance if self.fisheye else math.atan(distance)
@@ -166,7 +159,6 @@ class Framing:
 
     @classmethod
     def of(cls, picture: Image, rows: tuple[int, int] | None = None) -> Self:
-        """Return the framing of a picture, (height, width, 3), without a lens."""
         height, width = picture.shape[:2]
         return cls(width, height, rows)
 
@@ -221,12 +213,10 @@ class Framing:
 
     @property
     def cuts(self) -> bool:
-        """Return whether the framing does more than stretch the whole picture."""
         return bool(self.lens or self.rows or self.columns)
 
     @property
     def has_shape_of_frames(self) -> bool:
-        """Return whether the pictures are 2:1, as frames are."""
         return _is_about_1(self.width * FRAME_HEIGHT / (self.height * FRAME_WIDTH))
 
     def describe(self) -> str:
@@ -251,7 +241,6 @@ class Framing:
         return ", ".join(parts)
 
     def to_json(self) -> str:
-        """Return the framing as JSON, as framing.json and a model file hold it."""
         return json.dumps(to_json(self))
 
 
@@ -305,12 +294,8 @@ class Sampling:
 
 @lru_cache(maxsize=64)
 def sampling_of(framing: Framing) -> Sampling:
-    """Return where the pixels of a frame are in a picture.
-
-    Raises ValueError for a framing without a lens.
-    """
-    if framing.lens is None:
-        raise ValueError("a framing without a lens, expected one")
+    """Return where the pixels of a frame are in a picture, for a framing with a lens."""
+    assert framing.lens
     # a picture with more detail than the frame is first reduced by a whole factor, so that none of
     # its pixels is skipped
     factor = max(1, int(framing.lens.focal_px / FOCAL_PX))
@@ -321,13 +306,10 @@ def sampling_of(framing: Framing) -> Sampling:
     # the pixel of the picture for each pixel of the frame, (2, pixels), clipped to the picture's
     # edge
     to_ray, _ = simulated_camera()
-    columns, rows = np.meshgrid(
-        np.arange(FRAME_WIDTH, dtype=float), np.arange(FRAME_HEIGHT, dtype=float)
-    )
-    frame_pixels = np.stack([columns.ravel(), rows.ravel(), np.ones(columns.size)])
+    rows, columns = np.indices((FRAME_HEIGHT, FRAME_WIDTH), dtype=float).reshape(2, -1)
+    frame_pixels = np.stack([columns, rows, np.ones(columns.size)])
     pixels = lens.pixels(to_ray @ frame_pixels, width, height)
-    limits = np.array([[width - 1], [height - 1]])
-    inside = np.clip(pixels, 0, limits)
+    inside = np.clip(pixels, 0, np.array([[width - 1], [height - 1]]))
 
     in_32nds = np.rint(inside * STEPS_PER_PIXEL).astype(np.int32)
     positions = in_32nds.T.reshape(FRAME_HEIGHT, FRAME_WIDTH, 2)
@@ -350,10 +332,7 @@ def read_framing(path: Path) -> Framing:
 
 
 def framing_of(log: Location) -> Framing | None:
-    """Return the framing in framing.json next to a log; raises UserError.
-
-    Returns None without such a file, and for a log at a URL.
-    """
+    """Return the framing next to a local log, None if it has none; raises UserError."""
     path = log.parent / FRAMING_NAME
     if not isinstance(path, Path) or not path.is_file():
         return None
@@ -361,11 +340,7 @@ def framing_of(log: Location) -> Framing | None:
 
 
 def check_framed(log: Path, model: str, framing: Framing | None) -> None:
-    """Raise UserError if a recording and a model both have a framing, and these differ.
-
-    model: name of the model, for the message
-    framing: the model's framing, None for frames of the simulator
-    """
+    """Raise UserError if a recording and a model both have a framing, and these differ."""
     recorded = framing_of(log)
     if framing and recorded and recorded != framing:
         raise UserError(

@@ -1,7 +1,5 @@
 """Warp a camera frame into the view of a camera at another position.
 
-In: a `CameraMove`. Out: a `Warp`, which turns an image into the moved camera's view.
-
 Frames of two cameras side by side, or with different headings, differ by one homography for the
 ground, which is assumed to be flat, and by a second one for everything far away (R. Hartley, A.
 Zisserman, "Multiple View Geometry in Computer Vision", 2nd edition, sections 8.4 and 13.1). Right
@@ -34,7 +32,7 @@ YAW_DEGREES = 0.723  # direction of the cameras, to the right of straight ahead
 class Warp:
     """How a frame is turned into the view from another position.
 
-    One Warp may hold several warps: then each array has one more axis, the first. Pixels are
+    It may hold several warps: then each array has one more axis, the first. Pixels are
     (column, row, 1); column 0 and row 0 are the centre of the first pixel.
     """
 
@@ -89,9 +87,9 @@ class Warp:
         _warp(image, self.ground, first=horizon, into=view[horizon:])
 
     def horizon_row(self, width: int, height: int, xp: Any = np) -> Any:
-        """Return the first row of a view of this size that shows ground, float (...,).
+        """Return the first row of a view that shows ground, 0 to its height, float (...,).
 
-        It is 0 to the height. One row is enough, although the horizon is not exactly level: near it
+        One row is enough, although the horizon is not exactly level: near it
         the warps of ground and sky differ by less than half a pixel.
 
         xp: the array library, NumPy, or keras.ops for tensors
@@ -158,10 +156,7 @@ def warp_to(move: CameraMove, mirrored: bool | BoolArray = False, xp: Any = np) 
 
 
 def flip_pixels(width: int) -> FloatArray:
-    """Return the matrix, (3, 3), from pixels of an image to the pixels of its mirror image.
-
-    width: width of the image in pixels
-    """
+    """Return the matrix, (3, 3), from pixels of an image to the pixels of its mirror image."""
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 

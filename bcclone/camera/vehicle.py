@@ -1,9 +1,7 @@
 """Dimensions of the simulator's car, and the steering that brings it back to its line.
 
-The line is the path that the car shall follow. In: the car's distance and angle from its line. Out:
-steering, -1 left to 1 right.
-
-Every figure is measured or read from the simulator's public source: docs/explanation/simulator.md.
+The line is the path that the car shall follow. A steering is -1, left, to 1, right. Every figure is
+measured or read from the simulator's public source: docs/explanation/simulator.md.
 """
 
 import math
@@ -50,19 +48,14 @@ class SteeringLaw:
     lag_seconds: float = STEERING_LAG_SECONDS  # time constant; 0 for none
 
     def curvature(self, lagged: float) -> float:
-        """Return the curvature of the path.
-
-        lagged: the steering after the lag, -1 to 1, see follow()
-        """
+        """Return the curvature of the path for a steering after the lag, -1 to 1."""
         full_lock = math.radians(FULL_LOCK_DEGREES)
         return self.gain * math.tan(lagged * full_lock) / full_lock + self.bias
 
     def follow(self, lagged: float, steering: float, seconds: float) -> float:
-        """Return the lagged steering after some seconds, which the car's yaw rate shows.
+        """Return the lagged steering, which the car's yaw rate shows, after some seconds.
 
-        It follows the steering of the wheels with a first-order lag.
-
-        lagged: the lagged steering at the start of these seconds
+        lagged: the lagged steering at their start
         steering: steering of the wheels during these seconds
         """
         lag_seconds = max(self.lag_seconds, 1e-6)  # a lag of 0 must not divide by 0
@@ -72,7 +65,6 @@ class SteeringLaw:
     def curvatures(self, steering: FloatArray, seconds: FloatArray, ends: BoolArray) -> FloatArray:
         """Return the curvature of the path at each row of a drive, (rows,).
 
-        steering: steering of the wheels at each row, (rows,)
         seconds: time from each row to the next, (rows,)
         ends: whether a gap follows the row, after which the lag begins anew, (rows,)
         """

@@ -1,13 +1,11 @@
 """The paths of model files: which can be one, and where the trained models of bcclone are.
 
-The checks take a path, and raise a UserError that says why it cannot be a model file, and what to
-do, before anything large, such as Keras, is loaded. read_exported() returns the bytes of an ONNX or
-LiteRT file.
+What is wrong with a path is said before anything large, such as Keras, is loaded.
 """
 
 from pathlib import Path
 
-from bcclone.recording.files import LOG_NAME, is_recording
+from bcclone.recording.files import is_recording
 from bcclone.system.codec import MODEL_ENDINGS, kind_of_content, read_bytes
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import make_folder, sha256_of, write_bytes
@@ -39,8 +37,8 @@ def check_model_path(path: Path) -> None:
 
 def check_keras_path(path: Path) -> None:
     """Raise UserError for a path that cannot be a model file of Keras, .h5 or .keras."""
-    has_log = (path / LOG_NAME).is_file()
-    if has_log or ((path.is_dir() or path.suffix.lower() == ".csv") and is_recording(path)):
+    may_be_recording = path.is_dir() or path.suffix.lower() == ".csv"
+    if may_be_recording and is_recording(path):
         raise UserError(
             f"{path}: is a recording, expected a model file; the model comes before the "
             "recordings, as in: bcclone replay MODEL RECORDING"
@@ -70,7 +68,6 @@ def check_keras_path(path: Path) -> None:
 
 
 def _may_be_model(path: Path) -> bool:
-    """Return whether a file may be a model, by its name, and that it is no store."""
     if path.suffix.lower() not in (".h5", *MODEL_ENDINGS) or not path.is_file():
         return False
     from bcclone.system.hdf5_file import kind_of  # loads h5py
@@ -101,17 +98,12 @@ def shipped_model(name: str) -> Path:
 
 
 def copy_trained_models(folder: Path = Path("models")) -> tuple[list[Path], list[Path]]:
-    """Write the trained models into a folder; make the folder if it is missing.
+    """Write the trained models into a folder, but for those that it has already.
 
-    A file that has the content of its model already stays as it is. Returns the files of all
-    models, and those that were written. Raises UserError, before anything is written, if a file
-    with a model's name has another content, or if this installation has no models.
+    Returns the files of all models, and those that were written. Raises UserError, before anything
+    is written, if a file with a model's name has another content.
     """
     sources = sorted(shipped_model("lake.h5").parent.glob("*.h5"))
-    if not sources:
-        raise UserError(
-            f"{_INSTALLED}: no trained models are installed there; install bcclone again"
-        )
     make_folder(folder)
     source_of = {folder / source.name: source for source in sources}
     to_write = [

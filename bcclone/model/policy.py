@@ -1,8 +1,7 @@
 """Steer with a trained model, picture by picture.
 
-A `Policy` is made from a model file. It takes each picture of a drive, RGB uint8 (height, width,
-3), returns an `Answer`, and remembers what the network needs of earlier pictures. An ONNX file
-needs no TensorFlow; a file of Keras or LiteRT loads it.
+A `Policy` takes each picture of a drive, returns an `Answer`, and remembers what the network needs
+of earlier pictures. An ONNX file needs no TensorFlow; a file of Keras or LiteRT loads it.
 """
 
 import copy
@@ -97,7 +96,6 @@ class Policy:
         return answer
 
     def _input_of(self, picture: Image) -> Image:
-        """Return the network's input for a picture; raises BadImage as answer() does."""
         if self.framing is None:
             return self.preprocessing.apply(picture)
         if self.frames_itself:
@@ -143,10 +141,7 @@ class Policy:
         return self._calibration.apply(steering) if self._calibration else steering
 
     def advice(self, beyond: int, answers: int) -> str:
-        """Return advice for a model most of whose answers lie beyond -1 to 1; "" for any other.
-
-        beyond: how many of the answers lie beyond -1 to 1
-        """
+        """Return advice for a model most of whose answers lie beyond -1 to 1; "" for any other."""
         if beyond <= answers / 2:
             return ""
         causes = (
@@ -189,7 +184,6 @@ class _Network:
 
 
 def _network_of(file: "ModelFile | OnnxModel | LiteRtModel") -> _Network:
-    """Return how to call the network in a file."""
     if isinstance(file, LiteRtModel):
         return _Network(lambda images: [file.predict(images)], file.shape, 1)
     if isinstance(file, OnnxModel):

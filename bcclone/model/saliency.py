@@ -1,8 +1,5 @@
 """Compute how much each pixel of a frame contributes to the steering, by VisualBackProp.
 
-A `Saliency` takes a frame, RGB uint8 (160, 320, 3), and returns a weight of 0 to 1 for each of its
-pixels, float32 (160, 320).
-
 M. Bojarski et al., "VisualBackProp: visualizing CNNs for autonomous driving",
 https://arxiv.org/abs/1611.05418; the authors' code: https://github.com/mbojarski/VisualBackProp
 (vis.lua). The activations of the last convolution are followed back to the pixels by a mask, which
@@ -38,13 +35,10 @@ class Saliency:
     """
 
     def __init__(self, model: keras.Model | None, preprocessing: Preprocessing) -> None:
-        """Compile the saliency.
-
-        Raises UserError for a network without a convolution, or with a layer before its last
+        """Raises UserError for a network without a convolution, or with a layer before its last
         convolution that cannot be followed back (see _SPATIAL).
 
-        model: the network of a model file; None for a file that holds no network of Keras
-        preprocessing: how the frames of the network are prepared
+        model: None for a file that holds no network of Keras
         """
         if model is None:
             raise _refusal("it is in an ONNX or LiteRT file; use the .h5 that it was made from")
@@ -64,9 +58,7 @@ class Saliency:
         image_spec = tf.TensorSpec((1, *preprocessing.shape), tf.uint8)
         self._compiled = function.get_concrete_function(image_spec)
         # the first call is slow, so it is made here
-        self.of_frame(
-            np.zeros((preprocessing.frame_height, preprocessing.frame_width, 3), np.uint8)
-        )
+        self.of_input(np.zeros(preprocessing.shape, np.uint8))
 
     def of_frame(self, frame: Image) -> Float32Array:
         """Return the saliency of each pixel of an RGB frame, float32 (160, 320), 0 to 1.
@@ -79,9 +71,7 @@ class Saliency:
         return self.of_input(self.preprocessing.apply(frame))
 
     def of_input(self, image: Image) -> Float32Array:
-        """Return the saliency of each pixel of the frame whose prepared image this is.
-
-        float32 (160, 320), as of_frame() returns it.
+        """Return the saliency of the frame whose prepared image this is, as of_frame() does.
 
         image: uint8 (height, width, channels)
         """
@@ -121,8 +111,7 @@ def _stages_of(chain: Sequence[keras.Layer]) -> list[list[keras.Layer]]:
     if not convolutions:
         has = ", ".join(type(layer).__name__ for layer in chain)
         raise _refusal(
-            f"it has {has} and no convolution; train one with {_names(CONVOLUTIONS)}, such as "
-            "--network cnn"
+            f"it has {has} and no convolution; train one with Conv2D, such as --network cnn"
         )
     stages: list[list[keras.Layer]] = [[]]
     for place, layer in enumerate(chain):
@@ -135,14 +124,10 @@ def _stages_of(chain: Sequence[keras.Layer]) -> list[list[keras.Layer]]:
         else:
             raise _refusal(
                 f"layer '{layer.name}' ({type(layer).__name__}) before its last convolution "
-                f"cannot be followed, expected {_names(_SPATIAL)}, or a layer that keeps each "
-                "pixel where it is"
+                "cannot be followed; expected layers that convolve, pool, crop or pad, or that "
+                "keep each pixel where it is"
             )
     return stages
-
-
-def _names(kinds: Sequence[type[keras.Layer]]) -> str:
-    return ", ".join(kind.__name__ for kind in kinds)
 
 
 # ---- back, from the last activations to the pixels
@@ -207,10 +192,7 @@ def _back_through_layer(layer: keras.Layer, mask: Any, extents: tuple[int, int])
 
 
 def _to_frame(mask: Any, preprocessing: Preprocessing) -> Any:
-    """Return the mask of the frame, (160, 320).
-
-    mask: the mask of the network's input, (1, rows, columns, 1)
-    """
+    """Return the mask of the frame, (160, 320), from that of the input, (1, rows, columns, 1)."""
     left, top, right, bottom = preprocessing.region
     kept = tf.image.resize(mask, (bottom - top, right - left), "bilinear")[0, :, :, 0]
     edges = [(top, preprocessing.frame_height - bottom), (left, preprocessing.frame_width - right)]
@@ -231,7 +213,7 @@ def region_after_crops(
     top = 0
     right = preprocessing.width
     bottom = preprocessing.height
-    # recurrent network: only the layers before the first recurrent one; otherwise all
+    # of a recurrent network, the layers before the first recurrent one
     for layer in frame_layers(model) or model.layers:
         if isinstance(layer, CONVOLUTIONS):
             break

@@ -212,7 +212,7 @@ def test_windows_and_recurrent_networks_are_shown_by_what_they_see_in_the_frame(
 @pytest.mark.parametrize(
     ("chain", "expected"),
     [
-        ((), "it has Flatten, Dense and no convolution; train one with Conv2D, "),
+        ((), "it has Flatten, Dense and no convolution; train one with Conv2D"),
         ((layers.UpSampling2D(), layers.Conv2D(1, 3)), "(UpSampling2D) before its last"),
     ],
 )

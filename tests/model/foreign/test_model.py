@@ -18,7 +18,6 @@ from bcclone.model.model_file import load_model, open_model, save_model
 from bcclone.model.policy import Policy, load_policy
 from bcclone.system.errors import UserError
 from tests.conftest import shared
-from tests.model.foreign import recurrent_models
 from tests.model.foreign.old_models import (
     arrays,
     expected_output,
@@ -156,22 +155,20 @@ def test_nested_models_are_flattened_with_their_weights(name, together):
 
 # ---- recurrent networks, which see a window frame by frame
 
-KERAS2 = Path(__file__).parent / "keras2"
+KERAS2 = Path(__file__).parent / "keras2"  # files of Keras 2.15, and its answers to windows()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("version", ["2.15", "3."])
-def test_recurrent_models_give_the_same_outputs(version, tmp_path):
-    folder = KERAS2
-    if version == "3.":
-        folder = tmp_path
-        recurrent_models.write_models(keras, folder, ["gru.h5", "lstm.h5", "lstm.keras"])
-    for name, outputs in json.loads((folder / "outputs.json").read_text()).items():
-        loaded = open_model(folder / name)
-        assert loaded.keras_version.startswith(version)
+def windows():
+    """Return two windows of three frames, the second one darker."""
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 66, 200, 3))
+    return (images // np.array([1, 3]).reshape(2, 1, 1, 1, 1)).astype("float32")
+
+
+def test_recurrent_models_give_the_outputs_of_keras_2():
+    for name, outputs in json.loads((KERAS2 / "outputs.json").read_text()).items():
         with pytest.raises(UserError, match="takes [0-9]+ x 66 x 200 x 3 .*such as --preprocess"):
-            load_model(folder / name)
-        answers = loaded.model(recurrent_models.windows())[:, 0]
+            load_model(KERAS2 / name)
+        answers = open_model(KERAS2 / name).model(windows())[:, 0]
         np.testing.assert_allclose(answers, outputs, atol=1e-5)
 
 
