@@ -224,28 +224,12 @@ def _least_extent_of(convolutions: Sequence[Convolution]) -> int:
 
 def layer_table(model: keras.Model) -> str:
     """Return a line for each layer, with its type, the shape of its output and its parameters."""
-    rows = [
-        ("layer", "type", "output", "parameters"),
-        (model.inputs[0].name, "Input", _extents(model.input_shape), ""),
-    ]
+    rows = [("layer", "type", "output", "parameters")]
     for layer in model.layers:
-        if not isinstance(layer, layers.InputLayer):
-            rows.append(_row(layer, layer.name))
-        if isinstance(layer, layers.TimeDistributed) and isinstance(layer.layer, keras.Sequential):
-            rows += [_row(inner, f"  {inner.name}") for inner in layer.layer.layers]
+        extents = " x ".join(map(str, layer.output.shape[1:]))
+        rows.append((layer.name, type(layer).__name__, extents, f"{layer.count_params():,}"))
     rows.append(("total", "", "", f"{model.count_params():,}"))
     return "\n".join(
-        f"{name:<20}{kind:<20}{shape:<18}{parameters:>11}".rstrip()
-        for name, kind, shape, parameters in rows
+        f"{name:<20}{kind:<20}{extents:<18}{parameters:>11}"
+        for name, kind, extents, parameters in rows
     )
-
-
-def _row(layer: keras.Layer, name: str) -> tuple[str, str, str, str]:
-    """Return a layer's row of the table, with `name` in its first column."""
-    count = layer.count_params()
-    parameters = f"{count:,}" if count else ""
-    return (name, type(layer).__name__, _extents(layer.output.shape), parameters)
-
-
-def _extents(shape: tuple[int | None, ...]) -> str:
-    return " x ".join(map(str, shape[1:]))

@@ -144,17 +144,10 @@ class Policy:
         """Return advice for a model most of whose answers lie beyond -1 to 1; "" for any other."""
         if beyond <= answers / 2:
             return ""
-        causes = (
-            "frames that were prepared otherwise, or on steering in another unit, such as degrees"
-        )
-        if self.model is not None:
-            from bcclone.model.layer_kinds import scaling_layer  # loads Keras
-
-            if not scaling_layer(self.model):
-                causes = f"pixels / 255 (add 0..1 to --preprocess), {causes}"
         return (
-            f"{beyond} of {answers} answers are beyond -1 to 1, full steering: "
-            f"was it trained on {causes}?"
+            f"{beyond} of {answers} answers are beyond -1 to 1, full steering: was it trained on "
+            "pixels / 255 (0..1 in --preprocess), on frames that were prepared otherwise, or on "
+            "steering in another unit, such as degrees?"
         )
 
 

@@ -66,9 +66,8 @@ _NO_MATTER_ENDINGS = ("_regularizer", "_constraint", "_initializer")
 def translate(
     kind: type[keras.layers.Layer], config: Mapping[str, Any], shape: Shape, is_keras_3: bool
 ) -> dict[str, Any]:
-    """Return the arguments of a layer for its class of today.
+    """Return the arguments of a layer, as stored, for its class of today.
 
-    config: the arguments as stored
     shape: shape of the layer's input, with the batch
     is_keras_3: whether Keras 3 wrote the file
     """
@@ -147,10 +146,9 @@ def _plain(name: str, value: Any, default: Any) -> Any:
 
 
 def _axes(name: str, stated: Any, count: int) -> Any:
-    """Return the number of an axis, -1 for the last one, or a list of such numbers.
+    """Return the number of an axis, -1 for the last one, a list of such numbers, or None for none.
 
-    None is for no axis, which means the whole input. Raises UnsupportedModel for axes that an input
-    has not, or for the batch.
+    Raises UnsupportedModel for axes that an input has not, or for the batch.
 
     stated: the number of an axis, or a list of them; a negative one counts from the end
     count: how many axes the layer's input has, with the batch

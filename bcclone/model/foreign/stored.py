@@ -1,8 +1,8 @@
 """Read a Keras .h5 or .keras file as plain data, in a process that a damaged file may crash.
 
-In: the path of a model, of its weights, or of its configuration (.json). Out: a `StoredModel`. The
-process is this module as a program, with limits of time and memory. It checks sizes before it
-reads, follows no links, and answers with NumPy's .npz, in which nothing is run.
+In: the path of a model, or of its weights. Out: a `StoredModel`. The process is this module as a
+program, with limits of time and memory. It checks sizes before it reads, follows no links, and
+answers with NumPy's .npz, in which nothing is run.
 """
 
 import io
@@ -68,26 +68,14 @@ class StoredModel:
 def read_model(path: Path) -> StoredModel:
     """Return a model's content; raises UnsupportedModel.
 
-    model.to_json() and model.save_weights() write two files. They are read as one model if they
-    have one name: NAME.json, and NAME.h5, NAME.weights.h5 or NAME.hdf5.
+    model.to_json() and model.save_weights() write two files. Weights are read with the
+    configuration of the same name: NAME.json beside NAME.h5, NAME.weights.h5 or NAME.hdf5.
     """
-    name = path.name.removesuffix(path.suffix).removesuffix(".weights")
-    config_path = path.with_name(f"{name}.json")
-    weights_path = path
-    if path.suffix == ".json":
-        config_path = path
-        endings = (".h5", ".weights.h5", ".hdf5")
-        paths = [path.with_name(f"{name}{ending}") for ending in endings]
-        present = [weights for weights in paths if weights.is_file()]
-        if not present:
-            raise UnsupportedModel(
-                "is the network's configuration, without its weights; put them beside it, as "
-                f"{paths[0]}"
-            )
-        weights_path = present[0]
-    stored = read_stored(weights_path)
+    stored = read_stored(path)
     if "model_config" in stored.texts:
         return stored
+    name = path.name.removesuffix(path.suffix).removesuffix(".weights")
+    config_path = path.with_name(f"{name}.json")
     if not config_path.is_file():
         raise UnsupportedModel(
             "holds weights only; put the network's configuration (model.to_json()) beside it, as "

@@ -184,11 +184,7 @@ def _ends(stored: Any) -> dict[str, Tensor]:
 def _chain_to(
     last: Tensor, items: Mapping[str, _Item], model: Mapping[str, Any]
 ) -> dict[str, tuple[Any, ...]]:
-    """Return what each layer from the input to a layer is called with, in the order they run.
-
-    last: output of the last layer
-    items: the layers of the model by name
-    """
+    """Return what each layer from the input to the last one is called with, in their order."""
     chain: dict[str, tuple[Any, ...]] = {}
     tensor = last
     while True:
@@ -307,7 +303,6 @@ BINS = 15
 def pilot_of(input_name: str, numbers: int) -> str:
     """Return the class of a pilot of donkeycar (parts/keras.py), "" for another network.
 
-    input_name: name of the network's input
     numbers: how many numbers the output has that tells the steering
     """
     if "img_in" not in input_name:
@@ -321,8 +316,7 @@ def pilot_of(input_name: str, numbers: int) -> str:
 def _input_shape(config: _Item, first: Leaf | Nest, size: Size) -> tuple[int, ...]:
     """Return the shape of an image or of a window, without the batch; raises UnsupportedModel.
 
-    config: the model as stored
-    first: its first layer, or the TimeDistributed around it
+    first: the first layer, or the TimeDistributed around it
     size: rows and columns, where these are not declared
     """
     largest_extent = 1024

@@ -1,7 +1,6 @@
 """Rebuild a stored network layer by layer, and give it the weights of its file.
 
-In: a `StoredModel`, with its arrays by layer (.h5) or folder (.keras). Out: a `RebuiltModel`, which
-has all arrays of the file.
+In: a `StoredModel`. Out: a `RebuiltModel`, which has all arrays of the file.
 """
 
 import itertools
@@ -100,10 +99,7 @@ _OUTPUTS_OF_PILOTS = {"angle_out": BINS, "angle": BINS, "model_outputs": 2, "out
 
 
 def _steering_alone(model: keras.Model) -> keras.Model:
-    """Return a pilot with a further layer, so that its output is the steering alone.
-
-    model: a pilot whose output is bins of steering, or steering and throttle
-    """
+    """Return a pilot of bins, or of steering and throttle, with a layer for the steering alone."""
     last = model.layers[-1]
     steering = keras.layers.Dense(1, use_bias=False, name="steering")
     # the input stands in front, because the layers of a Sequential do not contain it
