@@ -5,7 +5,7 @@ What is wrong with a path is said before anything large, such as Keras, is loade
 
 from pathlib import Path
 
-from bcclone.recording.files import is_recording
+from bcclone.recording.files import LOG_NAME, is_recording
 from bcclone.system.codec import MODEL_ENDINGS, kind_of_content, read_bytes
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import make_folder, sha256_of, write_bytes
@@ -37,8 +37,8 @@ def check_model_path(path: Path) -> None:
 
 def check_keras_path(path: Path) -> None:
     """Raise UserError for a path that cannot be a model file of Keras, .h5 or .keras."""
-    may_be_recording = path.is_dir() or path.suffix.lower() == ".csv"
-    if may_be_recording and is_recording(path):
+    has_log = (path / LOG_NAME).is_file()
+    if has_log or ((path.is_dir() or path.suffix.lower() == ".csv") and is_recording(path)):
         raise UserError(
             f"{path}: is a recording, expected a model file; the model comes before the "
             "recordings, as in: bcclone replay MODEL RECORDING"

@@ -61,12 +61,7 @@ class LiteRtModel:
             self.framing: Framing | None = None
             if FRAMING in stated:
                 self.framing = from_text(Framing, stated[FRAMING].decode())
-            # the outputs by the names in the file's first signature, or by those of its tensors
-            outputs = {str(each["name"]): each for each in self._interpreter.get_output_details()}
-            for signature in self._interpreter.get_signature_list():
-                runner = self._interpreter.get_signature_runner(signature)
-                outputs = runner.get_output_details()
-                break
+            outputs = _named_outputs(self._interpreter)
         except (ValueError, RuntimeError, KeyError) as error:
             raise UserError(
                 f"{path}: not a LiteRT file of one picture that can be run: {first_line(error)}; "
@@ -150,6 +145,16 @@ def _interpreter_of(content: bytes, path: Path) -> Any:
         interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
     return interpreter
+
+
+def _named_outputs(interpreter: Any) -> dict[str, dict[str, Any]]:
+    """Return the outputs by the names in the file's first signature, or by those of its tensors."""
+    for signature in interpreter.get_signature_list():
+        outputs: dict[str, dict[str, Any]] = interpreter.get_signature_runner(
+            signature
+        ).get_output_details()
+        return outputs
+    return {str(tensor["name"]): tensor for tensor in interpreter.get_output_details()}
 
 
 def _metadata_of(content: bytes) -> dict[str, bytes]:
