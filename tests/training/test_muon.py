@@ -24,7 +24,7 @@ def test_all_directions_of_a_matrix_become_about_equally_long(shape):
 def weights_after(optimizer, steps):
     """Return the network's variables by path, before and after steps of random gradients."""
     keras.utils.set_random_seed(0)
-    network = build_network("cnn-small", (64, 64, 3))
+    network = build_network((64, 64, 3), network="cnn-small")
     optimizer = make_optimizer(network, optimizer, learning_rate=0.01)
     variables = network.trainable_variables
     before = {variable.path: variable.numpy() for variable in variables}
