@@ -216,7 +216,7 @@ def _save(path, seq_length, network):
     from bcclone.model.network import build_network
 
     keras.utils.set_random_seed(1)
-    save_model(path, build_network(network, seq_length=seq_length), Preprocessing(), {})
+    save_model(path, build_network(seq_length=seq_length, network=network), Preprocessing(), {})
 
 
 def calibrated(model, path, gain=1.0, bias=0.0, framing=None, delay_seconds=0.0):
