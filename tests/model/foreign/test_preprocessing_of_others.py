@@ -1,6 +1,5 @@
 """Frames are prepared as the authors of other models did, or what does not fit is said."""
 
-import json
 import re
 
 import cv2
@@ -91,16 +90,14 @@ def test_pixels_that_nothing_scales_are_said_and_no_answer_is_beyond_full_steeri
     done = run_script(*line, "nvidia-66x200-yuv")
     assert SCALED_BY_NOTHING in done.stderr
     assert "--preprocess 'rows 60-135, 200x66, YUV, 0..1'" in done.stderr
-    result = json.loads(done.stdout)
-    clipped = result["clipped"]
-    assert clipped > 6
-    assert f"{clipped} of 12 answers are beyond -1 to 1, written as -1 or 1" in done.stderr
-    assert "pixels / 255" in result["advice"]
+    clipped = re.search(r"(\d+) of 12 answers are beyond -1 to 1, written as -1", done.stderr)
+    assert int(clipped[1]) > 6
+    assert "pixels / 255" in done.stderr
     assert max(map(abs, read_steering(tmp_path / "p.csv").values())) == 1
 
     done = run_script(*line, "nvidia-66x200-yuv, 0..1")
     assert "note" not in done.stderr
-    assert json.loads(done.stdout)["clipped"] == 0
+    assert "beyond" not in done.stderr
     assert "no layer scales" not in run_script(*line, "nvidia-66x200-yuv, raw").stderr
 
 
