@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.system.pool import process_pool
+from bcclone.system.pool import open_pool
 from bcclone.system.process import Notify
 from bcclone.system.settings import Checked, Count, setting
 from benchmarks.measures import Measure, Report
@@ -92,7 +92,7 @@ def steps_a_second(program: Program, processes: int = 1) -> float:
     Each has made its first steps before.
     """
     first_steps = replace(program, steps=1)
-    with process_pool(processes) as pool:
+    with open_pool(processes) as pool:
         list(pool.map(_rate, [first_steps] * processes))
         return sum(pool.map(_rate, [program] * processes))
 

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from bcclone import UserError
 from bcclone.system.files import write_text
-from bcclone.system.pool import process_pool
+from bcclone.system.pool import open_pool
 from bcclone.system.process import Notify
 from bcclone.system.settings import SettingError, setting
 
@@ -135,14 +134,10 @@ def in_fresh_process(
     most_seconds = 600.0
     whole_function = getattr(function, "func", function)  # that of a partial one
     call = f"{whole_function.__name__}{arguments}"
-    with process_pool(1, _use_default_start_method) as pool:
+    with open_pool(1) as pool:
         future = pool.submit(_call, function, arguments, named)
         try:
             return future.result(most_seconds)
-        except BrokenProcessPool:
-            raise UserError(
-                f"the process of {call} ended unexpectedly; was there enough memory?"
-            ) from None
         except TimeoutError:
             if future.done():  # the function's own error
                 raise
@@ -151,17 +146,11 @@ def in_fresh_process(
             ) from None
 
 
-def _use_default_start_method() -> None:
-    """Undo the start method that a spawned process inherits.
-
-    So loaders start their processes as usual.
-    """
-    multiprocessing.set_start_method(None, force=True)
-
-
 def _call(
     function: Callable[Arguments, Result], arguments: tuple[object, ...], named: dict[str, object]
 ) -> Result:
+    # undo the start method that a spawned process inherits, so that loaders start theirs as usual
+    multiprocessing.set_start_method(None, force=True)
     try:
         return function(*arguments, **named)  # type: ignore[arg-type]
     finally:

@@ -7,7 +7,6 @@ store, a model, its drive, clips and the page.
 import os
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import BrokenExecutor
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError, shown_command, typed
 from bcclone.system.files import NEW_FOLDER, make_folder, writing
 from bcclone.system.hardware import usable_cores
-from bcclone.system.pool import process_pool
+from bcclone.system.pool import open_pool
 from bcclone.system.settings import Checked, Count, Laps, Mph, setting
 
 
@@ -169,13 +168,8 @@ def _run_side_by_side(steps: list[DemoStep]) -> Iterator[float]:
     if len(steps) < 2:
         yield from map(_run, steps)
         return
-    try:
-        with process_pool(min(len(steps), usable_cores())) as pool:
-            yield from pool.map(_run, steps)
-    except BrokenExecutor:
-        raise UserError(
-            "a process ended unexpectedly; see whether memory ran out, and begin again"
-        ) from None
+    with open_pool(min(len(steps), usable_cores())) as pool:
+        yield from pool.map(_run, steps)
 
 
 def _run(step: DemoStep) -> float:

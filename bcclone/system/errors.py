@@ -1,12 +1,7 @@
-"""Errors that the user can fix, and text for the user: parts of messages, and tables.
-
-UserError says what happened, where, what was expected and what to do. The functions make parts of
-such a message: from a value, a command, a number and a noun, an unknown name, or another error.
-"""
+"""Errors that the user can fix, and text for the user: parts of messages, and tables."""
 
 import csv
 import io
-import os
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,6 +15,8 @@ _LONGEST_SHOWN = 60  # characters that a message repeats of a wrong value
 
 class UserError(Exception):
     """An error that the user can fix; a command shows its text without a traceback.
+
+    The text says what happened, where, what was expected and what to do.
 
     exit_code: exit code of the command: 2 for an input of another kind than expected, 1 for all
         other errors
@@ -49,13 +46,9 @@ def require_package(module: str, needed_for: str, install: str) -> None:
 
 def printable(text: str) -> str:
     """Return a text with its control characters escaped, so that it cannot change the terminal."""
-    return "".join(map(_escaped, text))
-
-
-def _escaped(character: str) -> str:
-    if character.isprintable() or character in "\n\t":
-        return character
-    return repr(character)[1:-1]
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else repr(each)[1:-1] for each in text
+    )
 
 
 def shown(value: object) -> str:
@@ -78,25 +71,12 @@ def shown_command(*words: object) -> str:
     words: subcommand, options and values: texts, paths or numbers
     """
     name, *others = map(typed, words)
-    return " ".join(["bcclone", name, *map(_quoted, others)])
-
-
-def _quoted(word: str) -> str:
-    """Return a word as a shell takes it; bytes that are no UTF-8 are written as bash reads them."""
-    if word.isprintable():
-        return shlex.quote(word)
-    letters = []
-    for byte in os.fsencode(word):
-        is_plain = 0x20 <= byte < 0x7F and byte not in b"'\\"
-        letters.append(chr(byte) if is_plain else f"\\x{byte:02x}")
-    return f"$'{''.join(letters)}'"
+    return f"bcclone {name} {shlex.join(others)}".rstrip()
 
 
 def number_of(number: int, noun: str) -> str:
     """Return a number and a noun, such as "1 recording" or "2 recordings"."""
-    if number == 1:
-        return f"{number} {noun}"
-    return f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def first_line(error: Exception) -> str:
@@ -121,16 +101,13 @@ def similar_names(name: str, names: Iterable[str]) -> list[str]:
     return difflib.get_close_matches(name, list(names))
 
 
-_APART = "  "  # between two printed columns
-
-
 @dataclass(frozen=True)
 class TableColumn:
     """A column of a table; the value None is printed as "-"."""
 
     key: str  # the column's name in CSV
     words: Callable[[Any], str] = str  # value -> text of the printed cell; not called for None
-    heading: str | None = None  # heading in the printed table; None for the key
+    heading: str = ""  # heading in the printed table; "" for the key
 
 
 @dataclass(frozen=True)
@@ -145,15 +122,14 @@ class Table:
 
     def cells(self) -> list[list[str]]:
         """Return the printed cells, the headings first."""
-        return [list(map(_heading, self.columns)), *map(self._printed, self.rows)]
-
-    def _printed(self, row: Sequence[Any]) -> list[str]:
-        cells = []
-        for column, value in zip(self.columns, row, strict=True):
-            if value is None:
-                cells.append("-")
-            else:
-                cells.append(column.words(value))
+        cells = [[column.heading or column.key for column in self.columns]]
+        for row in self.rows:
+            cells.append(
+                [
+                    "-" if value is None else column.words(value)
+                    for column, value in zip(self.columns, row, strict=True)
+                ]
+            )
         return cells
 
     def __str__(self) -> str:
@@ -164,7 +140,7 @@ class Table:
             is_text = all(isinstance(row[number], str) for row in self.rows)
             align = str.ljust if is_text else str.rjust
             aligned.append([align(text, width) for text in texts])
-        return "\n".join(_APART.join(line).rstrip() for line in zip(*aligned, strict=True))
+        return "\n".join("  ".join(line).rstrip() for line in zip(*aligned, strict=True))
 
     def csv(self) -> str:
         """Return the text of a CSV file; numbers are exact, and None is an empty cell."""
@@ -173,9 +149,3 @@ class Table:
         writer.writerow([column.key for column in self.columns])
         writer.writerows(self.rows)
         return text.getvalue()
-
-
-def _heading(column: TableColumn) -> str:
-    if column.heading is None:
-        return column.key
-    return column.heading

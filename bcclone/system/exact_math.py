@@ -126,21 +126,6 @@ def length(x: float, y: float) -> float:
     return math.sqrt(x * x + y * y)
 
 
-def sines_and_cosines(angles: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the sines and the cosines of angles in radians, (angles,) each."""
-    sines = np.empty(len(angles))
-    cosines = np.empty(len(angles))
-    _sines_and_cosines(np.ascontiguousarray(angles), sines, cosines)
-    return sines, cosines
-
-
-@compiled(cache=True)
-def _sines_and_cosines(angles: FloatArray, sines: FloatArray, cosines: FloatArray) -> None:
-    for number in range(angles.size):
-        sines[number] = _shifted_sine(angles[number], 0)
-        cosines[number] = _shifted_sine(angles[number], 1)
-
-
 def exponentials(values: Float32Array) -> Float32Array:
     """Return e to the power of every value, an array of the same shape."""
     results = np.empty(values.shape, np.float32)

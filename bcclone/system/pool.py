@@ -5,13 +5,13 @@ the tasks whose results no earlier run has kept in a folder, so that a killed co
 where it stopped. prefetch_ordered() computes results ahead of time in threads.
 """
 
+import atexit
 import contextlib
 import hashlib
 import multiprocessing
 import os
 import queue
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     BrokenExecutor,
@@ -42,7 +42,6 @@ from bcclone.system.settings import Setting, SettingError
 from bcclone.system.values import json_text
 
 Item = TypeVar("Item")
-Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 Jobs = Annotated[
@@ -73,9 +72,10 @@ def check_one_pool(scheduler: str, jobs: int) -> None:
 
 @contextmanager
 def open_pool(jobs: int = 0, scheduler: str = "") -> Iterator[Executor]:
-    """Yield an executor for run_tasks().
+    """Yield an executor; its processes have all ended when the block is left.
 
-    Raises UserError if a worker ends unexpectedly, or the scheduler does not answer.
+    An error in the block, or Ctrl-C, kills them. Raises UserError if workers end unexpectedly, or
+    the scheduler does not answer.
 
     jobs: number of processes of this machine, 0 for one per usable core
     scheduler: address of a Dask scheduler, to work on its cluster instead
@@ -84,13 +84,20 @@ def open_pool(jobs: int = 0, scheduler: str = "") -> Iterator[Executor]:
         with _cluster(scheduler) as executor:
             yield executor
         return
+    context = multiprocessing.get_context("spawn")  # TensorFlow and Numba do not survive a fork
+    pool = _ProcessPool(jobs or usable_cores(), context, become_worker)
     try:
-        with process_pool(jobs or usable_cores()) as executor:
-            yield executor
-    except BrokenExecutor:
-        raise UserError(
-            "a worker process ended unexpectedly; if memory ran out, use fewer --jobs"
-        ) from None
+        yield pool
+    except BaseException as error:
+        pool.kill()
+        if isinstance(error, BrokenExecutor):
+            raise UserError(
+                "a worker process ended unexpectedly; if memory ran out, close other programs, or "
+                "use fewer --jobs"
+            ) from None
+        raise
+    finally:
+        pool.shutdown()
 
 
 @contextmanager
@@ -99,7 +106,6 @@ def _cluster(scheduler: str) -> Iterator[Executor]:
     require_package("distributed", "--scheduler", "bcclone[cluster]")
     from distributed import Client, KilledWorker
 
-    again = "and run the same command again, with --resume if it has that"
     # these print tracebacks when a connection ends
     loggers = ("distributed", "distributed.client", "tornado.application", "asyncio")
     with loggers_kept(*loggers, silent=True):
@@ -115,15 +121,11 @@ def _cluster(scheduler: str) -> Iterator[Executor]:
             with client:
                 # pure=False: Dask runs equal tasks again, instead of returning the first result
                 yield client.get_executor(pure=False)
-        except KilledWorker as error:
+        except (KilledWorker, CancelledError):
             raise UserError(
-                f"several workers ended unexpectedly while they ran the same task, the last one "
-                f"{error.last_worker.address}; if memory ran out, start fewer on a machine, {again}"
-            ) from None
-        except CancelledError:
-            raise UserError(
-                f"the Dask scheduler at {scheduler} ended or cannot be reached any more; start it "
-                f"and its workers again, {again}"
+                f"the Dask scheduler at {scheduler}, or several of its workers, ended; start them "
+                "again, fewer workers on a machine if memory ran out, and run the same command "
+                "again, with --resume if it has that"
             ) from None
 
 
@@ -142,34 +144,8 @@ class _ProcessPool(ProcessPoolExecutor):
             process.kill()
 
 
-@contextmanager
-def process_pool(
-    workers: int, initializer: Callable[..., object] = int, arguments: tuple[Any, ...] = ()
-) -> Iterator[ProcessPoolExecutor]:
-    """Yield an executor with spawned worker processes; all have ended when the block is left.
-
-    An error in the block, or Ctrl-C, kills them.
-
-    initializer: function that is called first in each worker; int, the default, does nothing
-    """
-    context = multiprocessing.get_context("spawn")  # TensorFlow and Numba do not survive a fork
-    pool = _ProcessPool(workers, context, _initialize_worker, (initializer, arguments))
-    try:
-        yield pool
-    except BaseException:
-        pool.kill()
-        raise
-    finally:
-        pool.shutdown()
-
-
-def _initialize_worker(initializer: Callable[..., object], arguments: tuple[Any, ...]) -> None:
-    become_worker()
-    initializer(*arguments)
-
-
 def run_tasks(
-    pool: Executor, function: Callable[[Task], Result], tasks: Iterable[Task]
+    pool: Executor, function: Callable[[Item], Result], tasks: Iterable[Item]
 ) -> Iterator[tuple[int, Result]]:
     """Yield the index of each task and its result, in the order in which the tasks complete.
 
@@ -188,7 +164,7 @@ def run_tasks(
         raise
 
 
-def _run(function: Callable[[Task], Result], task: Task) -> Result:
+def _run(function: Callable[[Item], Result], task: Item) -> Result:
     """Run a task in a worker.
 
     A worker of Dask becomes a process of bcclone's own here, until it ends: TensorFlow cannot take
@@ -304,101 +280,91 @@ def prefetch_ordered(
     if not threads:
         yield map(function, items)
         return
-    # an entry makes one thread do something: True: take one more item; False: end
-    permits: queue.SimpleQueue[bool] = queue.SimpleQueue()
-    # for each item, in the order of the items, a queue that will get its result
-    results: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    for _ in range(ahead):
-        permits.put(True)
-    work = (function, iter(items), threading.Lock(), permits, results)
-    workers = [
-        threading.Thread(target=_work, args=work, name="bcclone-prefetch", daemon=True)
-        for _ in range(threads)
-    ]
-    # end the threads also when the process ends: a daemon thread that is inside OpenCV while Python
-    # shuts down would abort the process
-    end = weakref.finalize(workers[0], _end, workers, permits)
+    prefetch = _Prefetch(function, items, threads, ahead)
+    # a daemon thread that is inside OpenCV while Python shuts down would abort the process
+    atexit.register(prefetch.end)
     try:
-        for worker in workers:
-            worker.start()
-        yield _collected(permits, results)
+        for thread in prefetch.threads:
+            thread.start()
+        yield prefetch.results()
     finally:
-        end()
+        prefetch.end()
+        atexit.unregister(prefetch.end)
 
 
-def _work(
-    function: Callable[[Item], Result],
-    items: Iterator[Item],
-    taking: threading.Lock,
-    permits: "queue.SimpleQueue[bool]",
-    results: "queue.SimpleQueue[Any]",
-) -> None:
-    """Compute results in a thread of prefetch_ordered(), until a permit says to end.
+class _Prefetch:
+    """The threads of prefetch_ordered()."""
 
-    taking: held while an item is taken, so that `results` has the order of the items
-    """
-    while permits.get():
-        answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        try:
-            with taking:
-                results.put(answer)
-                item = next(items)
-            answer.put((function(item), None))
-            del item  # so that its memory can be used again
-        # _collected() raises the error; StopIteration of next() marks the end of the items
-        except Exception as error:
-            answer.put((None, error))
+    def __init__(
+        self, function: Callable[[Any], Any], items: Iterable[Any], threads: int, ahead: int
+    ) -> None:
+        self._function = function
+        self._items = iter(items)
+        self._taking = threading.Lock()  # held while an item is taken: `_answers` has their order
+        # for each item, in the order of the items, a queue that will get its result and its error
+        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        # an entry makes one thread do something: True: take one more item; False: end
+        self._permits: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        for _ in range(ahead):
+            self._permits.put(True)
+        self.threads = [
+            threading.Thread(target=self._work, name="bcclone-prefetch", daemon=True)
+            for _ in range(threads)
+        ]
 
+    def _work(self) -> None:
+        while self._permits.get():
+            answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            try:
+                with self._taking:
+                    self._answers.put(answer)
+                    item = next(self._items)
+                answer.put((self._function(item), None))
+                del item  # so that its memory can be used again
+            except Exception as error:  # StopIteration of next() marks the end of the items
+                answer.put((None, error))
 
-def _collected(
-    permits: "queue.SimpleQueue[bool]", results: "queue.SimpleQueue[Any]"
-) -> Iterator[Any]:
-    """Yield the results in order, until the last one or an error."""
-    while True:
-        result, error = results.get().get()
-        if isinstance(error, StopIteration):
-            return
-        if error is not None:
-            raise error
-        permits.put(True)
-        yield result
-
-
-def _end(workers: Sequence[threading.Thread], permits: "queue.SimpleQueue[bool]") -> None:
-    """Take back the permits that no thread has used, and end all threads that have started."""
-    with contextlib.suppress(queue.Empty):
+    def results(self) -> Iterator[Any]:
+        """Yield the results in order, until the last one or an error."""
         while True:
-            permits.get_nowait()
-    for _ in workers:
-        permits.put(False)
-    for worker in workers:
-        if worker.ident is not None:
-            worker.join()
+            result, error = self._answers.get().get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            self._permits.put(True)
+            yield result
+
+    def end(self) -> None:
+        """Take back the permits that no thread has used, and end all threads that have started."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._permits.get_nowait()
+        for _ in self.threads:
+            self._permits.put(False)
+        for thread in self.threads:
+            if thread.ident is not None:
+                thread.join()
 
 
 @contextmanager
 def read_ahead(
-    label: str,
-    unit: str,
-    read: Callable[[Item], Result],
-    items: Sequence[Item],
-    shows_progress: bool = True,
+    label: str, unit: str, read: Callable[[Item], Result], items: Sequence[Item]
 ) -> Iterator[Iterator[Result]]:
     """Yield an iterator of the results of read(item), in the order of the items.
 
-    Up to 32 results are read ahead, on all cores. A progress bar shows them.
+    Up to 32 results are read ahead, on all cores.
 
-    label, unit: of the progress bar
+    label, unit: of the progress bar that shows them
     """
 
-    def counted(results: Iterator[Result], progress: ProgressBar) -> Iterator[Result]:
+    def counted() -> Iterator[Result]:
         for result in results:
             yield result
             progress.advance(1)
 
-    with prefetch_ordered(read, items, threads=os.cpu_count() or 1, ahead=32) as results:
-        if not shows_progress:
-            yield results
-            return
-        with ProgressBar(label, len(items), unit) as progress:
-            yield counted(results, progress)
+    with (
+        prefetch_ordered(read, items, threads=os.cpu_count() or 1, ahead=32) as results,
+        ProgressBar(label, len(items), unit) as progress,
+    ):
+        yield counted()

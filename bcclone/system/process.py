@@ -1,13 +1,7 @@
 """What a process does beside its work: whose it is, Ctrl-C, progress, hidden packages.
 
-A process is bcclone's own if it runs a command or is a worker; the process of a program that
-imports bcclone is not. Some settings hold for a whole process: how much TensorFlow and OpenCV
-print, on how many threads they compute, where standard error goes, the style of matplotlib. bcclone
-sets them in its own processes only. The few things that change in a program's process, and why, are
-on the page docs/how-to/as-a-library.md.
-
-Ctrl-C raises KeyboardInterrupt, as Python does by itself; a loop that has to end a step first looks
-at the event of noting_interrupts(). Workers ignore Ctrl-C, and end when their parent process ends.
+A process is bcclone's own if it runs a command or is a worker. Only there bcclone sets what holds
+for a whole process, such as TensorFlow's threads; docs/how-to/as-a-library.md has the exceptions.
 """
 
 import logging
@@ -82,6 +76,9 @@ def loggers_kept(*names: str, silent: bool = False) -> Iterator[None]:
 
 
 # ---- Ctrl-C
+#
+# It raises KeyboardInterrupt, as Python does by itself; a loop that has to end a step first looks
+# at the event of noting_interrupts().
 
 
 @contextmanager
@@ -162,8 +159,7 @@ def become_worker() -> None:
 
 def _end_with_parent() -> None:
     """Wait until the parent ends, and end this process; a killed parent cannot end it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
+    if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)
 
@@ -186,8 +182,7 @@ class ProgressBar:
 
     It is a bar on standard error if that is a terminal, otherwise a line every 30 seconds and one
     at the end. In the process of a program that imports bcclone, standard error is the program's:
-    there the lines are logged, at level INFO. The rate is measured from the first call of advance()
-    on, so that preparations do not count; that of the last line, from the beginning.
+    there the lines are logged, at level INFO.
 
     label: what is done, in front of the count
     total: count at the end
@@ -203,9 +198,8 @@ class ProgressBar:
         self.unit = unit
         self.done = 0.0
         self._clock = clock
-        self._made = clock()
-        self._first: tuple[float, float] | None = None  # time and count after the first advance()
-        self._line_at = self._made  # time of the last line, or of the first advance()
+        self._begin = clock()
+        self._line_at = self._begin  # time of the last line
         self._bar: Any = None
         if is_own_process() and sys.stderr.isatty():
             from tqdm import tqdm
@@ -221,7 +215,7 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
         elif kind is None:  # the block ended without an error
-            self._write_line(self.done / max(self._clock() - self._made, 1e-9))
+            self._write_line("")
 
     def advance(self, count: float, figures: str = "") -> None:
         """Add to the count, and perhaps show it.
@@ -229,26 +223,21 @@ class ProgressBar:
         figures: text that is shown after the rate, such as the loss of a training
         """
         self.done += count
-        if self._first is None:
-            self._line_at = self._clock()
-            self._first = (self._line_at, self.done)
-            if self._bar is not None:
-                self._bar.unpause()  # tqdm, too, then measures from here
         if self._bar is not None:
             self._bar.set_postfix_str(printable(figures), refresh=False)
             self._bar.update(round(self.done) - self._bar.n)
         elif self.done < self.total and self._clock() - self._line_at >= _SECONDS_BETWEEN_LINES:
-            self._line_at = self._clock()
-            since, before = self._first
-            rate = (self.done - before) / (self._line_at - since)
-            more = f", {(self.total - self.done) / rate:.0f} s left" if rate else ""
-            if figures:
-                more += f", {figures}"
-            self._write_line(rate, more)
+            self._write_line(figures)
 
-    def _write_line(self, rate: float, more: str = "") -> None:
-        line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s{more}"
+    def _write_line(self, figures: str) -> None:
+        self._line_at = self._clock()
+        rate = self.done / max(self._line_at - self._begin, 1e-9)
+        line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s"
+        if rate and self.done < self.total:
+            line += f", {(self.total - self.done) / rate:.0f} s left"
+        if figures:
+            line += f", {printable(figures)}"
         if is_own_process():
-            print(printable(line), file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
         else:
-            logger.info("%s", printable(line))
+            logger.info("%s", line)

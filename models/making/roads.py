@@ -16,7 +16,7 @@ import numpy as np
 from bcclone.camera.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M, steering_of
 from bcclone.dataset.labels import PATH_ENDS_M
 from bcclone.simulator.track import Track
-from bcclone.system.exact_math import cosine, exponential, sine, sines_and_cosines
+from bcclone.system.exact_math import cosine, exponential, sine
 from bcclone.system.numbers import FloatArray, Random
 
 # ---- roads of sketches
@@ -331,7 +331,7 @@ def _line(curvatures: FloatArray, offset_m: float, turn: float) -> FloatArray:
     # from a point to the next one, the road has the heading of the step halfway between them
     between = [(step + following) // 2 for step, following in pairwise(_LINE_STEPS)]
     lengths_m = np.diff(_LINE_STEPS) * _STEP_M
-    to_right, to_front = sines_and_cosines(headings[between])
+    to_right, to_front = _directions(headings[between])
     right_m = np.concatenate([[0.0], np.cumsum(lengths_m * to_right)])
     ahead_m = np.concatenate([[0.0], np.cumsum(lengths_m * to_front)])
 
@@ -340,7 +340,12 @@ def _line(curvatures: FloatArray, offset_m: float, turn: float) -> FloatArray:
     right_m = right_m - right_m[car] - offset_m * cosine(turn)
     ahead_m = ahead_m - ahead_m[car] - offset_m * sine(turn)
     along_m = (np.array(_LINE_STEPS) - _CAR_STEP) * _STEP_M
-    return np.stack([right_m, ahead_m, *sines_and_cosines(headings[_LINE_STEPS]), along_m], axis=1)
+    return np.stack([right_m, ahead_m, *_directions(headings[_LINE_STEPS]), along_m], axis=1)
+
+
+def _directions(headings: FloatArray) -> FloatArray:
+    """Return the sines and the cosines of headings in radians, (2, headings)."""
+    return np.array([list(map(sine, headings)), list(map(cosine, headings))])
 
 
 # ---- poses of the simulator's cars
