@@ -11,8 +11,7 @@ import numpy as np
 from bcclone import Answer, DriveSettings
 from bcclone.camera.images import Image
 from bcclone.drive.drive import serve_policy
-from bcclone.model.policy import Policy, window_after
-from bcclone.system.numbers import Memory
+from bcclone.model.policy import Memory, Policy, window_after
 from bcclone.system.process import claim_process
 from bcclone.system.tensorflow_quietly import load_tensorflow
 

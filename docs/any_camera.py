@@ -18,10 +18,13 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.evaluation.predict import exponential_mean
 from bcclone.recording.files import find_log
 from bcclone.recording.log import read_log
 from bcclone.recording.row import time_of
-from bcclone.system.numbers import FloatArray, correlation, exponential_mean, right_side
+from bcclone.system.numbers import FloatArray
+from bcclone.system.statistics import correlation
+from bcclone.training.training_state import right_side
 
 RESULTS = Path(__file__).parent / "results" / "any-camera.json"
 MODELS = ("any-road", "any-camera")

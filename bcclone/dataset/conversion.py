@@ -37,10 +37,10 @@ from bcclone.dataset.writer import write_store
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import BUSY, STORE, inputs_of, locked, replacing, writing
 from bcclone.system.location import Location, as_local, is_url, parse_location
-from bcclone.system.numbers import constant
 from bcclone.system.pool import open_pool
 from bcclone.system.process import Notify, ProgressBar
 from bcclone.system.settings import differences
+from bcclone.system.statistics import constant
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from bcclone.recording.edits import DELETE, MIRROR
 from bcclone.recording.log import Log
 from bcclone.recording.run_tables import MOTION
 from bcclone.system.errors import shown_command
-from bcclone.system.numbers import FloatArray, constant, numbers_in
+from bcclone.system.numbers import FloatArray, numbers_in
+from bcclone.system.statistics import constant
 
 # All judges, in the order in which they judge and faults are reported. The rows that one of them
 # deletes or mirrors are so for the next ones.

@@ -28,14 +28,8 @@ from bcclone.recording.edits import (
 )
 from bcclone.recording.log import Log
 from bcclone.system.errors import number_of, shown_command
-from bcclone.system.numbers import (
-    FloatArray,
-    IndexArray,
-    block_jackknife,
-    constant,
-    numbers_in,
-    robust_line,
-)
+from bcclone.system.numbers import FloatArray, IndexArray, numbers_in
+from bcclone.system.statistics import block_jackknife, constant, robust_line
 
 _FULL = 0.98  # from here on, steering or throttle counts as full; a log can hold 1 at most
 _LEAST_STEERING = 0.02  # a smaller steering counts as straight on

@@ -20,14 +20,14 @@ from bcclone.diagnosis.evidence import Finding
 from bcclone.diagnosis.judging import Diagnosis
 from bcclone.diagnosis.motion import ReadImage, RecordingFigures, look_at
 from bcclone.exchange.edited_tub import correcting_import
-from bcclone.model.policy import Policy
+from bcclone.model.policy import Memory, Policy
 from bcclone.recording.editing import EditedRecording
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, seconds_text
 from bcclone.recording.log import with_edits
 from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.errors import UserError, first_line, number_of
 from bcclone.system.files import file_version
-from bcclone.system.numbers import Float32Array, Memory
+from bcclone.system.numbers import Float32Array
 
 logger = logging.getLogger(__name__)
 

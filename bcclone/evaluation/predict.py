@@ -4,6 +4,7 @@ The table has the columns frame_id, which is the name of the frame's file withou
 steering_angle, -1 to 1.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,13 +23,13 @@ from bcclone.camera.images import (
     read_picture,
 )
 from bcclone.evaluation.settings import PredictSettings
-from bcclone.model.policy import Policy, load_policy, not_finite
+from bcclone.model.policy import Memory, Policy, load_policy, not_finite
 from bcclone.recording.files import ImageIndex, find_log, is_recording
 from bcclone.recording.log import read_log
 from bcclone.system.errors import Table, TableColumn, UserError
 from bcclone.system.files import replacing, writes
 from bcclone.system.location import is_hidden
-from bcclone.system.numbers import FloatArray, IndexArray, Memory, exponential_mean
+from bcclone.system.numbers import FloatArray, IndexArray
 from bcclone.system.pool import read_ahead
 
 _FRAME_SIZE = f"{FRAME_WIDTH}x{FRAME_HEIGHT}"
@@ -321,3 +322,19 @@ def _framing(settings: PredictSettings, policy: Policy) -> Framing | None:
     log = find_log(str(settings.frames))
     check_framed(log, str(settings.framing or settings.model), framing)
     return None if framing_of(log) else framing
+
+
+def exponential_mean(values: FloatArray, times: FloatArray, seconds: float) -> FloatArray:
+    """Return the exponential mean of values until each of their times, (times,).
+
+    Before the first time, its value is taken as constant; between two times, their mean.
+
+    seconds: time constant, in which the weight of a value falls to 1 / e
+    """
+    means = values.copy()
+    for index in range(1, len(values)):
+        step = times[index] - times[index - 1]
+        kept = math.exp(-step / seconds)
+        between = (values[index - 1] + values[index]) / 2
+        means[index] = kept * means[index - 1] + (1 - kept) * between
+    return means

@@ -21,13 +21,15 @@ from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import try_frame
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, MPH, SteeringLaw
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent, level_frames, measure_motion
+from bcclone.model.policy import Memory
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import MOTION
 from bcclone.simulator.score import autonomy_percent
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import BoolArray, FloatArray, Memory, block_jackknife, correlation
+from bcclone.system.numbers import BoolArray, FloatArray
+from bcclone.system.statistics import block_jackknife, correlation
 
 
 @dataclass(frozen=True, eq=False)

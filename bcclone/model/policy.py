@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.camera.images import Image
 from bcclone.dataset.answer import Answer
@@ -20,13 +21,18 @@ from bcclone.model.foreign.litert_model import LiteRtModel
 from bcclone.model.model_path import is_litert, is_onnx
 from bcclone.model.onnx_model import FRAME, OnnxModel
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import Float32Array, Memory
+from bcclone.system.numbers import Float32Array
 from bcclone.system.process import note
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:
     from bcclone.model.foreign.stored import StoredModel
     from bcclone.model.model_file import ModelFile
+
+# What a policy remembers of a drive between two frames: the last images, newest last, or the states
+# of a recurrent network. It is () at the begin of a drive, and always for a policy that sees only
+# one frame.
+Memory = tuple[npt.NDArray[Any], ...]
 
 # how many answers of a policy are judged, from the first one on: a warning is printed if most lie
 # beyond -1 to 1; 20 frames are 1 to 2 s of a drive

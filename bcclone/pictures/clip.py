@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bcclone.camera.images import BadImage, Image, cv2, decode_jpeg, resized
-from bcclone.model.policy import Policy, load_policy
+from bcclone.model.policy import Memory, Policy, load_policy
 from bcclone.pictures.encoder import H264_BESIDE, ClipWriter, encode, new_clip
 from bcclone.pictures.overlay import Overlay
 from bcclone.pictures.run import GAP_SECONDS, FrameInfo, Run, nothing_to_show, read_run
 from bcclone.pictures.settings import ClipSettings
 from bcclone.system.errors import UserError
 from bcclone.system.files import CLIP, writes
-from bcclone.system.numbers import Float32Array, Memory
+from bcclone.system.numbers import Float32Array
 from bcclone.system.process import ProgressBar
 from bcclone.system.tensorflow_quietly import load_tensorflow
 

@@ -38,8 +38,9 @@ from bcclone.system.files import (
     write_text,
     writes,
 )
-from bcclone.system.numbers import FloatArray, correlation
+from bcclone.system.numbers import FloatArray
 from bcclone.system.process import Notify, ProgressBar
+from bcclone.system.statistics import correlation
 
 
 @dataclass(frozen=True)

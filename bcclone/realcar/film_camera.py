@@ -34,8 +34,9 @@ from bcclone.model.model_path import shipped_model
 from bcclone.realcar.lens_search import LEAST_CORRELATION, answers_through, witness_of
 from bcclone.recording.row import CAMERAS, NUMBERS
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.numbers import correlation, evenly
+from bcclone.system.numbers import evenly
 from bcclone.system.process import ProgressBar
+from bcclone.system.statistics import correlation
 
 _FIRST_ROWS = 3000  # rows from the start of a film that are read; their frames fit into memory
 _FEWEST_ROWS = 10  # a drive with fewer pictures is an error

@@ -19,8 +19,8 @@ from bcclone.model.model_path import check_keras_path
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.files import BUSY, locked
-from bcclone.system.numbers import constant
 from bcclone.system.process import Notify
+from bcclone.system.statistics import constant
 from bcclone.training.plan import new_run, resumed_run
 from bcclone.training.result import TrainResult
 from bcclone.training.run import Run

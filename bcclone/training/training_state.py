@@ -15,8 +15,23 @@ import numpy as np
 from bcclone.feed.selection import Selection
 from bcclone.system.codec import explained, read_table
 from bcclone.system.errors import Table, TableColumn
-from bcclone.system.numbers import FloatArray, correlation, right_side
+from bcclone.system.numbers import FloatArray
+from bcclone.system.statistics import correlation
 from bcclone.system.values import from_json, names_of
+
+
+def right_side(steering: FloatArray, labels: FloatArray, beyond: float) -> float | None:
+    """Return the share of the turns in which the steering is to the label's side, the correct one.
+
+    Returns None if there are no turns.
+
+    steering, labels: (values,) each
+    beyond: a row is a turn if the absolute value of its label is larger than this
+    """
+    turns = np.abs(labels) > beyond
+    if not turns.any():
+        return None
+    return float((steering[turns] * labels[turns] > 0).mean())
 
 
 @dataclass(frozen=True)
