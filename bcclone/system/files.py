@@ -1,11 +1,7 @@
 """Write files whole or not at all, and check and lock what a command writes, before its work.
 
-write_text() and write_bytes() take the content. replacing() and replacing_folder() yield a
-temporary path to write to, which takes the place of the old one when the block succeeds.
-
-An output replaces only an earlier output of the same kind, and never an input of its command. The
-lock is a file next to the output; the system unlocks it when the process ends, even if it is
-killed.
+An output replaces only an earlier output of the same kind, and never an input of its command. Its
+lock is a file next to it; the system unlocks it when the process ends, even if it is killed.
 """
 
 import hashlib
@@ -33,9 +29,9 @@ _OLD = ".old.partial"
 
 
 def make_folder(folder: Path, choose: str = "another") -> None:
-    """Make a folder with those above it, unless it exists; raises UserError.
+    """Make a folder with those above it, unless it exists.
 
-    choose: what the message tells the user to choose instead
+    Raises UserError, which tells the user what to choose instead.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,10 +48,9 @@ def make_folder(folder: Path, choose: str = "another") -> None:
 def replacing(location: Location, follow: bool = False) -> Iterator[Path]:
     """Yield a temporary path, which replaces `location` when the block ends without an error.
 
-    The temporary path is in the same folder, and has the same suffix, because Keras and ffmpeg
-    choose the format by the suffix. Temporary files of killed processes of this computer are
-    removed when the same path is written again. An OSError names the path. The file for a URL is
-    written on this machine first.
+    It has the same suffix, because Keras and ffmpeg choose the format by the suffix. Temporary
+    files of killed processes of this computer are removed when the same path is written again. An
+    OSError names the path. The file for a URL is written on this machine first.
 
     follow: if the path is a link, replace the file that it leads to. Use it only for a name that
         the user has typed: elsewhere, somebody else may have made the link.
@@ -82,11 +77,7 @@ def replacing(location: Location, follow: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder, which replaces `path` when the block ends without an error.
-
-    Temporary folders of killed processes of this computer are removed when the same path is written
-    again. An OSError names `path`, or a file in it.
-    """
+    """Yield a temporary folder, which replaces `path` as replacing() does with files."""
     path = Path(os.path.realpath(path))
     # if a process was killed between its two renamings, the old folder is put back
     for old in _leftovers(path, _OLD):
@@ -140,26 +131,23 @@ def _temporary_name(path: Path, process: str = "", random: str = "") -> str:
         namespace = Path("/proc/self/ns/pid").readlink()
     identity = f"{platform.node()}/{namespace}/{path.name}"
     output = hashlib.sha256(os.fsencode(identity)).hexdigest()[:8]
-    process = process or str(os.getpid())
     # the stem is short enough for any file system
-    return f".{path.stem[:100]}.{process}-{output}-{random or uuid.uuid4().hex[:8]}"
+    return f".{path.stem[:100]}.{process or os.getpid()}-{output}-{random or uuid.uuid4().hex[:8]}"
 
 
 def _leftovers(path: Path, ending: str) -> list[Path]:
     """Return the temporary files or folders that killed processes have left for an output."""
-    if not path.parent.is_dir():
+    # PROCESS and RANDOM have letters that re.escape() leaves as they are
+    pattern = re.escape(_temporary_name(path, "PROCESS", "RANDOM") + ending)
+    begin, _, rest = pattern.rpartition("PROCESS")
+    name = re.compile(begin + "([0-9]{1,9})" + rest.replace("RANDOM", "[0-9a-f]{8}"))
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    matches = {each: match for each in beside if (match := name.fullmatch(each.name))}
+    if not matches:
         return []
-    begin, _, rest = _temporary_name(path, "PROCESS", "RANDOM").rpartition("PROCESS")
-    rest = re.escape(rest + ending).replace("RANDOM", "[0-9a-f]{8}")
-    name = re.compile(re.escape(begin) + "([0-9]{1,9})" + rest)
-    found = [(beside, name.fullmatch(beside.name)) for beside in path.parent.iterdir()]
-    return [beside for beside, match in found if match and not _runs(int(match[1]))]
-
-
-def _runs(process: int) -> bool:
     import psutil  # loaded only where something is left over, which is rare
 
-    return psutil.pid_exists(process)
+    return [each for each, match in matches.items() if not psutil.pid_exists(int(match[1]))]
 
 
 def _flush(path: Path) -> None:
@@ -220,6 +208,7 @@ STORE = "store"
 MODEL = "model"
 CLIP = "clip of bcclone"
 PICTURE = "picture of bcclone"
+SETTINGS = "settings file of a training"
 EXAMPLE = "example program of an export"
 NEW_FOLDER = "empty folder"  # a folder to make; what exists at its path may only be this
 RESULTS = "folder of results"
@@ -277,15 +266,10 @@ def writes(
 
 
 def inputs_of(settings: Any) -> list[Any]:
-    """Return the values of a settings dataclass that may name files to read."""
-    inputs: list[Any] = []
-    for field in fields(settings):
-        # an output of another attribute, as writes() may name it, is a property and no field: it is
-        # `output`, or a default made from the inputs
-        if field.name != "output":
-            value = getattr(settings, field.name)
-            inputs.extend(value if isinstance(value, tuple) else [value])
-    return inputs
+    """Return the values of a settings dataclass that may name files to read: all but `output`."""
+    # an output of another name, as writes() may have it, is a property and no field
+    values = [getattr(settings, field.name) for field in fields(settings) if field.name != "output"]
+    return [each for value in values for each in (value if isinstance(value, tuple) else [value])]
 
 
 @contextmanager
