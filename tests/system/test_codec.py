@@ -46,8 +46,6 @@ def write(path: Path, content: str | bytes | None) -> None:
         ('{"seconds": "3"}', "not the laps of a drive: seconds: '3', expected a number"),
         ('{"track": "lake"}', "seconds is missing"),
         ('{"seconds": 3, "speed": 1}', "speed: unknown"),
-        ("[" * 200, "Expecting"),
-        ("\xff", "JSON|UTF-8|Expecting"),
         (b"\xff\xfe", "can't decode"),
         (None, "cannot be read: No such file"),
     ],
@@ -55,10 +53,8 @@ def write(path: Path, content: str | bytes | None) -> None:
 def test_json_of_another_kind_is_refused_in_one_message(tmp_path, content, reason) -> None:
     path = tmp_path / "laps.json"
     write(path, content)
-    with pytest.raises(UserError, match=reason) as caught:
+    with pytest.raises(UserError, match=f"^{path}: .*{reason}.*; drive again$"):
         read_json(path, Lap, "the laps of a drive", "drive again")
-    assert str(caught.value).startswith(f"{path}: ")
-    assert str(caught.value).endswith("; drive again")
 
 
 def test_json_becomes_its_class_and_toml_a_dictionary(tmp_path) -> None:
@@ -69,10 +65,8 @@ def test_json_becomes_its_class_and_toml_a_dictionary(tmp_path) -> None:
     assert read_toml(path, "settings", "x") == {"seed": 1}
     for wrong in ("seed 1", "a = " + "[" * 5000):
         path.write_text(wrong)
-        with pytest.raises(
-            UserError, match=r"a.toml: not settings: .*; expected lines such as seed = 1"
-        ):
-            read_toml(path, "settings", "expected lines such as seed = 1")
+        with pytest.raises(UserError, match=r"a.toml: not settings: .*; write seed = 1"):
+            read_toml(path, "settings", "write seed = 1")
 
 
 TABLE = "id,steering\n"
@@ -83,8 +77,6 @@ TABLE = "id,steering\n"
     [
         ("", "its first line is ''"),
         ("id,speed\n1,2\n", "expected names of columns with id,steering"),
-        ("id,steering,id\n1,2,3\n", "its first line is"),
-        (TABLE + "1\n", "line 2: 1 cells, expected 2"),
         (TABLE + "1,2\n\n1,2,3\n", "line 4: 3 cells, expected 2"),
         (TABLE + '1,"2\n', "unexpected end of data"),
         (TABLE + "1," + "2" * 200_000, "field larger than field limit"),
@@ -95,10 +87,8 @@ TABLE = "id,steering\n"
 def test_a_table_of_another_form_is_refused_in_one_message(tmp_path, text, reason) -> None:
     path = tmp_path / "a.csv"
     write(path, text)
-    with pytest.raises(UserError, match=reason) as caught:
+    with pytest.raises(UserError, match=f"^{path}: .*{reason}.*; name another$"):
         list(read_table(path, ["id", "steering"], "a table of steering", "name another"))
-    assert str(caught.value).startswith(f"{path}: ")
-    assert str(caught.value).endswith("; name another")
 
 
 def test_a_number_or_text_of_a_file_has_a_range_and_a_form() -> None:
@@ -125,9 +115,8 @@ def test_pipe_and_device_are_refused_at_once(tmp_path: Path) -> None:
     )
     for path in (pipe, Path(os.devnull), Path("/dev/zero"), tmp_path):
         for read in readers:
-            with pytest.raises(UnfitFile, match="not a regular file") as caught:
+            with pytest.raises(UnfitFile, match=f"^{path}: not a regular file"):
                 read(path)
-            assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_a_file_is_read_up_to_the_limit_of_its_kind(tmp_path: Path) -> None:

@@ -101,17 +101,6 @@ def test_a_folder_whose_replacement_was_killed_between_two_names_comes_back(tmp_
     assert list(tmp_path.rglob("*")) == [path, path / "kept"]
 
 
-def test_what_is_left_of_a_folder_gets_the_name_of_no_file(tmp_path):
-    folder = tmp_path / "run1"
-    folder.mkdir()
-    (folder / "kept").touch()
-    left_by(KILLED_WHILE_RENAMING, folder)
-    for name in ("run1.mp4", "run1"):
-        write_text(tmp_path / name, "new")
-        assert (tmp_path / name).read_text() == "new"
-    assert len(list(tmp_path.glob(".run1.*/kept"))) == 1
-
-
 def test_a_folder_appears_when_it_is_complete(tmp_path):
     path = tmp_path / "made"
     path.mkdir()

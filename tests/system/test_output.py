@@ -34,51 +34,43 @@ with locked(Path(sys.argv[1]), "wait"):
 """
 
 
+OUTPUTS = {
+    CLIP: b"\0\0\0\x20ftypisom" + bytes(9000) + b"\0\0\0\x0ffreebcclone",
+    PICTURE: b"\x89PNG\r\n\x1a\n....IHDR....tEXtSoftware\0bcclone" + bytes(9000),
+    "table of predictions": b"frame_id,steering_angle\n1,0.5\n",
+}
+
+
 @pytest.fixture
 def files(tmp_path):
-    """Return a file of each kind by name; the damaged one is cut off."""
+    """Return a folder with outputs, each called by its kind, and files of others."""
     write_kinds(tmp_path)
+    for kind, content in OUTPUTS.items():
+        (tmp_path / kind).write_bytes(content)
+        other = content.replace(b"bcclone", b"another").replace(b"steering", b"speed")
+        (tmp_path / f"other {kind}").write_bytes(other)
     (tmp_path / "empty").touch()
-    (tmp_path / "clip").write_bytes(b"\0\0\0\x20ftypisom" + bytes(9000) + b"\0\0\0\x0ffreebcclone")
-    (tmp_path / "film").write_bytes(b"\0\0\0\x20ftypisom" + bytes(9000))
-    (tmp_path / "picture").write_bytes(
-        b"\x89PNG\r\n\x1a\n....IHDR....tEXtSoftware\0bcclone" + bytes(9000)
-    )
-    (tmp_path / "photo").write_bytes(b"\x89PNG\r\n\x1a\n....IHDR" + bytes(9000))
-    (tmp_path / "predictions").write_text("frame_id,steering_angle\n1,0.5\n")
-    (tmp_path / "log").write_text("center,left,right,steering\n")
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("kind", "allowed"),
-    [
-        (STORE, {"store", "damaged"}),
-        (MODEL, {"model", "weights", "damaged"}),
-        (CLIP, {"clip"}),
-        (PICTURE, {"picture"}),
-        ("table of predictions", {"predictions"}),
-        ("framing", set()),
-        (".onnx", set()),
-        (".tflite", set()),
-    ],
-)
-def test_force_replaces_outputs_of_the_same_kind_damaged_ones_and_empty_files(files, kind, allowed):
+@pytest.mark.parametrize("kind", [STORE, MODEL, *OUTPUTS])
+def test_force_replaces_outputs_of_the_same_kind_damaged_ones_and_empty_files(files, kind):
+    allowed = {kind, "empty"}
+    if kind in (STORE, MODEL):
+        allowed |= {"damaged"}
+    if kind == MODEL:
+        allowed |= {"weights"}
     check_output(files / "new", kind)
     for path in files.iterdir():
-        if path.name in allowed | {"empty"}:
+        if path.name in allowed:
             check_output(path, kind, force=True)
-            with pytest.raises(
-                UserError, match="exists already; overwrite it with --force, or name another -o"
-            ):
+            with pytest.raises(UserError, match="exists already; .*--force, or name another -o"):
                 check_output(path, kind)
         else:
             for force in (False, True):
-                with pytest.raises(
-                    UserError, match=f"{path.name} exists, and is no {kind}; choose another"
-                ) as raised:
+                reason = f"{path.name} exists, and is no {kind}; choose another name$"
+                with pytest.raises(UserError, match=reason):
                     check_output(path, kind, force)
-                assert "--force" not in str(raised.value)
 
 
 def test_folders_and_devices_are_no_files_and_a_new_folder_is_empty(files):
@@ -108,28 +100,20 @@ def test_the_folder_of_an_output_is_made_and_removed_if_the_work_fails(tmp_path)
     assert list(path.parent.iterdir()) == [path]
 
 
-def held(path):
-    """Start a process that locks a path until its input is closed."""
-    line = [sys.executable, "-c", HOLD, str(path), "\x1b[31mred"]
-    process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "locked\n"
-    return process
-
-
 def test_a_second_process_is_told_who_writes_and_a_killed_one_leaves_no_lock(tmp_path):
     path = tmp_path / "model.h5"
     link = tmp_path / "link.h5"
     link.symlink_to(path)
-    with held(path) as process:
+    line = [sys.executable, "-c", HOLD, str(path), "\x1b[31mred"]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "locked\n"
         for name in (path, link):
-            told = pytest.raises(
-                UserError, match=f"model.h5: process {process.pid} .* is writing it; wait"
-            )
-            with told, locked(name, "wait"):
+            told = f"model.h5: process {holder.pid} .* is writing it; wait"
+            with pytest.raises(UserError, match=told), locked(name, "wait"):
                 pass
         with locked(tmp_path / "other.h5", "wait"):
             pass
-        process.send_signal(KILL)
+        holder.send_signal(KILL)
     with locked(path, "wait"):
         pass
     assert list(tmp_path.iterdir()) == [link]

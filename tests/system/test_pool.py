@@ -62,10 +62,8 @@ def test_a_worker_is_our_own_process_before_it_loads_what_its_task_needs():
 
 
 def test_a_worker_process_that_ends_is_told():
-    with (
-        pytest.raises(UserError, match="a worker process ended unexpectedly.*--jobs"),
-        open_pool(2) as pool,
-    ):
+    told = pytest.raises(UserError, match="a worker process ended unexpectedly.*--jobs")
+    with told, open_pool(2) as pool:
         list(run_tasks(pool, pool_tasks.end_process, [1, 2]))
 
 
