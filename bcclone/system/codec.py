@@ -116,7 +116,7 @@ def read_bytes(source: Location | str, file_kind: FileKind) -> bytes:
 
     Raises UnfitFile for a pipe, a device, more bytes than such a file may have, and a table with a
     line of megabytes; UnfetchedFile for a pointer of Git LFS; OSError for a path that cannot be
-    opened, and Unreachable for a URL.
+    opened, and UserError for a URL.
 
     file_kind: limits the size
     """

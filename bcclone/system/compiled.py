@@ -1,10 +1,8 @@
 """Compile functions with Numba, and cache the compiled code on disk where that is possible.
 
-compiled() is the decorator: a function of numbers and arrays -> a function that runs as machine
-code, without the GIL. Numba caches next to the sources, or in the user's cache folder if it cannot
-write there; on a full disk nothing is cached. It notices only changes of the file that has the
-function. A function may also use functions and constants of other files, which are compiled into
-its code; then it needs a checksum of those files, see `sources` in compiled().
+Numba caches next to the sources, or in the user's cache folder if it cannot write there; on a full
+disk nothing is cached. It notices only changes of the file that has the function, so a function
+that uses others' functions and constants needs a checksum of their files.
 """
 
 import zlib
@@ -21,10 +19,9 @@ from bcclone.system.process import hidden
 def _settings_file_unread() -> Iterator[None]:
     """Let Numba, which is imported within the block, not read settings in the current folder.
 
-    The current folder may be a stranger's. Its file .numba_config.yaml may name the folder of the
-    cache; Numba unpickles the files of the cache, which runs their code. Numba reads the settings
-    only if it can import yaml, so yaml is hidden within the block. Other threads cannot import
-    yaml meanwhile; so it is hidden only if the file exists.
+    A stranger's file .numba_config.yaml may name the folder of the cache, whose files Numba
+    unpickles, which runs their code. Numba reads the settings only if it can import yaml. No other
+    thread can import yaml meanwhile, so it is hidden only if the file exists.
     """
     if not Path(".numba_config.yaml").is_file():
         yield
@@ -79,10 +76,8 @@ def compiled(sources: int = 0, **options: Any) -> Callable[[Function], Function]
     """Return a decorator that compiles a function with Numba's njit; it releases the GIL.
 
     The function may not create arrays. In return, its code does not count references to arrays:
-    for each pixel, counting would take longer than the work itself.
-
-    Without the option `cache`, only compiled functions can call it: the code with which Python
-    calls a function takes as long to compile as the function itself. C can call none.
+    for each pixel, counting would take longer than the work itself. Without the option `cache`,
+    only compiled functions can call it, which halves the time to compile it.
 
     sources: source_checksum() of the modules whose code or constants the function uses; 0 if it
         uses only its own module

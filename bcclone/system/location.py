@@ -26,10 +26,6 @@ _REMEDY = (
 )
 
 
-class Unreachable(UserError):
-    """A file at a URL cannot be read or written: the server or the connection has a fault."""
-
-
 def parse_location(text: str | Path) -> Location:
     """Return the path or URL that a text names.
 
@@ -120,7 +116,7 @@ def did_you_mean_beside(missing: Location, is_one: Callable[[Path], bool]) -> st
 
 @contextmanager
 def reaching(location: Location | str) -> Iterator[None]:
-    """Raise Unreachable for an error of the connection to a URL; other errors stay as they are."""
+    """Raise UserError for an error of the connection to a URL; other errors stay as they are."""
     try:
         yield
     except UserError:
@@ -137,13 +133,11 @@ def reaching(location: Location | str) -> Iterator[None]:
         # what is fetched is written to this machine's disk, which may be full
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG):
             raise
-        raise Unreachable(
-            f"{location}: cannot be reached: {first_line(error)}; {_REMEDY}"
-        ) from None
+        raise UserError(f"{location}: cannot be reached: {first_line(error)}; {_REMEDY}") from None
 
 
 def read_urls(urls: Sequence[str]) -> list[bytes | OSError]:
-    """Read small files, at URLs of one protocol, in parallel; raises Unreachable.
+    """Read small files, at URLs of one protocol, in parallel; raises UserError.
 
     Returns for each file its bytes, or the error if it is missing or may not be read.
     """

@@ -6,7 +6,6 @@ import pytest
 
 from bcclone.system.errors import UserError
 from bcclone.system.location import (
-    Unreachable,
     as_local,
     check_writable,
     is_url,
@@ -81,7 +80,7 @@ def test_an_unreachable_server_and_missing_credentials_are_told_in_one_line(monk
         forget_connections()
         with (
             pytest.raises(
-                Unreachable, match=f"s3://bucket/a: cannot be reached: .*{reason}"
+                UserError, match=f"s3://bucket/a: cannot be reached: .*{reason}"
             ) as refused,
             reaching(url := parse_location("s3://bucket/a")),
         ):
