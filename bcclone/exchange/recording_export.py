@@ -35,7 +35,7 @@ from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.system.errors import UserError
-from bcclone.system.files import NEW_FOLDER, replacing_folder, writes
+from bcclone.system.files import NEW_FOLDER, new_folder, writes
 from bcclone.system.hardware import usable_cores
 from bcclone.system.location import Location, is_url, parse_location
 from bcclone.system.pool import prefetch_ordered
@@ -84,7 +84,7 @@ def export(settings: ExportSettings) -> ExportResult:
             read = _with_images
             threads = usable_cores()
             tolerated = _TOLERATED
-        folder = stack.enter_context(replacing_folder(settings.output))
+        folder = stack.enter_context(new_folder(settings.output))
         progress = stack.enter_context(ProgressBar("writing", len(rows), "rows"))
         # OpenCV needs no threads of its own, since images are read on all cores already
         stack.enter_context(opencv_on_one_thread())

@@ -48,7 +48,7 @@ from bcclone.recording.row import CAMERAS, RowError, image_stamp
 from bcclone.recording.run_folder import RecordingWriter
 from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidecar
 from bcclone.system.errors import UserError, number_of, shown_command
-from bcclone.system.files import NEW_FOLDER, replacing_folder, write_text, writes
+from bcclone.system.files import NEW_FOLDER, new_folder, write_text, writes
 from bcclone.system.hardware import usable_cores
 from bcclone.system.pool import prefetch_ordered
 
@@ -99,7 +99,7 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     format = chosen_format(settings)
     framing = read_framing(settings.framing) if settings.framing else None
     seen = Seen(settings.min_throttle)
-    with replacing_folder(settings.output) as folder:
+    with new_folder(settings.output) as folder:
         with open_source(format, settings, seen, framing) as rows:
             recordings = write_recordings(rows, folder)
         seen.check(settings.source)

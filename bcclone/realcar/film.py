@@ -31,7 +31,7 @@ from bcclone.realcar.film_camera import find_camera
 from bcclone.realcar.film_path import measure_paths, steering_of_path
 from bcclone.recording.row import CAMERAS, RANGES
 from bcclone.system.errors import UserError
-from bcclone.system.files import NEW_FOLDER, replacing_folder, writes
+from bcclone.system.files import NEW_FOLDER, new_folder, writes
 
 _LEAST_KEPT = 0.5  # smallest share of rows that show a steering; of a good film, most do
 # largest share of rows with full steering; few bends are as sharp as the simulator's car can drive
@@ -52,7 +52,7 @@ def import_film(settings: ImportSettings) -> ImportResult:
     framing, height_m, note = find_camera(format, settings)
     notes = [note] if note else []
     seen = Seen(settings.min_throttle)
-    with replacing_folder(settings.output) as folder:
+    with new_folder(settings.output) as folder:
         waiting = folder / "waiting"
         with open_source(format, settings, seen, framing) as rows:
             drives = _keep_frames(rows, waiting)

@@ -63,7 +63,6 @@ def examine(settings: DoctorSettings) -> list[Check]:
         "folder": lambda: check_folder(Path.cwd()),
         "memory": check_memory,
         "accelerator": check_devices if settings.full else lambda: check_cuda(find_cards()),
-        "XLA": lambda: check_compiler(find_cards()) if settings.full else [],
         "ffmpeg": check_ffmpeg,
     }
     checks: list[Check] = []
@@ -287,22 +286,3 @@ def check_computed(faults: dict[str, str], cards: Sequence[Card]) -> Check:
         found += f" and does not find {cards[0].name}, driver {cards[0].driver}"
         return Check("accelerator", "warning", found, _HOW_TO_USE_GPU)
     return Check("accelerator", "ok", found)
-
-
-def check_compiler(cards: Sequence[Card]) -> Iterator[Check]:
-    """Check whether XLA, TensorFlow's compiler, works for the first card."""
-    from bcclone.system.tensorflow_quietly import compiler_fault
-
-    if not cards or sys.platform != "linux":  # only there TensorFlow uses a GPU
-        return
-    name = cards[0].name
-    # anew: what a training has remembered may be mended by now
-    fault = compiler_fault(name, anew=True)
-    if fault:
-        advice = (
-            "training goes on without compiled steps, which is slower; "
-            "a newer TensorFlow or driver may help"
-        )
-        yield Check("XLA", "warning", f"cannot compile for {name}: {fault}", advice)
-    else:
-        yield Check("XLA", "ok", f"compiles for {name}")

@@ -23,9 +23,7 @@ from typing import Any, TypeVar, cast
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching
 
-# endings of temporary names; the second is that of a replaced folder, until it is removed
-_PARTIAL = ".partial"
-_OLD = ".old.partial"
+_PARTIAL = ".partial"  # ending of temporary names
 
 
 def make_folder(folder: Path, choose: str = "another") -> None:
@@ -76,29 +74,21 @@ def replacing(location: Location, follow: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder, which replaces `path` as replacing() does with files."""
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder, which becomes `path` when the block ends without an error.
+
+    There may be an empty folder at `path`. Temporary folders of killed processes are removed, and
+    errors name the path, as by replacing().
+    """
     path = Path(os.path.realpath(path))
-    # if a process was killed between its two renamings, the old folder is put back
-    for old in _leftovers(path, _OLD):
-        if path.exists():
-            _remove(old)
-        else:
-            old.replace(path)
     with _temporary(path, _PARTIAL) as temporary:
         temporary.mkdir()
         yield temporary
         if sys.platform != "win32":
             os.sync()  # one flush for all files, of which there may be thousands
-        old = path.with_name(_temporary_name(path) + _OLD)
         with suppress(FileNotFoundError):
-            path.replace(old)
-        try:
-            temporary.replace(path)
-        finally:
-            if old.exists() and not path.exists():  # the new folder did not get the name
-                old.replace(path)
-            _remove(old)
+            path.rmdir()
+        temporary.replace(path)
 
 
 @contextmanager
@@ -107,8 +97,15 @@ def _temporary(path: Path, ending: str) -> Iterator[Path]:
 
     So are those of killed processes, at the begin. An OSError names the output instead.
     """
-    for leftover in _leftovers(path, ending):
-        _remove(leftover)
+    # PROCESS and RANDOM have letters that re.escape() leaves as they are
+    pattern = re.escape(_temporary_name(path, "PROCESS", "RANDOM") + ending)
+    begin, _, rest = pattern.rpartition("PROCESS")
+    name = re.compile(begin + "([0-9]{1,9})" + rest.replace("RANDOM", "[0-9a-f]{8}"))
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    for leftover, match in [(each, name.fullmatch(each.name)) for each in beside]:
+        if match and not _runs(int(match[1])):
+            _remove(leftover)
+
     temporary = path.with_name(_temporary_name(path) + ending)
     try:
         yield temporary
@@ -117,6 +114,12 @@ def _temporary(path: Path, ending: str) -> Iterator[Path]:
         raise
     finally:
         _remove(temporary)
+
+
+def _runs(process: int) -> bool:
+    import psutil  # loaded only where something is left over, which is rare
+
+    return psutil.pid_exists(process)
 
 
 def _temporary_name(path: Path, process: str = "", random: str = "") -> str:
@@ -133,21 +136,6 @@ def _temporary_name(path: Path, process: str = "", random: str = "") -> str:
     output = hashlib.sha256(os.fsencode(identity)).hexdigest()[:8]
     # the stem is short enough for any file system
     return f".{path.stem[:100]}.{process or os.getpid()}-{output}-{random or uuid.uuid4().hex[:8]}"
-
-
-def _leftovers(path: Path, ending: str) -> list[Path]:
-    """Return the temporary files or folders that killed processes have left for an output."""
-    # PROCESS and RANDOM have letters that re.escape() leaves as they are
-    pattern = re.escape(_temporary_name(path, "PROCESS", "RANDOM") + ending)
-    begin, _, rest = pattern.rpartition("PROCESS")
-    name = re.compile(begin + "([0-9]{1,9})" + rest.replace("RANDOM", "[0-9a-f]{8}"))
-    beside = path.parent.iterdir() if path.parent.is_dir() else ()
-    matches = {each: match for each in beside if (match := name.fullmatch(each.name))}
-    if not matches:
-        return []
-    import psutil  # loaded only where something is left over, which is rare
-
-    return [each for each, match in matches.items() if not psutil.pid_exists(int(match[1]))]
 
 
 def _flush(path: Path) -> None:

@@ -77,10 +77,7 @@ def as_local(location: Location | str) -> Path:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file or folder of this name is hidden, so that a listing does not count it.
-
-    Hidden are the files `._NAME`, which macOS keeps beside others on foreign disks and in archives.
-    """
+    """Return whether a listing leaves a name out, such as the `._NAME` that macOS adds on disks."""
     return name.startswith(".")
 
 

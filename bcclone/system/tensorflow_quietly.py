@@ -171,16 +171,13 @@ def compiles_for_gpu() -> bool:
     return bool(used_gpus()) and not gpu_compiler_fault()
 
 
-def compiler_fault(
-    card: str, folder: Path | None = None, code: str = _COMPILE, anew: bool = False
-) -> str:
+def compiler_fault(card: str, folder: Path | None = None, code: str = _COMPILE) -> str:
     """Return why XLA cannot compile a small function, "" if it can; tried in another process.
 
     The result is remembered for each combination of card, driver and TensorFlow.
 
     folder: folder of the remembered results; None for bcclone's folder in the user's cache
     code: Python program that the process runs
-    anew: try even if a result is remembered
     """
     if folder is None:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bcclone"
@@ -190,7 +187,7 @@ def compiler_fault(
     results: dict[str, str] = {}
     with suppress(OSError, ValueError):
         results = from_text(dict[str, str], path.read_bytes())
-    if key in results and not anew:
+    if key in results:
         return results[key]
     try:
         done = subprocess.run(

@@ -3,12 +3,13 @@ removed.
 """
 
 import platform
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from bcclone.system.files import replacing, replacing_folder, write_bytes, write_text
+from bcclone.system.files import new_folder, replacing, write_bytes, write_text
 
 
 def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
@@ -28,12 +29,12 @@ def test_an_error_leaves_only_what_was_there(tmp_path):
 
     def fail(replace, path):
         with replace(path) as temporary:
-            if replace is replacing_folder:
+            if replace is new_folder:
                 temporary /= "part"
             temporary.write_text("half")
             raise RuntimeError("no more room")
 
-    for replace, target in ((replacing, path), (replacing_folder, tmp_path / "made")):
+    for replace, target in ((replacing, path), (new_folder, tmp_path / "made")):
         with pytest.raises(RuntimeError, match="no more room"):
             fail(replace, target)
         assert path.read_text() == "old"
@@ -48,12 +49,6 @@ platform.node = lambda: computer
 with replacing(pathlib.Path(path)) as temporary:
     temporary.write_text("half")
     os._exit(1)
-"""
-KILLED_WHILE_RENAMING = """
-import os, pathlib, sys
-from bcclone.system.files import replacing_folder
-with replacing_folder(pathlib.Path(sys.argv[1])):
-    pathlib.Path.replace = lambda old, new: (os.rename(old, new), os._exit(1))
 """
 
 
@@ -90,41 +85,29 @@ def test_what_another_computer_writes_into_a_shared_folder_stays(tmp_path):
     assert set(tmp_path.iterdir()) == {path, *theirs}
 
 
-def test_a_folder_whose_replacement_was_killed_between_two_names_comes_back(tmp_path):
-    path = tmp_path / "model"
-    path.mkdir()
-    (path / "kept").touch()
-    left_by(KILLED_WHILE_RENAMING, path)
-    assert not path.exists()
-    with pytest.raises(OSError, match="disk"), replacing_folder(path):
-        raise OSError(28, "disk")
-    assert list(tmp_path.rglob("*")) == [path, path / "kept"]
-
-
 def test_a_folder_appears_when_it_is_complete(tmp_path):
     path = tmp_path / "made"
-    path.mkdir()
-    (path / "old.txt").write_text("old")
-    with replacing_folder(path) as folder:
-        (folder / "file.txt").write_text("whole")
-        assert [file.name for file in path.iterdir()] == ["old.txt"]
-    assert (path / "file.txt").read_text() == "whole"
-    assert list(tmp_path.iterdir()) == [path]
+    for exists in (False, True):
+        if exists:
+            path.mkdir()
+        with new_folder(path) as folder:
+            (folder / "file.txt").write_text("whole")
+            assert not path.exists() or not list(path.iterdir())
+        assert list(tmp_path.rglob("*")) == [path, path / "file.txt"]
+        shutil.rmtree(path)
 
 
-def test_a_folder_that_cannot_be_replaced_is_kept(tmp_path):
+def test_a_folder_with_files_that_has_come_meanwhile_is_kept(tmp_path):
     path = tmp_path / "made"
-    path.mkdir()
-    (path / "old.txt").write_text("old")
 
-    def lose_the_new_folder():
-        with replacing_folder(path) as folder:
-            folder.rmdir()
+    def make():
+        with new_folder(path):
+            path.mkdir()
+            (path / "mine.txt").write_text("precious")
 
-    with pytest.raises(FileNotFoundError):
-        lose_the_new_folder()
-    assert (path / "old.txt").read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(OSError, match=str(path)):
+        make()
+    assert list(tmp_path.rglob("*")) == [path, path / "mine.txt"]
 
 
 def test_a_link_that_the_user_names_stays_and_its_target_is_replaced(tmp_path):
