@@ -103,7 +103,7 @@ def export_model(
         load_onnxruntime()
         require_package("tf2onnx", "--to onnx", "bcclone[onnx]")
     else:
-        require_package("ai_edge_litert.interpreter", f"--to {settings.to}", "bcclone[litert]")
+        require_package("ai_edge_litert", f"--to {settings.to}", "bcclone[litert]")
     from bcclone.system.tensorflow_quietly import load_tensorflow
 
     load_tensorflow(threads=1)  # as the runtimes that the model is compared in

@@ -27,19 +27,14 @@ class UserError(Exception):
         self.exit_code = exit_code
 
 
-def require_package(module: str, needed_for: str, install: str) -> None:
+def require_package(package: str, needed_for: str, install: str) -> None:
     """Raise UserError if an optional package is missing. The package is not imported.
 
-    module: full name of a module that the caller imports afterwards
+    package: name of a package that the caller imports afterwards
     needed_for: subject of the message, such as "the format lerobot"
     install: what the message tells the user to install with pip
     """
-    try:
-        installed = find_spec(module) is not None
-    except ModuleNotFoundError:  # the package that contains the module is missing
-        installed = False
-    if not installed:
-        package = module.partition(".")[0]
+    if find_spec(package) is None:
         remedy = f"pip install {shlex.quote(install)}"
         raise UserError(f"{needed_for} needs the package {package}, which is missing: {remedy}")
 
