@@ -57,8 +57,7 @@ def read_controls(
 
     The numbers, (rows,) each, are in the units of a recording; NaN where a cell holds none. A
     column of throttle, brake or speed that has no unit or wrong values is left out with a note.
-    Raises UserError for a steering whose column is not found, or several times, and for one of an
-    unknown or a wrong unit.
+    Raises UserError for a steering whose column or unit is not known.
 
     preferred: control -> begin of the name to prefer where several columns fit
     """
@@ -120,9 +119,8 @@ def _is_like_log(table: Table) -> bool:
 
 
 def _usual_columns(table: Table, name: str, preferred: str) -> list[str]:
-    """Return the columns with a usual name of a control, perhaps behind that of a feature.
-
-    preferred: begin of a name; if only one of the columns begins so, it is that one
+    """Return the columns with a usual name of a control, or of these the only one that begins as
+    preferred.
     """
     fitting = [
         column
@@ -150,11 +148,7 @@ def _steering_column(table: Table, settings: ImportSettings, preferred: str) -> 
 
 
 def _read_steering(table: Table, column: str, settings: ImportSettings, seen: Seen) -> FloatArray:
-    """Return the steering, -1 to 1, right positive, (rows,); raises UserError for a wrong unit.
-
-    More than one in a hundred values beyond full steering shows a wrong unit, and a steering to
-    one side alone may have another middle than 0.
-    """
+    """Return the steering, -1 to 1, right positive, (rows,); raises UserError for a wrong unit."""
 
     def refused(reason: str) -> UserError:
         where = f"{settings.source}: the steering, column {column[:60]!r}"

@@ -172,10 +172,7 @@ def _table_of(records: Sequence[Row]) -> pd.DataFrame:
 
 
 def _write_deleted(folder: Path, deleted: Collection[int]) -> None:
-    """Write which records of a tub are deleted, and change nothing else; raises OSError.
-
-    The file keeps its permissions; PermissionError is raised for one that is read-only.
-    """
+    """Write which records of a tub are deleted, and change nothing else; raises OSError."""
     path = deleted_file(folder)
     content = json.dumps(sorted(deleted)).encode()
     if path.name == MANIFEST:

@@ -172,20 +172,18 @@ class ImportSettings(Checked):
     )
 
     def validate(self) -> None:
-        if not self.steering:
-            for name in ("fov", "camera_height_m"):
-                if getattr(self, name) is not None:
-                    # settings' names in braces, {fov} and {steering}, become their options
-                    text = "{NAME} needs {steering} "
-                    raise SettingError(text.replace("NAME", name) + FROM_MOTION)
-            return
+        # settings' names in braces, {fov} and {steering}, become their options
         for declared in settings_of(ImportSettings):
-            # a film may need the rate of its frames, and nothing else of a table
-            if not declared.group or declared.name == "frame_rate":
+            if getattr(self, declared.name) == declared.field.default:
                 continue
-            if getattr(self, declared.name) != declared.field.default:
-                text = "{NAME} is of a table, which is not read with {steering} "
-                raise SettingError(text.replace("NAME", declared.name) + FROM_MOTION)
+            if declared.name in ("fov", "camera_height_m") and not self.steering:
+                raise SettingError(f"{{{declared.name}}} needs {{steering}} {FROM_MOTION}")
+            # a film may need the rate of its frames, and nothing else of a table
+            if declared.group and declared.name != "frame_rate" and self.steering:
+                raise SettingError(
+                    f"{{{declared.name}}} is of a table, which is not read with {{steering}} "
+                    f"{FROM_MOTION}"
+                )
         if self.fov and self.framing:
             raise SettingError(
                 "{fov} and {framing} both say what the camera sees; leave one of them out"

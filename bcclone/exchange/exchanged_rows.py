@@ -7,7 +7,7 @@ store. `Seen` counts the rows, and checks that enough are left.
 
 from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from bcclone.recording.row import EPISODE_GAP_MS, NUMBERS, RowError, check_numbe
 from bcclone.recording.run_tables import DrivenBy, TracePoint
 from bcclone.system.codec import number, one_line, whole_number
 from bcclone.system.errors import UserError, number_of
-from bcclone.system.numbers import FloatArray
 
 WHOLE_NUMBERS = ("recording", "episode", "time_ms")  # the whole numbers that every row has
 # values of a TracePoint, except its track
@@ -40,6 +39,7 @@ KINDS = {  # kind -> words for one such row
 # the unit or the column is wrong
 ACCIDENTS_SHARE = 0.01
 _LEAST_SHARE = 0.1  # smallest share of the rows that must be usable
+_STRAIGHT = 0.01  # a smaller steering counts as straight
 _EXAMPLES = 3  # most examples that are listed for each of KINDS
 _SHOWN_COLUMNS = 20  # most columns that are listed as not read
 
@@ -173,9 +173,8 @@ def row_of(
 def recorded_row(
     row: Any, recording: int, images: Mapping[str, Any], first_episode: int = 0, **more: Any
 ) -> Row:
-    """Return a row of a log or of a store.
+    """Return a row of a log or of a store, which is name of a column -> value.
 
-    row: name of a column -> value
     first_episode: number that the recording's first episode gets
     more: driven, point and place, where they are known
     """
@@ -223,11 +222,6 @@ class Summary:
     right: float
     steering_mean: float  # -1 to 1, right positive
 
-    def with_steering(self, steering: Sequence[float], notes: Sequence[str]) -> "Summary":
-        """Return the summary with a steering that was estimated, and notes on how good it is."""
-        figures = _steering_figures(np.array(steering, np.float64))
-        return replace(self, notes=(*self.notes, *notes), **figures)
-
     def lines(self) -> Iterator[str]:
         """Yield the summary in words, line by line."""
         rate = f", {self.frame_rate:g} frames a second" if self.frame_rate else ""
@@ -264,12 +258,13 @@ class Seen:
         self.images_without_record = 0  # image files that no row names
         self.frames_without_row = 0  # of a video; they count as rows that are left out
         self.converted = 0  # images that were not frames already
+        self.steering: list[float] = []  # of each row; a film's is estimated after its last row
         self._min_throttle = min_throttle
         self._below_throttle = 0
         self._left_out: Counter[str] = Counter()  # key of KINDS -> number of rows
         self._examples: list[str] = []  # the first rows of each kind, with place and reason
         self._sizes: Counter[tuple[int, int]] = Counter()
-        self._numbers: list[tuple[float, float, float]] = []  # steering, throttle, speed
+        self._numbers: list[tuple[float, float]] = []  # throttle and speed of each row
         # number of a recording -> times of its rows in milliseconds
         self._times: defaultdict[int, list[int]] = defaultdict(list)
 
@@ -290,7 +285,8 @@ class Seen:
             return
         self.converted += item.converted
         self._sizes[item.size] += 1
-        self._numbers.append((item.steering, item.throttle, item.speed_mph))
+        self.steering.append(item.steering)
+        self._numbers.append((item.throttle, item.speed_mph))
         self._times[item.recording].append(item.source_ms)
 
     def check(self, source: Path) -> None:
@@ -322,7 +318,10 @@ class Seen:
 
     def summary(self) -> Summary:
         """Return what was counted; at least one row was."""
-        steering, throttle, speed_mph = np.array(self._numbers, np.float64).T
+        throttle, speed_mph = np.array(self._numbers, np.float64).T
+        steering = np.array(self.steering, np.float64)
+        left = float(np.mean(steering < -_STRAIGHT))
+        right = float(np.mean(steering > _STRAIGHT))
         width, height = self._sizes.most_common(1)[0][0]
         standing = None
         if np.any(speed_mph):
@@ -340,7 +339,10 @@ class Seen:
             standing=standing,
             columns_left_out=tuple(self.columns_left_out),
             notes=tuple(self.notes),
-            **_steering_figures(steering),
+            left=round(left, 4),
+            straight=round(1 - left - right, 4),
+            right=round(right, 4),
+            steering_mean=round(float(steering.mean()), 4),
             **{kind: self._left_out[kind] for kind in KINDS},
         )
 
@@ -358,20 +360,3 @@ class Seen:
 def _left_out_in_words(counts: Mapping[str, Any]) -> list[str]:
     """Return how many rows of each kind are left out; other entries do not matter."""
     return [number_of(counts[kind], word) for kind, word in KINDS.items() if counts[kind]]
-
-
-def _steering_figures(steering: FloatArray) -> dict[str, Any]:
-    """Return the shares of rows that steer to each side, and the mean steering, as in Summary.
-
-    steering: (rows,)
-    """
-    left = steering < -0.01
-    right = steering > 0.01
-    per_row = {
-        "left": left,
-        "straight": ~(left | right),
-        "right": right,
-        "steering_mean": steering,
-    }
-    # the mean of a condition is the share of the rows that meet it
-    return {name: round(float(values.mean()), 4) for name, values in per_row.items()}

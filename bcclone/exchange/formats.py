@@ -63,8 +63,7 @@ WRITERS: Mapping[str, Callable[[Iterable[Row], Path], None]] = {"csv": write_csv
 def chosen_format(settings: ImportSettings) -> str:
     """Return the format that the settings name, or else the one that the source's files show.
 
-    Raises UserError for a source in none of the formats; SettingError for a setting of tables that
-    the format does not read.
+    Raises SettingError for a setting of tables that the format does not read.
     """
     # the settings of tables that the user changed
     given = [
@@ -77,12 +76,10 @@ def chosen_format(settings: ImportSettings) -> str:
         if option not in FORMATS[name].options:
             fitting = [other for other, format in FORMATS.items() if option in format.options]
             # a setting's name in braces, such as {unit}, becomes its option; the others are facts
-            text = "{NAME} is only for {fitting}, but {source} is {format}; leave it out"
             raise SettingError(
-                text.replace("NAME", option),
+                f"{{{option}}} is only for {{fitting}}, but {{source}} is {name}; leave it out",
                 fitting=", ".join(fitting),
                 source=settings.source,
-                format=name,
             )
     return name
 

@@ -106,10 +106,7 @@ def _rows_without_table(settings: ImportSettings, seen: Seen) -> Items:
 
 
 def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
-    """Yield the rows of a table; those whose image is not in the folder are left out.
-
-    Raises UserError for a table without steering, image names or times.
-    """
+    """Yield the rows of a table; those whose image is not in the folder are left out."""
     table = read_table(find_table(settings))
     yield from table.broken
     controls, read = read_controls(table, settings, seen)

@@ -61,10 +61,7 @@ def is_labelled_video(path: Path) -> bool:
 
 
 def stated_focal_mm(source: Path) -> float | None:
-    """Return the focal length that a source states, for film of 36x24 mm.
-
-    Returns None if the source is no video, or states no focal length.
-    """
+    """Return the focal length that a video states, for film of 36x24 mm; None for none."""
     if not is_labelled_video(source):
         return None
     with open_video(_only_video(source)) as video:
@@ -74,8 +71,7 @@ def stated_focal_mm(source: Path) -> float | None:
 def _videos(source: Path) -> list[Path]:
     """Return the file that was named, or the videos in the folder or beside the table.
 
-    Films in a form that is not read count only where there is no other. Raises UserError for a link
-    that leads out of the folder.
+    Films in a form that is not read count only where there is no other.
     """
     is_table = source.suffix.lower() in TABLE_ENDINGS and source.is_file()
     folder = source.parent if is_table else source
@@ -111,8 +107,6 @@ def read_video(settings: ImportSettings, seen: Seen) -> Items:
     """Yield a row for each frame for which the table has values, and count the other frames.
 
     Without a table, for a film whose steering will be estimated, each frame has a steering of 0.
-    Raises UserError for a video or a table that cannot be read, and where nothing says which row
-    is of which frame.
     """
     path = _only_video(settings.source)
     with open_video(path) as video:
@@ -180,24 +174,30 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
         seen.notes.append(times.words)
     seen.columns_left_out = [name for name in table.columns if name not in used]
     offset = settings.film_offset
-    if offset is not None and times is None:
-        raise UserError(
-            f"{table.path}: it has no times, so that row N is of frame N; leave out --film-offset, "
-            "or name its times with --time-column",
-            exit_code=2,
-        )
-    if offset is None and times is not None and not _is_paired(path, table, times):
+    if offset is not None:
+        if times is None:
+            raise UserError(
+                f"{table.path}: it has no times, so that row N is of frame N; leave out "
+                "--film-offset, or name its times with --time-column",
+                exit_code=2,
+            )
+        seen.notes.append(f"film: it begins {offset:g} s after the table")
+        is_known = np.isfinite([times.milliseconds, *controls.values()]).all(axis=0)
+        for row in np.flatnonzero(~is_known).tolist():
+            yield LeftOut("it lacks a time or a number", place=table.place(row))
+        if not is_known.any():
+            return
+        known = {name: values[is_known] for name, values in controls.items()}
+        label = _by_time(path, known, times.milliseconds[is_known], offset)
+        yield from _labelled(video, label, seen)
+        return
+    if times is not None and not _is_paired(path, table, times):
         raise UserError(
             f"{table.path}: its rows are not one for each frame of {path}, in order of time; "
             "say by how many seconds the film begins later than the table with --film-offset, "
             "0 if both begin together",
             exit_code=2,
         )
-    if offset is not None and times is not None:
-        seen.notes.append(f"film: it begins {offset:g} s after the table")
-        label = _by_time(path, table, controls, times.milliseconds, offset)
-        yield from _labelled(video, label, seen)
-        return
     by_number = f", by {number_column}" if number_column else ""
     seen.notes.append(f"film: a row of the table for each frame{by_number}")
     rows = {number: row for row, number in enumerate(numbers)}
@@ -228,8 +228,7 @@ def _is_paired(path: Path, table: Table, times: Times) -> bool:
 def _frame_numbers(table: Table, is_timed: bool) -> tuple[str, list[int]]:
     """Return the column that numbers the frames, "" for none, and the frame of each row, from 0.
 
-    Rows with times count in the order of the table. Raises UserError for numbers that are not those
-    of frames.
+    Rows with times count in the order of the table.
     """
     column = next((name for name in table.columns if _FRAME_NUMBERS.fullmatch(plain(name))), "")
     if is_timed or not column:
@@ -250,21 +249,13 @@ def _frame_numbers(table: Table, is_timed: bool) -> tuple[str, list[int]]:
 
 
 def _by_time(
-    path: Path,
-    table: Table,
-    controls: Mapping[str, FloatArray],
-    milliseconds: FloatArray,
-    offset: float,
+    path: Path, controls: Mapping[str, FloatArray], milliseconds: FloatArray, offset: float
 ) -> _Label:
     """Return what interpolates the values of a frame between the rows around its time.
 
-    milliseconds: time of each row of the table, NaN for none
     offset: seconds from the table's first row to the film's first frame
     """
-    is_known = np.isfinite([milliseconds, *controls.values()]).all(axis=0)
-    if not is_known.any():
-        raise UserError(f"{table.path}: no row has a time and a steering; correct the table")
-    in_time = np.flatnonzero(is_known)[np.argsort(milliseconds[is_known], kind="stable")]
+    in_time = np.argsort(milliseconds, kind="stable")
     start_ms = float(milliseconds[in_time[0]])
     at = (milliseconds[in_time] - start_ms) / 1000  # seconds since the table's first row
 

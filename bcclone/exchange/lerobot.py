@@ -8,9 +8,10 @@ LeRobot 0.6, datasets/utils.py and video_utils.py.
 """
 
 import re
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,7 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
     """Yield the rows of a data set.
 
     The first episode begins in 1970, each further one an hour later. Raises UserError for a data
-    set of another form, for files outside the folder, for a file that cannot be read, and for a
-    steering of a wrong unit.
+    set of another form, and for files outside the folder.
     """
     require_package("pyarrow", "the format lerobot", "bcclone[lerobot]")
     folder = settings.source
@@ -111,12 +111,10 @@ def _row_of_record(
 ) -> Row:
     """Return the row of a record; raises ValueError for one that cannot be used.
 
-    numbers: name in NUMBERS -> value
     images: camera -> feature that holds its image
     """
     episode = whole_number("episode_index", record["episode_index"])
-    frame = whole_number("frame_index", record["frame_index"])
-    seconds = frame / fps
+    seconds = whole_number("frame_index", record["frame_index"]) / fps
     time_ms = episode * _EPISODE_MS + round(1000 * seconds)
     contents: dict[str, Any] = {}
     for camera, feature in images.items():
@@ -125,10 +123,10 @@ def _row_of_record(
         if not isinstance(content, bytes):
             raise RowError(f"{feature} holds no image file")
         contents[camera] = content
-    if videos:
+    for camera, video in videos.items():
         # the frames of a video are found by the stated time, which may differ from that of the rate
-        seconds = number("timestamp", record.get("timestamp", seconds))
-        contents |= {camera: video.frame_at(episode, seconds) for camera, video in videos.items()}
+        stated = number("timestamp", record.get("timestamp", seconds))
+        contents[camera] = video.frame_at(episode, stated)
     return row_of({**numbers, "episode": episode, "time_ms": time_ms}, contents, place)
 
 
@@ -140,11 +138,9 @@ def _read_info(folder: Path) -> tuple[dict[str, Any], float, Mapping[str, Any]]:
 
     The description has `data_path`, `chunks_size` and, for videos, `video_path`. A feature is its
     name -> its declaration, with a `dtype` and perhaps `names`.
-    Raises UserError for a description of another form.
     """
-    path = folder / INFO
     expected = f"expected `features`, `fps`, `data_path` and `video_path`; {_REMEDY}"
-    with explained(path, "the description of a LeRobot data set", expected):
+    with explained(folder / INFO, "the description of a LeRobot data set", expected):
         info = parse_record(read_inside(folder, INFO, "json"))
         fps = number("fps", info["fps"], 0.001, 10_000)
         checked: dict[str, Any] = {
@@ -161,8 +157,8 @@ def _read_info(folder: Path) -> tuple[dict[str, Any], float, Mapping[str, Any]]:
     return checked, fps, features
 
 
-def _names_of(declared: Mapping[str, Any]) -> list[str]:
-    """Return the names of a feature's numbers; none if it is a single number, or does not say them.
+def _columns_of(feature: str, declared: Mapping[str, Any]) -> list[str]:
+    """Return names for a feature's numbers, feature.name; its own where it does not say any.
 
     Older data sets have groups of names: {"motors": [...]}.
     """
@@ -170,15 +166,12 @@ def _names_of(declared: Mapping[str, Any]) -> list[str]:
     if isinstance(names, Mapping):
         groups = [group if isinstance(group, list) else [group] for group in names.values()]
         names = list(chain.from_iterable(groups))
-    return list(map(str, names[:_MOST_NAMES])) if isinstance(names, list) else []
+    names = names[:_MOST_NAMES] if isinstance(names, list) else []
+    return [f"{feature}.{name}" for name in names] or [feature]
 
 
 def _find_cameras(path: Path, features: Sequence[str], asked: str | None) -> dict[str, str]:
-    """Return camera -> feature; raises UserError where it is not clear which one looks forward.
-
-    features: the features with pictures
-    asked: the feature that --image-column names, None if it is not given
-    """
+    """Return camera -> feature; raises UserError where it is not clear which one looks forward."""
     if not features:
         raise UserError(f"{path}: it has no camera, expected a feature of dtype image or video")
     if asked in features:
@@ -208,31 +201,26 @@ _ROWS_AT_ONCE = 16
 
 
 def _read_numbers(folder: Path, pattern: str, features: Mapping[str, Any]) -> Table:
-    """Return the numbers of a data set as a table; its columns are called feature.name."""
-    names = {
-        feature: _names_of(declared)
+    """Return the numbers of a data set as a table."""
+    columns_of = {
+        feature: _columns_of(feature, declared)
         for feature, declared in features.items()
         if declared["dtype"].startswith(("float", "int")) and feature not in _INDEXES
     }
-    columns: dict[str, list[Any]] = {}
-    for feature, of_feature in names.items():
-        columns |= {f"{feature}.{name}": [] for name in of_feature} or {feature: []}
-    for _, record in _read_records(folder, pattern, [], list(names)):
-        for feature, of_feature in names.items():
+    columns: dict[str, list[Any]] = {
+        column: [] for column in chain.from_iterable(columns_of.values())
+    }
+    for _, record in _read_records(folder, pattern, [], list(columns_of)):
+        for feature, names in columns_of.items():
             value = record.get(feature)
-            if not of_feature:
-                columns[feature].append(value[0] if isinstance(value, list) and value else value)
-            for place, name in enumerate(of_feature):
-                values = value if isinstance(value, list) else [value]
-                columns[f"{feature}.{name}"].append(values[place] if place < len(values) else None)
+            values = value if isinstance(value, list) else [value]
+            for place, column in enumerate(names):
+                columns[column].append(values[place] if place < len(values) else None)
     return Table(folder / INFO, columns)
 
 
 def _files_of(folder: Path, pattern: str) -> list[Path]:
-    """Return the files that a pattern finds, in the order of the numbers in their paths.
-
-    Raises UserError.
-    """
+    """Return the files that a pattern finds, in the order of the numbers in their paths."""
 
     def by_numbers(name: str) -> tuple[list[int], str]:
         return [int(digits) for digits in re.findall(r"\d{1,18}", name)], name
@@ -249,9 +237,6 @@ def _read_records(
     """Yield the file and number of each row, for messages, and its values, by column.
 
     Raises UserError for files that cannot be read, lack a needed column, or would fill memory.
-
-    pattern: finds the Parquet files
-    needed, optional: columns to read
     """
     from pyarrow import parquet
 
@@ -272,11 +257,7 @@ def _read_records(
 
 
 def _check_unpacked(metadata: Any, size: int) -> None:
-    """Raise ValueError for a column whose unpacked values are much larger than its file.
-
-    metadata: what the Parquet file says of its columns
-    size: bytes of the file
-    """
+    """Raise ValueError for a column that unpacks to much more than its file, of `size` bytes."""
     # bytes; a file of images hardly grows, since JPEGs are compressed already
     most = (1 << 24) + 8 * size
     for group_number in range(metadata.num_row_groups):
@@ -297,10 +278,7 @@ _TOLERANCE = 0.6
 
 
 class _EpisodeVideo:
-    """The video files of one camera, each decoded once, forwards.
-
-    info: as _read_info() returns it
-    """
+    """The video files of one camera, each decoded once, forwards."""
 
     def __init__(self, folder: Path, feature: str, info: Mapping[str, Any], fps: float) -> None:
         self._folder = folder
@@ -313,33 +291,33 @@ class _EpisodeVideo:
         if not self._has_episode_files:
             self._places = self._read_places()
         self._open = ExitStack()  # closing it closes the file that is open
-        self._file = ""  # the file that is open, "" before the first
-        self._begun: set[str] = set()  # all files that were opened; each is opened only once
-        self._frames: Iterator[VideoFrame] = iter(())  # frames of the open file behind _next
-        self._current: VideoFrame | None = None  # the frame that was found last
-        self._next: VideoFrame | None = None  # the frame behind it
+        self._begun = [""]  # all files that were opened; each is opened only once, the last one now
+        self._frames: Iterator[VideoFrame] = iter(())  # frames of that file behind _next
+        self._next: deque[VideoFrame] = deque()  # the frame that was found last, and that behind it
 
     def close(self) -> None:
         self._open.close()
 
     def frame_at(self, episode: int, seconds: float) -> VideoFrame:
-        """Return the frame at a time of an episode; raises LeftOut if there is none.
+        """Return the frame at a second of an episode; raises LeftOut if there is none.
 
-        A frame before the last one that was asked for counts as missing, since no file is decoded
-        twice.
-
-        seconds: time since the episode began
+        A frame before the last one that was asked for counts as missing.
         """
         file, start = self._place_of(episode)
         wanted = start + seconds
+
+        def missed(frame: VideoFrame) -> float:
+            return abs(frame.seconds - wanted)
+
         if file not in self._begun:
             self._begin(file)
-        frame = None
-        if file == self._file:
-            frame = self._nearest(wanted)
-        if frame is None or abs(frame.seconds - wanted) > _TOLERANCE / self._fps:
-            raise LeftOut(f"{file} has no frame at {wanted:.3f} s", MISSING)
-        return frame
+        if file == self._begun[-1]:
+            while len(self._next) > 1 and missed(self._next[1]) <= missed(self._next[0]):
+                self._next.popleft()
+                self._next.extend(islice(self._frames, 1))
+            if self._next and missed(self._next[0]) <= _TOLERANCE / self._fps:
+                return self._next[0]
+        raise LeftOut(f"{file} has no frame at {wanted:.3f} s", MISSING)
 
     def _place_of(self, episode: int) -> tuple[str, float]:
         """Return the file that holds an episode, and the second at which it begins."""
@@ -352,10 +330,7 @@ class _EpisodeVideo:
         return self._places[episode]
 
     def _read_places(self) -> dict[int, tuple[str, float]]:
-        """Return episode -> file and second at which it begins, by meta/episodes.
-
-        Raises UserError.
-        """
+        """Return episode -> file and second at which it begins, by meta/episodes."""
         chunk_name = f"videos/{self._feature}/chunk_index"
         file_name = f"videos/{self._feature}/file_index"
         start_name = f"videos/{self._feature}/from_timestamp"
@@ -371,10 +346,7 @@ class _EpisodeVideo:
         return places
 
     def _path(self, **numbers: int) -> str:
-        """Return the path of a file of this camera; raises UserError for another name in braces.
-
-        numbers: name in braces -> number
-        """
+        """Return the path of a file of this camera, with numbers for the names in braces."""
         values = {"video_key": self._feature} | {
             name: str(count) for name, count in numbers.items()
         }
@@ -387,21 +359,8 @@ class _EpisodeVideo:
     def _begin(self, file: str) -> None:
         """Open a file, and close the file that is open."""
         self._open.close()
-        self._begun.add(file)
-        self._file = file
+        self._begun.append(file)
         with explained(self._folder / file, "", _REMEDY):
             path = path_inside(self._folder, file)
         self._frames = self._open.enter_context(open_video(path)).frames()
-        self._current = None
-        self._next = next(self._frames, None)
-
-    def _nearest(self, wanted: float) -> VideoFrame | None:
-        """Return the frame of the open file that is nearest to a second; skip those before it."""
-        while self._next:
-            if self._current:
-                missed = abs(self._current.seconds - wanted)
-                if abs(self._next.seconds - wanted) > missed:
-                    break
-            self._current = self._next
-            self._next = next(self._frames, None)
-        return self._current
+        self._next = deque(islice(self._frames, 2))

@@ -65,22 +65,21 @@ class ExportResult:
 def export(settings: ExportSettings) -> ExportResult:
     """Write recordings or a store in another format.
 
-    Raises UserError for a source that cannot be read or has too many rows without usable images, a
-    target that exists, and a disk that refuses.
+    Raises UserError for a source that cannot be read or has too many rows without usable images.
     """
     start = time.monotonic()
     location = parse_location(settings.source)
-    size = (FRAME_HEIGHT, FRAME_WIDTH)
     with ExitStack() as stack:
         if _is_store(location):
             store = stack.enter_context(open_store(location))
             size = (store.preprocessing.height, store.preprocessing.width)
-            cameras, rows = _rows_of_store(store, settings)
+            cameras, rows = _rows_of_store(store, settings.cameras)
             read: Callable[[Row], Row | LeftOut] = partial(_with_frames, store)
             threads = 0  # a store is read in one thread
             tolerated = 1.0  # its rows may have frames of other cameras
         else:
-            cameras, rows = _rows_of_logs(settings)
+            size = (FRAME_HEIGHT, FRAME_WIDTH)
+            cameras, rows = _rows_of_logs(settings.source, settings.cameras)
             read = _with_images
             threads = usable_cores()
             tolerated = _TOLERATED
@@ -100,7 +99,8 @@ def export(settings: ExportSettings) -> ExportResult:
                 else:
                     written.append(replace(item, images={}))
                     yield item
-            _check_share(settings.source, len(written), skipped, tolerated)
+            if not written or len(skipped) > tolerated * len(rows):
+                raise _too_many_left_out(settings.source, skipped, len(rows))
 
         WRITERS[settings.to](usable_rows(), folder)
     return ExportResult(
@@ -120,21 +120,16 @@ def _is_store(location: Location) -> bool:
     """Return whether a source is a store, of one file or of shards."""
     if is_url(location):
         return False
-    if (location / MANIFEST_NAME).is_file():
-        return True
-    return location.is_file() and location.suffix.lower() in (".h5", ".hdf5")
+    is_file = location.is_file() and location.suffix.lower() in (".h5", ".hdf5")
+    return is_file or (location / MANIFEST_NAME).is_file()
 
 
-def _check_share(source: str, usable: int, skipped: Sequence[str], tolerated: float) -> None:
-    """Raise UserError if too many rows cannot be exported, or all."""
-    count = usable + len(skipped)
-    if usable and len(skipped) <= tolerated * count:
-        return
+def _too_many_left_out(source: str, skipped: Sequence[str], count: int) -> UserError:
+    """Return the error for too many rows that cannot be exported, or all."""
     listed = "\n".join(f"  {line}" for line in skipped[:_LISTED])
-    expected = f"at most {tolerated:.0%}" if tolerated < 1 else "one that can"
-    raise UserError(
-        f"{source}: {len(skipped)} of {count} rows cannot be exported, expected "
-        f"{expected}; repair the recording, delete these rows with bcclone edit, choose "
+    return UserError(
+        f"{source}: {len(skipped)} of {count} rows cannot be exported, expected at most "
+        f"{_TOLERATED:.0%}; repair the recording, delete these rows with bcclone edit, choose "
         f"other cameras with --cameras, or {size_remedy(source)}; the first:\n{listed}"
     )
 
@@ -142,12 +137,11 @@ def _check_share(source: str, usable: int, skipped: Sequence[str], tolerated: fl
 # ---- recordings
 
 
-def _rows_of_logs(settings: ExportSettings) -> tuple[tuple[str, ...], Sequence[Row]]:
-    """Return the cameras to export, and the rows of recordings, as rows_of_log() does."""
-    logs = [read_log(path) for path in find_logs([settings.source])]
-    named = {camera for log in logs for camera in log.dialect.cameras}
-    wanted = settings.cameras or named
-    cameras = tuple(camera for camera in CAMERAS if camera in wanted)
+def _rows_of_logs(source: str, wanted: Sequence[str]) -> tuple[tuple[str, ...], Sequence[Row]]:
+    """Return the cameras to export, those that are wanted or all, and the rows of recordings."""
+    logs = [read_log(path) for path in find_logs([source])]
+    named = wanted or {camera for log in logs for camera in log.dialect.cameras}
+    cameras = tuple(camera for camera in CAMERAS if camera in named)
     rows: list[Row] = []
     episodes = 0
     for number, log in enumerate(logs):
@@ -179,10 +173,10 @@ def _with_images(row: Row) -> Row | LeftOut:
 # ---- a store
 
 
-def _rows_of_store(store: Store, settings: ExportSettings) -> tuple[tuple[str, ...], Sequence[Row]]:
-    """Return the cameras to export, and the rows of a store, whose images are frames' indices.
+def _rows_of_store(store: Store, wanted: Sequence[str]) -> tuple[tuple[str, ...], Sequence[Row]]:
+    """Return the cameras to export, those that are wanted or all, and the rows of a store.
 
-    Raises UserError for frames that are not RGB.
+    The images of a row are indices of frames. Raises UserError for frames that are not RGB.
     """
     preprocessing = store.preprocessing
     if preprocessing.color != "RGB":
@@ -191,8 +185,8 @@ def _rows_of_store(store: Store, settings: ExportSettings) -> tuple[tuple[str, .
             f"{store.path}: its frames are {preprocessing.describe()}, expected RGB; export its "
             f"recordings: {', '.join(recordings)}"
         )
-    wanted = settings.cameras or store.sample_settings.cameras
-    cameras = tuple(camera for camera in CAMERAS if camera in wanted)
+    named = wanted or store.sample_settings.cameras
+    cameras = tuple(camera for camera in CAMERAS if camera in named)
     rows = []
     for index, row in enumerate(store.rows):
         frames = {camera: int(row[f"frame_{camera}"]) for camera in cameras}

@@ -13,10 +13,11 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import chain, groupby, islice
-from operator import itemgetter
+from itertools import chain, islice
 from pathlib import Path
 from types import MappingProxyType
+
+import numpy as np
 
 from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.camera.images import (
@@ -50,6 +51,7 @@ from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidec
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import NEW_FOLDER, new_folder, write_text, writes
 from bcclone.system.hardware import usable_cores
+from bcclone.system.numbers import runs
 from bcclone.system.pool import prefetch_ordered
 
 _EPOCH = datetime(1970, 1, 1)
@@ -91,9 +93,8 @@ class ImportResult:
 def import_recording(settings: ImportSettings) -> ImportResult:
     """Write a source of another program as a recording, without the rows that cannot be used.
 
-    Raises UserError for a source that cannot be read, or has too few rows that can be used, for a
-    target that is not empty, and for a disk that refuses; SettingError for a setting of tables that
-    the format does not read.
+    Raises UserError for a source that cannot be read, or has too few rows that can be used;
+    SettingError for a setting of tables that the format does not read.
     """
     start = time.monotonic()
     format = chosen_format(settings)
@@ -127,7 +128,6 @@ def open_source(
     Rows with less throttle than the settings ask for, and rows without usable images, are left out.
 
     framing: how pictures become frames; None to stretch them to 320x160
-    format: name of the source's format
     first: how many rows to read from the start of the source; None for all
     """
 
@@ -165,8 +165,6 @@ def framed_rows(
 
     A row without a usable image becomes LeftOut. Threads on all cores read the source, decode a
     video and convert the images before the caller asks for them. They end with the block.
-
-    framing: how pictures become frames; None to stretch them to 320x160
     """
     items = iter(items)
     parts = iter(lambda: list(islice(items, _ROWS_AT_ONCE)), [])
@@ -316,11 +314,9 @@ class ImportedRecording(RecordingWriter):
 
         left_out: time in milliseconds of pictures that became no row -> why
         """
-        runs = [
-            (deleted, [name for name, _ in run])
-            for deleted, run in groupby(sorted(self._marks), key=itemgetter(1))
-        ]
-        spans = tuple((names[0], names[-1]) for deleted, names in runs if deleted)
+        marks = sorted(self._marks)
+        deleted = np.flatnonzero([is_deleted for _, is_deleted in marks])
+        spans = tuple((marks[first][0], marks[last][0]) for first, last in runs(deleted))
         if spans:
             write_edits(self.log, Edits((StoredEdit(DELETE, spans),)))
         if left_out:
@@ -345,11 +341,9 @@ def result_of(
     recordings: Sequence[ImportedRecording],
     seen: Seen,
     start: float,
+    has_estimates: bool = False,
 ) -> ImportResult:
-    """Return what was imported.
-
-    start: value of time.monotonic() when the import began
-    """
+    """Return what was imported, since time.monotonic() was `start`."""
     return ImportResult(
         output=settings.output,
         format=format,
@@ -359,4 +353,5 @@ def result_of(
         converted=seen.converted,
         seconds=round(time.monotonic() - start, 2),
         seen=seen.summary(),
+        has_estimates=has_estimates,
     )

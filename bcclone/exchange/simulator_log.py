@@ -63,8 +63,7 @@ def rows_of_log(
 
     The images of a row are camera -> (name in the log, path or None for a missing file).
 
-    recording: number of the recording among all that are exported, from 0
-    first_episode: number that the recording's first episode gets
+    recording, first_episode: their numbers among all that are exported
     """
     drivers = read_drivers(log.path.parent)
     # a row that drivers.csv does not name was driven by the model

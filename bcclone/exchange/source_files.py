@@ -27,8 +27,6 @@ def read_inside(folder: Path, name: str, file_kind: FileKind) -> bytes:
     """Return the content of a file that a source names.
 
     Raises OSError if it cannot be read or is outside of the folder.
-
-    file_kind: limits the size, as in read_bytes()
     """
     try:
         path = path_inside(folder, name)
@@ -67,9 +65,8 @@ def file_of(source: Path, name: str) -> Path:
 
 
 def files_inside(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    """Return a folder's files with one of the endings, without hidden ones.
-
-    Raises UserError for a link that leads out of the folder.
+    """Return a folder's files with one of the endings, without hidden ones; raises UserError as
+    file_of().
     """
     with explained(folder, "", "name the folder of the source"):
         names = sorted(path.name for path in folder.iterdir())
@@ -103,8 +100,7 @@ class FolderImages:
     def of_cameras(self, cells: Mapping[str, str]) -> dict[str, str]:
         """Return camera -> path of the image that its cell names; raises LeftOut for no such image.
 
-        A camera at the side may have an empty cell, or that of the centre camera; it is then left
-        out.
+        A camera at the side is left out for an empty cell, or that of the centre camera.
         """
         center = self.find(cells[_CENTER])
         paths = {camera: self.find(cell) for camera, cell in cells.items() if cell}
@@ -113,10 +109,7 @@ class FolderImages:
         }
 
     def find(self, cell: str) -> str:
-        """Return the path in the folder of the image that a cell names.
-
-        Raises LeftOut for none, and RowError for several.
-        """
+        """Return the path of the image that a cell names; raises RowError for none or several."""
         name = cell.replace("\\", "/").removeprefix("./")
         if name in self.paths:
             return name

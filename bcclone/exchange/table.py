@@ -44,9 +44,8 @@ class Table:
         return f"{self.path}: line {self.lines[row]}"
 
     def find(self, asked: str, what: str, option: str) -> str:
-        """Return the name of a column; raises UserError if there is none.
+        """Return the name of a column, which is asked for by it or by its number from 1.
 
-        asked: its name, or its number from 1
         what, option: what the column holds, and the option that names it, for the message
         """
         if asked in self.columns:
@@ -77,8 +76,7 @@ class Table:
 def find_table(settings: ImportSettings) -> Path:
     """Return the table that was named, or the only one beside the pictures.
 
-    Files .txt count only where there is no .csv or .tsv. Raises UserError for none, and for
-    several.
+    Files .txt count only where there is no .csv or .tsv.
     """
     source = settings.source
     if settings.table:
@@ -106,10 +104,7 @@ def find_table(settings: ImportSettings) -> Path:
 
 
 def read_table(path: Path) -> Table:
-    """Return a table; raises UserError for one that cannot be read, is too large, or has no rows.
-
-    Blank lines are skipped, and numbers have decimal points.
-    """
+    """Return a table; raises UserError for one that cannot be read or has no rows."""
     numbered = _read_lines(path)
     first = numbered[0][1]
     width = len(first)
@@ -153,10 +148,7 @@ def read_table(path: Path) -> Table:
 
 
 def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the number and the cells of each line of a table, from the first that is not blank.
-
-    Raises UserError for a file that is no table, or has no such line.
-    """
+    """Return the number and the cells of each line of a table, from the first that is not blank."""
     with explained(path, "a table", "expected one of text, such as CSV"):
         content = read_bytes(path, "cells")
         if other := other_file(path, content[:512]):  # an image, an archive and so on
@@ -200,10 +192,7 @@ def _with_point(cell: str) -> str:
 
 
 def plain(name: str) -> str:
-    """Return a plain name: small letters, digits and underscores; steeringAngle -> steering_angle.
-
-    The degree sign becomes deg.
-    """
+    """Return a plain name: steeringAngle [°] -> steering_angle_deg."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.replace("°", " deg"))
     return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
 

@@ -74,9 +74,7 @@ def read_times(table: Table, settings: ImportSettings, stems: Sequence[str] = ()
     """Return the times of a table's rows, None if nothing says them.
 
     They are those of --time-column; counted with --frame-rate; in a column with a usual name; or in
-    the names of the images. Raises UserError for a column that holds no times of a camera.
-
-    stems: name of each row's image, without ending
+    the names of the images, which are `stems` without ending.
     """
     if settings.frame_rate and not settings.time_column:
         return counted(range(len(table.lines)), settings.frame_rate)
@@ -97,7 +95,6 @@ def times_of(cells: Sequence[object], name: str, where: object) -> Times:
     """Return the times in cells; raises UserError if most hold no time of a camera.
 
     name: of their column; its end may be the unit of numbers, which are seconds without one
-    where: the file, for the message
     """
     milliseconds = _dates([str(cell)[:100] for cell in cells])
     if np.isfinite(milliseconds).mean() >= 0.5:

@@ -120,8 +120,8 @@ def read_tub(
 ) -> Items:
     """Yield the records of a tub, also deleted ones.
 
-    Raises UserError for a manifest or catalog that cannot be read or is outside the folder, and for
-    a steering or times that a tub does not have.
+    Raises UserError for a manifest or catalog that cannot be read, and for a steering or times that
+    a tub does not have.
 
     read: folder and image name in it -> the image that the row holds, by default the file's content
     """
@@ -193,12 +193,7 @@ def _images_of(record: Mapping[str, Any], image_inputs: Mapping[str, str]) -> di
 def _values_of(
     record: Mapping[str, Any], index: int, tub: _Tub, settings: ImportSettings
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values of a record by the names in FIELDS, and which inputs hold them.
-
-    Raises ValueError.
-
-    index: number of the record
-    """
+    """Return the values of a record by the names in FIELDS, and which inputs hold them."""
     mode = one_line(_MODE, record.get(_MODE, "user"))
     called = dict(_INPUTS)
     steering_keys = _BY_USER if mode == "user" or tub.is_ours else _BY_PILOT
@@ -256,8 +251,7 @@ def _open_catalogs(folder: Path, seen: Seen) -> _Tub:
     """Return a tub of donkeycar 4 or later.
 
     The manifest is written anew with each record, so a power failure may leave it empty, while the
-    catalogs are whole: then these alone are read. Raises UserError for a manifest or catalog that
-    cannot be read.
+    catalogs are whole: then these alone are read.
     """
     manifest = folder / MANIFEST
     present = _catalogs_of(folder)
@@ -315,11 +309,7 @@ def _record_files(folder: Path) -> list[tuple[int, Path]]:
 
 
 def _open_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], seen: Seen) -> _Tub:
-    """Return a tub of donkeycar 2 or 3.
-
-    Raises UserError for a meta.json or exclude.json that cannot be read, and for records without
-    times.
-    """
+    """Return a tub of donkeycar 2 or 3; raises UserError for records without times."""
     folder = settings.source
     about = folder / "meta.json"
     with explained(about, "the description of a tub", "correct it, or remove it"):

@@ -141,10 +141,7 @@ class Video:
         return packets
 
     def frames(self) -> Iterator[VideoFrame]:
-        """Yield the frames in their order; a file that breaks off ends with its last whole frame.
-
-        Raises UserError for a video without a rate.
-        """
+        """Yield the frames in their order, of a file that breaks off up to its last whole one."""
         stream = self._stream
         rate = stream.average_rate or stream.guessed_rate
         if not rate:
@@ -173,11 +170,7 @@ class Video:
 
 @contextmanager
 def open_video(path: Path) -> Iterator[Video]:
-    """Open a video.
-
-    Raises UserError for a file that is no video, or in a form that is not read, has too many
-    pixels, or has a codec that no camera writes.
-    """
+    """Open a video; raises UserError for a file that is none, or in a form that is not read."""
     require_package("av", "a video", "bcclone[video]")
     import av
 

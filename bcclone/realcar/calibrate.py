@@ -62,10 +62,7 @@ class CalibrationResult:
     unreadable: int  # number of pictures that cannot be read or have another size
 
     def as_text(self, settings: CalibrateSettings) -> str:
-        """Return what was found, in words, and the next command.
-
-        settings: the settings of this calibration
-        """
+        """Return what was found, in words, and the next command."""
         sign = "+" if self.bias >= 0 else "-"
         lines = [
             f"{self.output}: from {self.pictures} pictures of {self.seconds:.0f} s",
@@ -87,11 +84,6 @@ class CalibrationResult:
             lines.append(
                 f"the driver steers {self.delay_seconds:.2f} s later than the network: the answers "
                 "of `bcclone predict` follow as late, those of a drive do not"
-            )
-        if self.correlation < self.stretched_correlation:
-            lines.append(
-                "the framing agrees less than stretching; look whether it is right, or give --rows "
-                "or another --framing"
             )
         lines.append(f"look at {self.framing_file.with_suffix('.png')}")
 
@@ -117,8 +109,6 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
 
     The framing and a picture of it are written beside the copy. Raises UserError for a model or a
     drive that cannot be used, and if the network's steering does not follow the recorded one.
-
-    notify: called with lines of progress
     """
     framing_file = settings.output.with_suffix(f".{FRAMING_NAME}")
     picture_file = framing_file.with_suffix(".png")
@@ -147,8 +137,14 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
         answers = answer(framing, drive.pictures)
     agreement = correlation(answers, drive.steering()) or 0.0
     # who gives the gain vouches that the network reads this camera
-    if settings.gain is None:
-        _check_follows(agreement, framing, settings)
+    if settings.gain is None and agreement < LEAST_CORRELATION:
+        raise UserError(
+            f"{settings.model}: it does not read this camera: its steering correlates with the "
+            f"recorded one by {agreement:.2f} on {framing.describe()}, expected "
+            f"{LEAST_CORRELATION} or more. Give a longer drive with bends, --left-positive if its "
+            "steering is so, the camera's --framing, or the --gain, if you know it; or train a "
+            "model on the car's own frames"
+        )
 
     delay_seconds = fit_delay(answers, drive)
     gain, bias = fit_steering(answers, drive, delay_seconds, settings.gain)
@@ -187,26 +183,6 @@ def _framing_of(settings: CalibrateSettings, drive: LabelledDrive, answer: Answe
             f"{settings.framing or settings.frames}: {error}; correct the framing"
         ) from None
     return find_lens(drive, answer, settings.focal_px, settings.horizon_row)
-
-
-def _check_follows(agreement: float, framing: Framing, settings: CalibrateSettings) -> None:
-    """Raise UserError if the network's steering does not follow the recorded one.
-
-    agreement: the correlation of both
-    """
-    if agreement <= -LEAST_CORRELATION:
-        change = "leave out" if settings.left_positive else "give"
-        raise UserError(
-            f"{settings.frames}: its steering correlates with that of {settings.model} by "
-            f"{agreement:.2f}: it is positive to the other side; {change} --left-positive"
-        )
-    if agreement < LEAST_CORRELATION:
-        raise UserError(
-            f"{settings.model}: it does not read this camera: its steering correlates with the "
-            f"recorded one by {agreement:.2f} on {framing.describe()}, expected "
-            f"{LEAST_CORRELATION} or more. Give a longer drive with bends, the camera's --framing, "
-            "or the --gain, if you know it; or train a model on the car's own frames"
-        )
 
 
 def _plot(

@@ -9,11 +9,7 @@ from bcclone.system.settings import Checked, Force, SettingError, argument, sett
 
 @dataclass(frozen=True)
 class CalibrateSettings(Checked):
-    """What to calibrate, on what, and what the user knows already.
-
-    The calibration finds the framing, the focal length, the horizon and the gain where they are
-    None.
-    """
+    """What to calibrate, on what, and what the user knows already; None is what is to be found."""
 
     model: Path = argument("a model file, such as models/any-road.h5")
     frames: Path = argument("a tub or a recording")

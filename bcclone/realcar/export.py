@@ -10,7 +10,6 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import TYPE_CHECKING
 
 from bcclone.camera.framing import FRAMING
@@ -92,11 +91,8 @@ def export_model(
 ) -> ExportModelResult:
     """Write a model with the preparation of its frames in another format, whole or not at all.
 
-    Raises UserError when a package is missing, when the model cannot be loaded or has layers that
-    the format lacks, when the pictures to calibrate with cannot be read, when the output cannot be
-    written, and when the written file computes something else than the model.
-
-    notify: called with a line for each step
+    Raises UserError for a missing package, a model whose layers the format lacks, and a written
+    file that computes something else than the model.
     """
     # missing packages are named before the model is loaded, which takes long
     if settings.to == ONNX:
@@ -187,9 +183,8 @@ _FEWEST_PICTURES = 20  # with fewer pictures, --calibrate is refused
 def read_pictures(folder: Path, camera: tuple[int, int]) -> tuple[list[Image], int]:
     """Return at most 400 pictures from all over a folder, and how many could not be read.
 
-    Raises UserError if fewer than 20 pictures can be read.
+    Those of side cameras are left out. Raises UserError if fewer than 20 can be read.
 
-    folder: a recording, a tub or another folder; pictures of side cameras are left out
     camera: width and height to which the pictures are resized
     """
     paths = []
@@ -271,41 +266,29 @@ def _described_picture(interface: "Interface") -> str:
 # Keras
 
 # The name of the exported file does not stand in the program: it could contain code.
-_PROGRAM = Template('''\
+_PROGRAM = '''\
 """Print the steering for pictures of the camera, from -1 (left) to 1 (right).
 
 Written by bcclone export, for the file beside it that has this name without .py. Give it the paths
-of the pictures, in the order of the drive. The file takes ${width}x$height pixels, RGB, $type,
-with numbers from 0 to 255. Needs: pip install $packages
+of the pictures, in the order of the drive. The file takes {{ width }}x{{ height }} pixels, RGB, \
+{{ type }},
+with numbers from 0 to 255. Needs: pip install \
+{{ "onnxruntime" if onnx else "ai-edge-litert" }} numpy pillow
 """
 
 import sys
 from pathlib import Path
 
 import numpy as np
-$runtime
+{% if onnx %}
+import onnxruntime
+{% else %}
+from ai_edge_litert.interpreter import Interpreter
+{% endif %}
 from PIL import Image
 
 file = str(Path(__file__).with_suffix(""))
-$open$before
-if len(sys.argv) < 2:
-    sys.exit(__doc__)
-for path in sys.argv[1:]:
-    picture = np.asarray(Image.open(path).convert("RGB"), np.$type)
-    if picture.shape != ($height, $width, 3):
-        sys.exit(f"{path}: {picture.shape}, expected ($height, $width, 3)")
-$answer
-    print(path, outputs["$steering"][0, 0])
-''')
-_LITERT_RUNTIME = {
-    "packages": "ai-edge-litert numpy pillow",
-    "runtime": "from ai_edge_litert.interpreter import Interpreter",
-    "open": "answer = Interpreter(file).get_signature_runner()\n",
-}
-_ONNX_RUNTIME = {
-    "packages": "onnxruntime numpy pillow",
-    "runtime": "import onnxruntime",
-    "open": """\
+{% if onnx %}
 session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 names = [output.name for output in session.get_outputs()]
 
@@ -313,56 +296,55 @@ names = [output.name for output in session.get_outputs()]
 def answer(**inputs):
     return dict(zip(names, session.run(names, inputs)))
 
-""",
-}
-_OF_SINGLE_PICTURES = {
-    "before": "",
-    "answer": "    outputs = answer($input=picture[np.newaxis])",
-}
-_OF_WINDOWS = {
-    "before": "window = []  # the last pictures, oldest first\n",
-    "answer": """\
-    if not window:  # the first picture of a drive fills the window
-        window = [picture] * $length
-    window = [*window[1:], picture]
-    outputs = answer($input=np.stack(window)[np.newaxis])""",
-}
-_RECURRENT = {
-    "before": """\
-states = {name: np.zeros((1, size), np.float32) for name, size in $states.items()}
-steps = $length  # the network takes this many on the first picture of a drive, then one on each
-""",
-    "answer": """\
+
+{% else %}
+answer = Interpreter(file).get_signature_runner()
+{% endif %}
+{% if states %}
+states = {name: np.zeros((1, size), np.float32) for name, size in {{ states }}.items()}
+steps = {{ length }}  # the network takes this many on the first picture, then one on each
+{% elif length > 1 %}
+window = []  # the last pictures, oldest first
+{% endif %}
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
+for path in sys.argv[1:]:
+    picture = np.asarray(Image.open(path).convert("RGB"), np.{{ type }})
+    if picture.shape != ({{ height }}, {{ width }}, 3):
+        sys.exit(f"{path}: {picture.shape}, expected ({{ height }}, {{ width }}, 3)")
+{% if states %}
     for _ in range(steps):
-        outputs = answer($input=picture[np.newaxis], **states)
+        outputs = answer({{ input }}=picture[np.newaxis], **states)
         states = {name: outputs["next_" + name] for name in states}
-    steps = 1""",
-}
+    steps = 1
+{% elif length > 1 %}
+    if not window:  # the first picture of a drive fills the window
+        window = [picture] * {{ length }}
+    window = [*window[1:], picture]
+    outputs = answer({{ input }}=np.stack(window)[np.newaxis])
+{% else %}
+    outputs = answer({{ input }}=picture[np.newaxis])
+{% endif %}
+    print(path, outputs["{{ steering }}"][0, 0])
+'''
 
 
 def _example_program(to: str, interface: "Interface") -> str:
-    """Return the program for a file.
+    """Return the program for a file of this format."""
+    from jinja2 import Template
 
-    to: the file's format, of FORMATS
-    """
-    states = {
-        name: size for name, (size, *_) in interface.inputs.items() if name != interface.picture
-    }
-    network = _OF_SINGLE_PICTURES
-    if states:
-        network = _RECURRENT
-    elif interface.file.seq_length > 1:
-        network = _OF_WINDOWS
     width, height = interface.size
-    values = {
-        "input": interface.picture,
-        "type": interface.picture_type,
-        "width": width,
-        "height": height,
-        "length": interface.file.seq_length,
-        "states": states,
-        "steering": interface.steering,
-    }
-    parts = {name: Template(text).substitute(values) for name, text in network.items()}
-    runtime = _ONNX_RUNTIME if to == ONNX else _LITERT_RUNTIME
-    return _PROGRAM.substitute(values, **runtime, **parts)
+    sizes = {name: size for name, (size, *_) in interface.inputs.items()}
+    sizes.pop(interface.picture)
+    program = Template(_PROGRAM, trim_blocks=True, keep_trailing_newline=True)
+    text: str = program.render(
+        onnx=to == ONNX,
+        input=interface.picture,
+        type=interface.picture_type,
+        width=width,
+        height=height,
+        length=interface.file.seq_length,
+        states=sizes,
+        steering=interface.steering,
+    )
+    return text

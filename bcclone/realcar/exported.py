@@ -1,8 +1,7 @@
 """The function in an exported file: its inputs and outputs, and two ways to compute the outputs.
 
-A model file becomes an `Interface`, with the function in TensorFlow that is written into the file,
-and the model's own computation, to compare with it. Every exported file takes the camera's own
-picture, RGB, 0 to 255, in its size, and frames it by the model's framing. There are two kinds:
+Every exported file takes the camera's own picture, RGB, 0 to 255, in its size, and frames it by the
+model's framing. There are two kinds:
 
 - of pictures: from pictures, uint8, and the states of a recurrent network, to the network's numbers
   and the new states;
@@ -11,9 +10,6 @@ picture, RGB, 0 to 255, in its size, and frames it by the model's framing. There
   height, width, 3). It reads two outputs of (1, 1) in the alphabetical order of their names; here
   they have the names of donkeycar's own linear models. So that no other program steers wrongly with
   the file, it also takes the numbers 0 to 255.
-
-The weights are constants in the file, because TensorFlow's converters lose Keras 3's variables.
-Keras's own model.export() writes neither the preparation nor the states of a recurrent network.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,20 +17,21 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.images import BadImage, Image
+from bcclone.camera.framing import STEPS_PER_PIXEL, Framing, sampling_of
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, cv2
 from bcclone.dataset.answer import OUTPUTS
+from bcclone.dataset.preprocessing import Preprocessing, color_matrices
 from bcclone.drive.controller import SHARPEST, STRAIGHT
 from bcclone.model.layer_kinds import RECURRENT
 from bcclone.model.model_file import ModelFile, SteeringCalibration
 from bcclone.model.onnx_model import FRAME, Signature
 from bcclone.model.recurrent import step
 from bcclone.realcar.export_settings import DONKEYCAR, INT8, ExportModelSettings
-from bcclone.realcar.exported_frames import prepare
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import Float32Array
+from bcclone.system.numbers import Float32Array, FloatArray
 
 Inputs = Mapping[str, Any]  # arrays by the names of the inputs
 Outputs = dict[str, Float32Array]
@@ -56,8 +53,7 @@ _THROTTLE = _PREDICTS.index("throttle")  # column of the throttle
 class Interface:
     """The inputs and outputs of an exported file, and what it computes.
 
-    Raises UserError for a model that cannot be exported so, and for a camera of another shape than
-    the model's.
+    Raises UserError for a model that cannot be exported so, and for a camera of another shape.
     """
 
     def __init__(self, file: ModelFile, settings: ExportModelSettings) -> None:
@@ -101,10 +97,7 @@ class Interface:
         return next(iter(self.outputs))
 
     def specs(self, drives: int | None) -> dict[str, tf.TensorSpec]:
-        """Return how TensorFlow describes the inputs.
-
-        drives: number of drives in a call, None for any number
-        """
+        """Return how TensorFlow describes the inputs; `drives` in a call, None for any number."""
         types = dict.fromkeys(self.inputs, "float32") | {self.picture: self.picture_type}
         return {
             name: tf.TensorSpec((drives, *shape), types[name], name=name)
@@ -112,7 +105,10 @@ class Interface:
         }
 
     def graph(self, **inputs: Any) -> Mapping[str, Any]:
-        """Compute the outputs from the inputs in TensorFlow."""
+        """Compute the outputs in TensorFlow, by the function that is written into the file.
+
+        The weights are constants, because TensorFlow's converters lose Keras 3's variables.
+        """
         constants = [(variable, tf.constant(value)) for variable, value in self._weights]
         with keras.StatelessScope(state_mapping=constants):
             pictures = inputs.pop(self.picture)
@@ -184,10 +180,7 @@ class Interface:
 def _camera_of(
     file: ModelFile, settings: ExportModelSettings
 ) -> tuple[tuple[int, int], Framing | None]:
-    """Return width and height of the pictures that a file takes, and how they become frames.
-
-    The size is that of the settings, or else that of the model's framing.
-    """
+    """Return width and height of the pictures that a file takes, and how they become frames."""
     frame_size = (file.preprocessing.frame_width, file.preprocessing.frame_height)
     size = settings.camera
     if size is None and file.framing:
@@ -224,37 +217,30 @@ def throttle_law(settings: ExportModelSettings, outputs: int) -> tuple[Law, str]
     """Return the law by which the throttle follows from the answer of a network, and its words.
 
     The throttle that a network predicts is taken unless the settings ask for another law.
-
-    outputs: how many numbers the network answers
     """
+    clip = keras.ops.clip
     throttle = settings.constant_throttle
     lowest = settings.throttle_in_bends
     mph = settings.throttle_speed_mph
-
-    def predicted(_: Any, numbers: Any) -> Any:
-        return keras.ops.clip(numbers[:, _THROTTLE : _THROTTLE + 1], 0.0, 1.0)
-
-    def by_speed(_: Any, numbers: Any) -> Any:
-        assert mph is not None
-        factor = throttle * OUTPUTS[_SPEED].unit / mph
-        return keras.ops.clip(numbers[:, _SPEED : _SPEED + 1] * factor, 0.0, 1.0)
-
-    def constant(angle: Any, _: Any) -> Any:
-        return keras.ops.full_like(angle, throttle)
-
-    def by_bends(angle: Any, _: Any) -> Any:
-        assert lowest is not None
-        sharpness = (keras.ops.abs(angle) - STRAIGHT) / (SHARPEST - STRAIGHT)
-        return throttle + (lowest - throttle) * keras.ops.clip(sharpness, 0.0, 1.0)
-
-    nothing_asked = settings.throttle is None and lowest is None and mph is None
-    if outputs > _THROTTLE and nothing_asked:
-        return predicted, "as the model predicts it, 0 to 1"
     if mph is not None:
-        return by_speed, f"as the model predicts the speed, {throttle:g} at {mph:g} mph"
-    if lowest is None:
-        return constant, f"{throttle:g}"
-    return by_bends, f"{throttle:g}, down to {lowest:g} in bends"
+        factor = throttle * OUTPUTS[_SPEED].unit / mph
+        words = f"as the model predicts the speed, {throttle:g} at {mph:g} mph"
+        return lambda angle, numbers: clip(_column(numbers, _SPEED) * factor, 0.0, 1.0), words
+    if lowest is not None:
+
+        def by_bends(angle: Any, _: Any) -> Any:
+            sharpness = (keras.ops.abs(angle) - STRAIGHT) / (SHARPEST - STRAIGHT)
+            return throttle + (lowest - throttle) * clip(sharpness, 0.0, 1.0)
+
+        return by_bends, f"{throttle:g}, down to {lowest:g} in bends"
+    if outputs > _THROTTLE and settings.throttle is None:
+        words = "as the model predicts it, 0 to 1"
+        return lambda angle, numbers: clip(_column(numbers, _THROTTLE), 0.0, 1.0), words
+    return lambda angle, numbers: keras.ops.full_like(angle, throttle), f"{throttle:g}"
+
+
+def _column(numbers: Any, column: int) -> Any:
+    return numbers[:, column : column + 1]
 
 
 def _in_255ths(pictures: Any) -> Any:
@@ -271,12 +257,156 @@ def _in_255ths(pictures: Any) -> Any:
 
 
 def _calibrated(numbers: Any, calibration: SteeringCalibration | None) -> Any:
-    """Return a network's numbers, with the steering turned into the car's, -1 to 1.
-
-    numbers: (drives, outputs); the first column is the steering
-    """
+    """Return a network's numbers, (drives, outputs), with the steering of the car, -1 to 1."""
     steering = numbers[:, :1]
     if calibration:
         steering = steering * calibration.gain + calibration.bias
     steering = keras.ops.clip(steering, -1.0, 1.0)
     return keras.ops.concatenate([steering, numbers[:, 1:]], axis=1)
+
+
+# ---- camera pictures -> the network's inputs, by operations that every exported format has: what
+# Preprocessing.apply() does, and Framing.apply() before it. TensorFlow resizes and converts colours
+# a little otherwise than OpenCV, so a pixel may differ from the model's own; export_model()
+# measures what that makes of the steering
+
+Pixels = npt.NDArray[np.int32]
+
+
+def prepare(pictures: Any, preprocessing: Preprocessing, framing: Framing | None = None) -> Any:
+    """Return the network's inputs, float32 (pictures, height, width, channels).
+
+    They are whole numbers from 0 to 255.
+
+    pictures: RGB, 0 to 255 (pictures, rows, columns, 3), of the framing's size; without a framing,
+        frames of the simulator
+    """
+    images = _of_fixed_size(pictures)
+    if framing:
+        images = _framed(images, framing, preprocessing)
+    else:
+        left, top, right, bottom = preprocessing.region
+        images = images[:, top:bottom, left:right]
+    for change in preprocessing.steps:
+        if change == "size":
+            images = _resized(
+                images, preprocessing.width, preprocessing.height, preprocessing.interpolation
+            )
+        elif change == "blur":
+            images = _blurred(images, preprocessing.blur)
+        else:
+            images = _recolored(images, preprocessing)
+    return tf.round(images)
+
+
+def _of_fixed_size(pictures: Any) -> Any:
+    """Return pictures as float32, by operations that refuse pictures of another size in LiteRT.
+
+    LiteRT adapts an input to the size of any picture, and would answer pictures of another size
+    with a wrong steering. It raises an error where a row of another length, or a column of another
+    height, is added to them; so both are added, and taken away. ONNX fixes the sizes itself.
+    """
+    images = tf.cast(pictures, tf.float32)
+    count, rows, columns, channels = images.shape
+    if count is None:
+        return images
+    row = tf.zeros((count, 1, columns, channels))
+    column = tf.zeros((count, rows + 1, 1, channels))
+    larger = tf.concat([tf.concat([images, row], axis=1), column], axis=2)
+    return larger[:, :rows, :columns]
+
+
+def _resized(images: Any, width: int, height: int, interpolation: str) -> Any:
+    """Return images, (images, rows, columns, channels), resized.
+
+    LiteRT and ONNX have no resizing by area. In its place, images are resized linearly to a whole
+    multiple of the size, and each block of pixels is averaged.
+    """
+    rows, columns = images.shape[1:3]
+    down = 1
+    across = 1
+    if interpolation == "area":
+        down = max(rows // height, 1)
+        across = max(columns // width, 1)
+    size = (height * down, width * across)
+    if (rows, columns) != size:
+        images = tf.image.resize(images, size, "bilinear")
+    if (down, across) == (1, 1):
+        return images
+    return tf.nn.avg_pool2d(images, (down, across), (down, across), "VALID")
+
+
+def _blurred(images: Any, size: int) -> Any:
+    """Return images blurred by a Gaussian kernel of `size` rows and columns."""
+    kernel = cv2.getGaussianKernel(size, 0)
+    weights = np.repeat((kernel @ kernel.T)[:, :, np.newaxis, np.newaxis], images.shape[3], axis=2)
+    edge = (size // 2, size // 2)
+    padded = tf.pad(images, [(0, 0), edge, edge, (0, 0)], "REFLECT")
+    return tf.nn.depthwise_conv2d(padded, weights.astype(np.float32), (1, 1, 1, 1), "VALID")
+
+
+def _recolored(images: Any, preprocessing: Preprocessing) -> Any:
+    """Return RGB images in the preprocessing's colours."""
+    matrix, _ = color_matrices(preprocessing.color)
+    recolored = tf.tensordot(images, matrix[:, :3].T, axes=1) + matrix[:, 3]
+    return tf.clip_by_value(recolored, 0.0, 255.0)
+
+
+def _framed(pictures: Any, framing: Framing, preprocessing: Preprocessing) -> Any:
+    """Return the region of the frames that the preprocessing keeps.
+
+    A plain preprocessing (see is_plain) would resize this region next; then the result has the
+    final size already, so that the pictures are sampled only once.
+    """
+    # the places in the picture that a frame's pixels show, (rows, columns, 2): column and row
+    if framing.lens:
+        sampling = sampling_of(framing)
+        width = sampling.width
+        height = sampling.height
+        places = sampling.corner + sampling.fraction / STEPS_PER_PIXEL
+    else:
+        # cut the rows and columns that the framing states; None keeps all of them
+        pictures = pictures[
+            :, slice(*(framing.rows or (None,))), slice(*(framing.columns or (None,)))
+        ]
+        rows, columns = pictures.shape[1:3]
+        # a picture with more detail than the frame is first reduced by whole factors
+        width = columns // max(columns // FRAME_WIDTH, 1)
+        height = rows // max(rows // FRAME_HEIGHT, 1)
+        across = (np.arange(FRAME_WIDTH) + 0.5) * width / FRAME_WIDTH - 0.5
+        down = (np.arange(FRAME_HEIGHT) + 0.5) * height / FRAME_HEIGHT - 0.5
+        places = np.stack(np.meshgrid(across, down), axis=-1)
+    # only the places of the pixels that the preprocessing keeps
+    left, top, right, bottom = preprocessing.region
+    places = places[top:bottom, left:right]
+    if preprocessing.is_plain:
+        size = (preprocessing.width, preprocessing.height)
+        places = np.asarray(cv2.resize(places, size), np.float64)
+    return _sampled(_resized(pictures, width, height, "area"), places)
+
+
+def _sampled(pictures: Any, places: FloatArray) -> Any:
+    """Return the colours of pictures at these places, linearly interpolated.
+
+    pictures: (pictures, rows, columns, 3)
+    places: column and row of each pixel of the result, (height, width, 2)
+    """
+    rows, columns = pictures.shape[1:3]
+    # beyond the picture, its edge is repeated
+    places = np.clip(places, 0, (columns - 1, rows - 1))
+    corner = places.astype(np.int32)
+    part = (places - corner).astype(np.float32)
+    across = part[..., :1]
+    down = part[..., 1:]
+    left = corner[..., 0]
+    right = np.minimum(left + 1, columns - 1)
+    upper = columns * corner[..., 1]
+    lower = columns * np.minimum(corner[..., 1] + 1, rows - 1)
+    flat = tf.reshape(pictures, (-1, rows * columns, 3))
+
+    def between(row: Pixels) -> Any:
+        first = tf.gather(flat, row + left, axis=1)
+        return first + (tf.gather(flat, row + right, axis=1) - first) * across
+
+    above = between(upper)
+    return above + (between(lower) - above) * down

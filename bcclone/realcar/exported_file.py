@@ -79,9 +79,7 @@ def litert_content(
     calibration: Iterable[Inputs],
     metadata: Mapping[str, str],
 ) -> bytes:
-    """Return a LiteRT file, whose signature is "serving_default".
-
-    Raises UserError for layers that LiteRT lacks.
+    """Return a LiteRT file; raises UserError for layers that LiteRT lacks.
 
     calibration: the inputs from which int8 takes the ranges of numbers
     """
@@ -186,10 +184,7 @@ def _kept_float(content: bytes) -> tuple[list[str], list[str]]:
     layers: list[str] = []
     for graph in model.subgraphs:
         for operator in graph.operators:
-            # New files have the operation's number in builtinCode. In old files that is 0, and the
-            # number is in the other field, which has one byte: in new files at most 127.
-            code = model.operatorCodes[operator.opcodeIndex]
-            name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            name = names[model.operatorCodes[operator.opcodeIndex].builtinCode]
             operations.add(name)
             if name == _DENSE:
                 weights = graph.tensors[operator.inputs[1]].shape
@@ -202,10 +197,7 @@ def _kept_float(content: bytes) -> tuple[list[str], list[str]]:
 
 
 def open_exported(path: Path, kind: str) -> Run:
-    """Return a function that runs a file for one drive, on one core.
-
-    kind: the file's format, of FORMATS
-    """
+    """Return a function that runs a file of this format for one drive, on one core."""
     if kind == ONNX:
         model = OnnxModel(path)
         return lambda inputs: dict(zip(model.signature.outputs, model.run(inputs), strict=True))
@@ -221,30 +213,6 @@ def open_exported(path: Path, kind: str) -> Run:
     return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
 
 
-def differences(
-    interface: Interface, exported: Run, frames: Sequence[Image]
-) -> tuple[FloatArray, FloatArray]:
-    """Return how far the answers of an exported file are from others; NaN where an answer is NaN.
-
-    The results are the distance of the steering from that of the model, which prepares frames with
-    OpenCV, (frames,), and the greatest distance of each output from what TensorFlow computes for
-    the graph that was written into the file, (frames, outputs).
-
-    exported: runs the file
-    frames: what the camera took
-    """
-    from_model = []
-    from_graph = []
-    for inputs in interface.inputs_of(frames):
-        answers = exported(inputs)
-        expected = {name: np.asarray(value) for name, value in interface.graph(**inputs).items()}
-        from_graph.append([np.max(np.abs(expected[name] - answers[name])) for name in expected])
-        steering = interface.steering
-        distances = np.abs(interface.model_run(inputs)[steering] - answers[steering])
-        from_model.append(np.max(distances[:, 0]))
-    return np.array(from_model), np.array(from_graph)
-
-
 _TOLERANCE = 1e-3  # greatest difference that the rounding of a runtime may make
 _QUANTIZED_TOLERANCE = 0.01  # largest mean difference that quantized weights may make
 
@@ -254,14 +222,23 @@ def check_answers(
 ) -> FloatArray:
     """Return how far the steering of an exported file is from the model's, (frames,).
 
-    Raises UserError for a file that cannot be run, or does not compute what was written into it.
-    Without --quantize, its answers then differ by more than rounding explains; with it, by more
-    than _QUANTIZED_TOLERANCE in the mean.
+    The model prepares frames with OpenCV. Raises UserError for a file that cannot be run, or does
+    not compute what was written into it. Without --quantize, its answers then differ by more than
+    rounding explains; with it, by more than _QUANTIZED_TOLERANCE in the mean.
     """
     refused = f"{settings.path}: not written, because"
     remedy = "export it with another --to, and report this"
+    from_model = []
+    from_graph = []  # of each output, from what TensorFlow computes for the graph in the file
     try:
-        from_model, from_graph = differences(interface, open_exported(path, settings.to), frames)
+        run = open_exported(path, settings.to)
+        for inputs in interface.inputs_of(frames):
+            answers = run(inputs)
+            graph = interface.graph(**inputs)
+            from_graph.append([np.max(np.abs(graph[name] - answers[name])) for name in graph])
+            name = interface.steering
+            apart = np.abs(interface.model_run(inputs)[name] - answers[name])
+            from_model.append(np.max(apart[:, 0]))
     except Exception as error:  # a runtime raises errors of all kinds for a wrong file
         raise UserError(f"{refused} it cannot be run: {first_line(error)}; {remedy}") from None
     greatest = float(np.max(from_graph))
@@ -281,7 +258,7 @@ def check_answers(
             f"for it, more than {_TOLERANCE:g}; {remedy}; if the other differs, too, the network "
             "magnifies rounding: train it longer"
         )
-    return from_model
+    return np.array(from_model)
 
 
 _TIMED = 100  # answers that are timed

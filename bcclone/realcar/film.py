@@ -1,11 +1,11 @@
 """A film of driving without steering -> a recording whose steering is what the film shows.
 
-The first pictures are read to find the camera's framing, then the whole film is read. A row's path
-is measured in the frames around it, and a repeated picture or a stabilised film shows in the whole
-drive. So the frames wait in a folder until the last one is read: those of a long film do not fit
-into memory.
+The first pictures show where the camera looks, then the whole film is read. A row's path is
+measured in the frames around it (film_path.py), and a repeated picture or a stabilised film shows
+in the whole drive. So the frames wait in a folder until the last one is read.
 """
 
+import math
 import shutil
 import time
 from collections import Counter
@@ -15,23 +15,37 @@ from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.vehicle import MPH
-from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.camera.framing import Framing, Lens, read_framing
+from bcclone.camera.geometry import HEIGHT_M
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg, resized
+from bcclone.camera.vehicle import MPH, STEERING_LAG_SECONDS
+from bcclone.diagnosis.camera_faults import camera_pose
+from bcclone.diagnosis.drive_rows import DriveRows
+from bcclone.diagnosis.evidence import Evidence
+from bcclone.diagnosis.fixed_pixels import covered, find_fixed_pixels
+from bcclone.diagnosis.heading import is_trusted
+from bcclone.diagnosis.motion import RecordingFigures
+from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
 from bcclone.exchange.exchanged_rows import Row, Seen
 from bcclone.exchange.formats import chosen_format
+from bcclone.exchange.labelled_video import stated_focal_mm
 from bcclone.exchange.recording_import import (
     ImportResult,
     open_source,
     result_of,
     write_recordings,
 )
-from bcclone.realcar.film_camera import find_camera
+from bcclone.model.model_path import shipped_model
 from bcclone.realcar.film_path import measure_paths, steering_of_path
-from bcclone.recording.row import CAMERAS, RANGES
-from bcclone.system.errors import UserError
+from bcclone.realcar.lens_search import LEAST_CORRELATION, answers_through, witness_of
+from bcclone.recording.row import CAMERAS, NUMBERS, RANGES
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import NEW_FOLDER, new_folder, writes
+from bcclone.system.numbers import evenly
+from bcclone.system.process import ProgressBar
+from bcclone.system.statistics import correlation
 
 _LEAST_KEPT = 0.5  # smallest share of rows that show a steering; of a good film, most do
 # largest share of rows with full steering; few bends are as sharp as the simulator's car can drive
@@ -48,9 +62,15 @@ def import_film(settings: ImportSettings) -> ImportResult:
     """
     start = time.monotonic()
     format = chosen_format(settings)
-    # the start of the film is read twice: the framing that makes its frames is found in them
-    framing, height_m, note = find_camera(format, settings)
-    notes = [note] if note else []
+    # the start of the film is read twice: the framing that makes its frames is found in them, and
+    # its pictures would take gigabytes
+    if settings.framing:
+        framing: Framing | None = read_framing(settings.framing)
+        height_m = settings.camera_height_m
+        notes = []
+    else:
+        framing, height_m, note = _find_camera(format, settings)
+        notes = [note]
     seen = Seen(settings.min_throttle)
     with new_folder(settings.output) as folder:
         waiting = folder / "waiting"
@@ -69,18 +89,17 @@ def import_film(settings: ImportSettings) -> ImportResult:
                 f"{settings.source}: {notes[-1]}; film a car that drives, in daylight, on a road "
                 "with texture"
             )
-        steering = [row.steering for row in steered]
-        notes += _warnings(steering, sum(map(len, drives.values())))
+        seen.steering = [row.steering for row in steered]
+        seen.notes += [*notes, *_warnings(seen.steering, sum(map(len, drives.values())))]
         recordings = write_recordings(map(_with_frames, steered), folder, hidden)
         shutil.rmtree(waiting)
-    result = result_of(format, settings, recordings, seen, start)
-    return replace(result, seen=result.seen.with_steering(steering, notes), has_estimates=True)
+    return result_of(format, settings, recordings, seen, start, has_estimates=True)
 
 
 def _keep_frames(rows: Iterable[Row], folder: Path) -> dict[int, list[Row]]:
-    """Write the frames of rows into a new folder; return the rows of each recording, by its number.
+    """Write the frames of rows into a new folder; return each recording's rows, with paths.
 
-    Their images are paths of frames. Rows that the source marks as deleted are left out.
+    Rows that the source marks as deleted are left out.
     """
     folder.mkdir()
     drives: dict[int, list[Row]] = {}
@@ -88,28 +107,23 @@ def _keep_frames(rows: Iterable[Row], folder: Path) -> dict[int, list[Row]]:
         if row.deleted:
             continue
         folder_of_drive = folder / str(row.recording)
-        if row.recording not in drives:
-            drives[row.recording] = []
-            folder_of_drive.mkdir()
+        folder_of_drive.mkdir(exist_ok=True)
         paths: dict[str, str] = {}
         for camera, jpeg in row.images.items():
             path = folder_of_drive / f"{camera}_{row.time_ms}.jpg"
             path.write_bytes(jpeg)
             paths[camera] = str(path)
-        drives[row.recording].append(replace(row, images=paths))
+        drives.setdefault(row.recording, []).append(replace(row, images=paths))
     return drives
 
 
 def _with_frames(row: Row) -> Row:
-    """Return a row with its frames in place of their paths.
-
-    The files are removed, so that the disk need not hold all frames twice.
-    """
+    """Return a row with its frames in place of their paths."""
     images: dict[str, bytes] = {}
     for camera, name in row.images.items():
         path = Path(name)
         images[camera] = path.read_bytes()
-        path.unlink()
+        path.unlink()  # so that the disk need not hold all frames twice
     return replace(row, images=images)
 
 
@@ -120,8 +134,6 @@ def _steered(
 
     Also returns the time of each other row, in milliseconds -> why it shows none; and notes on how
     good the steering is.
-
-    framing, height_m: as find_camera() returns them
     """
     in_time = sorted(drive, key=attrgetter("time_ms"))
     paths, remarks = measure_paths(
@@ -148,11 +160,7 @@ def _steered(
 
 
 def _warnings(steering: Sequence[float], rows: int) -> Iterator[str]:
-    """Yield what is suspicious about the steering of a film.
-
-    steering: -1 to 1, of the rows that show it
-    rows: how many rows the film has
-    """
+    """Yield what is suspicious about the steering of those rows of a film that show it."""
     share = len(steering) / rows
     if share < _LEAST_KEPT:
         yield (
@@ -165,3 +173,172 @@ def _warnings(steering: Sequence[float], rows: int) -> Iterator[str]:
             f"careful: {full:.0%} of the rows have full steering: sharper bends than the "
             "simulator's, or a wrong --fov"
         )
+
+
+# ---- the camera. The focus of expansion shows where it looks: the point away from which all points
+# of the picture move when the car drives straight on. The focal length follows from the angle of
+# view that the user or the file states, on whose square the scale of the steering depends: the film
+# itself hardly shows it. A network that knows many cameras tells how well it reads the road so
+
+_FIRST_ROWS = 3000  # rows from the start of a film that are read; their frames fit into memory
+_FEWEST_ROWS = 10  # a drive with fewer pictures is an error
+_FISHEYE_DEGREES = 110.0  # a lens with a wider angle of view counts as a fisheye
+_WITNESS = "any-camera.h5"  # file of the network that knows many cameras
+_WITNESS_PICTURES = 160  # most pictures of the film that this network answers
+
+
+def _find_camera(format: str, settings: ImportSettings) -> tuple[Framing | None, float | None, str]:
+    """Return the framing of a film's camera, its height in metres, and how both were found.
+
+    The framing is None for the simulator's camera, the height if it is unknown. Raises UserError
+    for a film that shows no drive, or the wrong way round.
+    """
+    rows, stretched = _first_drive(format, settings)
+    evidence = _evidence_of(rows)
+    pose = list(camera_pose(evidence))
+    for finding in pose:
+        if not finding.usable:
+            raise UserError(f"{settings.source}: {finding.text}; {finding.remedy}")
+    # pictures of the size of frames are taken for the simulator's, unless the user says otherwise
+    if stretched is None and not settings.fov:
+        return (
+            None,
+            settings.camera_height_m or HEIGHT_M,
+            "camera: the simulator's, whose pictures have 320x160 pixels, too; for another one say "
+            "--fov DEGREES",
+        )
+    framing = _framing_of(evidence, stretched or Framing(FRAME_WIDTH, FRAME_HEIGHT), settings)
+    words = f"camera: {framing.describe()}"
+    if not settings.fov:
+        words += "; its angle of view is the file's, and less if the picture is cropped"
+    for finding in pose:
+        words += f"; careful: {finding.text}"
+    return framing, settings.camera_height_m, f"{words}; {_agreement(evidence, framing)}"
+
+
+def _first_drive(format: str, settings: ImportSettings) -> tuple[list[Row], Framing | None]:
+    """Return the longest drive in the first rows of a film, in order of time, as stretched frames.
+
+    Also returns the framing by which most of them were stretched; None if they had the size of
+    frames already.
+    """
+    seen = Seen(settings.min_throttle)
+    drives: dict[int, list[Row]] = {0: []}
+    with open_source(format, settings, seen, first=_FIRST_ROWS) as rows:
+        for row in rows:
+            if row.framing and not any(drives.values()):
+                # the user is asked at the first picture, before thousands are read and measured
+                _angle_of_view(row.framing, settings)
+            if not row.deleted:
+                drives.setdefault(row.recording, []).append(row)
+    seen.check(settings.source)
+    longest = max(drives.values(), key=lambda drive: len(drive))
+    longest.sort(key=attrgetter("time_ms"))
+    if len(longest) < _FEWEST_ROWS:
+        raise UserError(
+            f"{settings.source}: {len(longest)} pictures, expected {_FEWEST_ROWS} or more of a "
+            "drive"
+        )
+    framings = Counter(row.framing for row in longest if row.framing)
+    return longest, max(framings, key=lambda framing: framings[framing], default=None)
+
+
+def _evidence_of(rows: Sequence[Row]) -> Evidence:
+    """Return what the frames of rows show; what stands still in the film is covered."""
+
+    def read_frame(row: int) -> Image:
+        return decode_jpeg(rows[row].images[CAMERAS[0]])
+
+    fixed_pixels = find_fixed_pixels(read_frame, len(rows))
+
+    def read_covered(row: int) -> Image | None:
+        return covered(read_frame(row), fixed_pixels)
+
+    figures = RecordingFigures(len(rows))
+    with ProgressBar("finding where the camera looks", len(rows), "rows") as progress:
+        for row in range(len(rows)):
+            figures.add({CAMERAS[0]: read_covered(row)})
+            progress.advance(1)
+    table = pd.DataFrame({"line": range(1, len(rows) + 1)})
+    for name in ("time_ms", *NUMBERS):
+        table[name] = [getattr(row, name) for row in rows]
+    none_deleted = table[:0]
+    return Evidence(DriveRows.of(table, none_deleted), figures, read_covered)
+
+
+def _framing_of(evidence: Evidence, stretched: Framing, settings: ImportSettings) -> Framing:
+    """Return the framing of a film; raises UserError where it does not show where the camera looks.
+
+    stretched: the framing that stretches the film's pictures to frames; it has their size
+    """
+    heading = evidence.heading
+    if heading is None or not is_trusted(heading):
+        raise UserError(
+            f"{settings.source}: its first {_FIRST_ROWS} pictures do not show where the camera "
+            "looks; film some minutes that begin on a straight road with texture, or give the "
+            "camera's framing with --framing FILE"
+        )
+    degrees = _angle_of_view(stretched, settings)
+    fisheye = degrees > _FISHEYE_DEGREES
+    half = math.radians(degrees / 2)
+    lens = Lens(
+        # the focal length with which the width of a picture is seen at this angle
+        focal_px=stretched.width / 2 / (half if fisheye else math.tan(half)),
+        # from pixels of a frame to pixels of a picture; + 0.5: a pixel's number is its middle
+        horizon_row=(heading.row + 0.5) * stretched.height / FRAME_HEIGHT - 0.5,
+        vanishing_column=(heading.column + 0.5) * stretched.width / FRAME_WIDTH - 0.5,
+        fisheye=fisheye,
+    )
+    return Framing(stretched.width, stretched.height, lens=lens)
+
+
+def _angle_of_view(stretched: Framing, settings: ImportSettings) -> float:
+    """Return the degrees that a film's camera sees from the left to the right edge.
+
+    They are the user's, or else those that the file states, or else UserError asks for them.
+    """
+    if settings.fov:
+        return settings.fov
+    focal_mm = stated_focal_mm(settings.source)
+    if focal_mm is None:
+        command = shown_command(
+            "import", settings.source, "-o", settings.output, "--steering", FROM_MOTION, "--fov"
+        )
+        raise UserError(
+            f"{settings.source}: the film does not state its angle of view, on which the scale of "
+            "the steering depends; say with --fov how many degrees the camera sees from the left "
+            "to the right edge, or less if the film is cropped or stabilised: 69 for the main "
+            "camera of a phone, 104 for a dashcam of 120 degrees, which is its diagonal, 62 for a "
+            "Raspberry Pi camera 2; docs/how-to/film.md has more of them. For a phone, for "
+            f"example: {command} 69"
+        )
+    # a stated focal length is for a film of 36 mm; a picture that is higher than wide shows less of
+    # its width
+    half_mm = 18 * min(1.0, stretched.width / stretched.height)
+    return math.degrees(2 * math.atan(half_mm / focal_mm))
+
+
+def _agreement(evidence: Evidence, framing: Framing) -> str:
+    """Return in words how well a network reads the road through a framing.
+
+    Its steering is compared with the camera's turns a moment later, when the car answers.
+    """
+    rows = evenly(len(evidence.rows), _WITNESS_PICTURES)
+    # the frames get back the proportions of the film's pictures
+    size = (FRAME_WIDTH, round(FRAME_WIDTH * framing.height / framing.width))
+    pictures = []
+    for row in rows.tolist():
+        frame = evidence.read_frame(row)
+        assert frame is not None
+        pictures.append(resized(frame, size))
+    answers = answers_through(framing, pictures, witness_of(shipped_model(_WITNESS)))
+    later = evidence.rows.seconds[rows] + STEERING_LAG_SECONDS
+    turns = np.interp(later, evidence.rows.middles, evidence.signals.rate)
+    r = correlation(answers, turns) or 0.0
+    words = f"{_WITNESS} steers as the camera turns (r {r:.2f})"
+    if r >= LEAST_CORRELATION:
+        return words
+    return (
+        f"careful: {words}, expected {LEAST_CORRELATION} or more: the angle of view may be wrong, "
+        "or the road unlike those that the network knows"
+    )

@@ -120,11 +120,9 @@ def _thumbnail(path: str) -> FloatArray:
 
 
 def _seconds_passed(seconds: FloatArray, has_repeats: bool) -> tuple[FloatArray, BoolArray]:
-    """Return the seconds until the next row (0 before a gap), and whether a gap follows.
+    """Return the seconds until the next row (0 before a gap), and whether a gap follows, (rows,)
+    each.
 
-    Both have the shape (rows,).
-
-    seconds: time of each row, (rows,)
     has_repeats: whether many pictures were repeated, and are left out; the others were taken at an
         even rate, which their times do not show, so the seconds are averaged
     """
@@ -204,11 +202,7 @@ _GREATEST_LATE_SECONDS = 0.15  # how far the picture's turn may be behind the ca
 
 
 def _turning_picture(motion: CameraMotion, passed: FloatArray, read: ReadFrame) -> Iterator[str]:
-    """Yield a fault of a picture that does not turn as the car does, as of a stabilised film.
-
-    passed: seconds from each row to the next, (rows,)
-    read: the index of a row -> its frame
-    """
+    """Yield a fault of a picture that does not turn as the car does, as of a stabilised film."""
     # where the car drives to, on straight road and in bends to either side
     rates = np.where(motion.usable & (motion.speed > 0), motion.yaw_rate, np.nan)
     straight = _heading(np.abs(rates) * passed < _STRAIGHT_RAD, read)
@@ -239,9 +233,8 @@ def _turning_picture(motion: CameraMotion, passed: FloatArray, read: ReadFrame) 
 
 
 def _heading(rows: BoolArray, read: ReadFrame) -> Heading | None:
-    """Return where the car drives to in some rows; None if too little can be followed in them.
-
-    rows: whether a row is one of them, (rows,)
+    """Return where the car drives to in some rows, (rows,) of bool; None if too little can be
+    followed.
     """
     chosen = np.flatnonzero(rows)
     followed = []

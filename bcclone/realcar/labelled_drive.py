@@ -1,7 +1,7 @@
 """A recording or a tub -> pictures from all over the drive, and the recorded steering."""
 
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,9 +26,6 @@ SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in width
 FEWEST_PICTURES = 50
 _MOST_PICTURES = 160  # most pictures that are kept, spread evenly over the drive
 
-# when a picture was taken, in seconds from any start; its steering; the path or content of its file
-_Labelled = tuple[float, float, str | bytes]
-
 
 @dataclass(frozen=True)
 class LabelledDrive:
@@ -50,7 +47,6 @@ class LabelledDrive:
         return np.interp(self.seconds + later, self.recorded_seconds, self.recorded_steering)
 
     def mirrored(self) -> Self:
-        """Return the drive with its steering to the other side."""
         return replace(self, recorded_steering=-self.recorded_steering)
 
     def thinned(self, every: int) -> Self:
@@ -67,10 +63,7 @@ def read_drive(source: Path, left_positive: bool = False) -> LabelledDrive:
     """Return pictures from all over a drive, of their most frequent size, with their steering.
 
     An import has stretched pictures to frames; these get back the width and height of the pictures,
-    which framing.json beside the recording's log states. Raises UserError for another source than a
-    recording or a tub, too few pictures, and a steering without bends.
-
-    left_positive: whether the recorded steering is positive to the left
+    which framing.json beside the recording's log states.
     """
     imported = framing_of(find_log(str(source))) if is_recording(source) else None
     if imported and imported.cuts:
@@ -78,10 +71,27 @@ def read_drive(source: Path, left_positive: bool = False) -> LabelledDrive:
             f"{source}: its frames were cut by a framing already: {imported.describe()}; calibrate "
             "on its source"
         )
+    chosen: list[tuple[float, str | bytes]] = []  # seconds of driving, and path or content
+    recorded: list[tuple[float, float]] = []  # seconds of driving, and steering
+    every = 1  # N, to take every Nth picture
+    driven = 0.0  # seconds of driving until the picture; pauses do not count
+    before: float | None = None
     with closing(_labelled(source)) as labelled:
-        chosen, recorded_seconds, recorded_steering = _spread(labelled)
-    if left_positive:
-        recorded_steering = -recorded_steering
+        for number, (taken, steering, picture) in enumerate(labelled):
+            step = 0.0 if before is None else taken - before
+            if 0 <= step <= EPISODE_GAP_MS / 1000:
+                driven += step
+            before = taken
+            recorded.append((driven, -steering if left_positive else steering))
+            if number % every == 0:
+                chosen.append((driven, picture))
+            # if there are too many, keep every second one: all pictures of a long tub do not fit
+            # into memory
+            if len(chosen) == 2 * _MOST_PICTURES:
+                chosen = chosen[::2]
+                every *= 2
+    chosen = [chosen[index] for index in evenly(len(chosen), _MOST_PICTURES)]
+    recorded_seconds, recorded_steering = np.array(recorded).reshape(-1, 2).T
 
     # decode them, and take those of the most frequent size
     decoded = [
@@ -105,17 +115,20 @@ def read_drive(source: Path, left_positive: bool = False) -> LabelledDrive:
         recorded_steering=recorded_steering,
         left_out=len(chosen) - len(usual),
     )
-    steering = drive.steering()
-    if np.ptp(steering) < 1e-6:
+    if np.ptp(drive.steering()) < 1e-6:
         raise UserError(
-            f"{source}: its steering is {steering[0]:g} throughout, expected bends; name a drive "
-            "with some"
+            f"{source}: its steering is {drive.steering()[0]:g} throughout, expected bends; name a "
+            "drive with some"
         )
     return drive
 
 
-def _labelled(source: Path) -> Generator[_Labelled, None, None]:
-    """Yield the pictures of a source with their steering; closing it closes the source."""
+def _labelled(source: Path) -> Generator[tuple[float, float, str | bytes], None, None]:
+    """Yield the pictures of a source; closing it closes the source.
+
+    Of each: when it was taken, in seconds from any start; its steering; the path or content of its
+    file.
+    """
     if is_recording(source):
         log = read_log(find_log(str(source)))
         for row in rows_of_log(log, ImageIndex(log.path), ("center",)):
@@ -130,39 +143,8 @@ def _labelled(source: Path) -> Generator[_Labelled, None, None]:
         raise UserError(f"{source}: neither a recording nor a tub; import it first: {command}")
     with closing(read_tub(ImportSettings(source), Seen())) as items:
         for item in items:
-            if isinstance(item, Row) and "center" in item.images and not item.deleted:
+            if isinstance(item, Row) and not item.deleted:
                 yield item.time_ms / 1000, item.steering, item.images["center"]
-
-
-def _spread(
-    labelled: Iterable[_Labelled],
-) -> tuple[list[tuple[float, str | bytes]], FloatArray, FloatArray]:
-    """Return pictures from all over a drive, with their seconds, and all of its steering.
-
-    The steering is given as seconds and steering, (rows,) each. Seconds are those of driving since
-    the first picture: pauses do not count.
-    """
-    spread: list[tuple[float, str | bytes]] = []
-    recorded: list[tuple[float, float]] = []
-    every = 1  # N, to take every Nth picture
-    driven = 0.0  # seconds of driving until the picture
-    before: float | None = None
-    for number, (taken, steering, picture) in enumerate(labelled):
-        step = 0.0 if before is None else taken - before
-        if 0 <= step <= EPISODE_GAP_MS / 1000:
-            driven += step
-        before = taken
-        recorded.append((driven, steering))
-        if number % every == 0:
-            spread.append((driven, picture))
-        # if there are too many, keep every second one: all pictures of a long tub do not fit into
-        # memory
-        if len(spread) == 2 * _MOST_PICTURES:
-            spread = spread[::2]
-            every *= 2
-    seconds, steerings = np.array(recorded).reshape(-1, 2).T
-    kept = [spread[index] for index in evenly(len(spread), _MOST_PICTURES)]
-    return kept, seconds, steerings
 
 
 def _reduced(

@@ -7,8 +7,7 @@ driver may have. On a grid of usual lenses this gives a posterior; its mean is t
 best point, because a short drive has few bends. Neighbouring frames are not independent: n is the
 drive's length in units of _SAMPLE_SECONDS, or the number of pictures if that is smaller.
 
-A lens that is found so is not always the camera's own: it is the one that suits the network.
-benchmarks/lab-log/2026-11.md has the figures by which this method was chosen.
+A lens that is found so is the one that suits the network, not always the camera's own.
 """
 
 import math
@@ -201,11 +200,9 @@ def _delay_scores(answers: FloatArray, drive: LabelledDrive) -> FloatArray:
 
 
 def fit_delay(answers: FloatArray, drive: LabelledDrive) -> float:
-    """Return how much later than the witness's answers the recorded steering is, in seconds.
+    """Return how many seconds the recorded steering is later than the answers, (pictures,).
 
     It is the mean of delays from -1 to 1.5 s, under a prior of usual ones.
-
-    answers: the witness's steering on the pictures, (pictures,)
     """
     mean, _ = _mean_and_deviation(_DELAYS, _delay_scores(answers, drive))
     return round(mean, 2) if abs(mean) >= _LEAST_DELAY else 0.0

@@ -37,7 +37,6 @@ def frames(folder, header, *rows):
         ("steering,frame_id\n-0.1,{}\n0.2,{}\n0.3,{}", {}),
         ("steering;photo\n-0,1;C:\\a\\{}.png\n0,2;C:\\a\\{}.png\n0,3;C:\\a\\{}.png", {}),
         ("image, steering\n{}.png, -0,1\n{}.png, 0,2\n{}.png, 0,3", {}),
-        ("\n \nimage,steering\n{}.png,-0.1\n  \n{}.png,0.2\n{}.png,0.3\n \n", {}),
         ("image\tsteering\n{}.png\t-0.1\n{}.png\t0.2\n\n{}.png\t0.3", {}),
         ("{}.png -0.1\n{}.png 0.2\n{}.png 0.3", {"steering_column": "2", "unit": "ratio"}),
         (",0,1\n0,{}.png,-0.1\n1,{}.png,0.2\n2,{}.png,0.3", {
@@ -57,23 +56,12 @@ def test_the_first_line_says_the_separator_and_the_names(tmp_path, text, setting
     assert color_shown(result.output, 1) == pytest.approx(color_of(1), abs=6)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
-def test_a_table_may_have_another_encoding(tmp_path, encoding):
-    folder = make_frames(tmp_path / "set", NAMES)
-    rows = "".join(f"{name},0.1,x\n" for name in NAMES)
-    (folder / "labels.csv").write_text(f"image,steering,caf\xe9\n{rows}", encoding)
-    assert imported(folder).rows == 3
-    shutil.rmtree(tmp_path / "new")
-    assert imported(folder / "labels.csv").format == "frames"  # the table, in its folder
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         # numbers with decimal commas between commas
         ("image,steering\n{0},0,1\n{0},0,2", "line 2: 3 cells, expected 2 as in the first line"),
         ("image,steering\n{0},0.1,\n{0},0.2,", "without a separator at the end"),
-        ("A drive\nimage,steering\n{0},0.1", "1 cells, expected 2"),
         ("image,steering\n{0},tensor(0.1)", r"no numbers, such as 'tensor\(0.1\)'"),
         ("image,steering\n", "it has no rows"),
         ("steering\n0.1\n\n0.2", "line 3: blank, which may be a row without a number"),
@@ -90,8 +78,8 @@ def test_a_table_whose_lines_are_not_divided_as_the_first_is_refused(tmp_path, t
 @pytest.mark.parametrize(
     ("column", "mph"),
     [
-        ("speed (km/h)", 6.21), ("speedKmh", 6.21), ("velocity_m_s", 22.37), ("speed_mph", 10),
-        ("drive.speed_mph", 10), ("speed [knots]", 11.51), ("speed_limit_kmh", 0), ("speed", 0),
+        ("speed (km/h)", 6.21), ("velocity_m_s", 22.37), ("drive.speed_mph", 10),
+        ("speed_limit_kmh", 0), ("speed", 0),
     ],
 )  # fmt: skip
 def test_the_name_of_a_speed_says_its_unit(tmp_path, column, mph):
@@ -99,21 +87,10 @@ def test_the_name_of_a_speed_says_its_unit(tmp_path, column, mph):
     assert rows_of(imported(folder))["speed_mph"].tolist() == pytest.approx([mph] * 3, abs=0.01)
 
 
-def test_throttle_brake_and_speed_are_taken_and_the_rest_is_named(tmp_path):
-    header = "steering_deg,throttle,brake,speed_kmh,gear,steering_torque"
-    folder = frames(tmp_path, header, *(f"{n * 5 - 5},{n / 2},0.1,36,2,3" for n in range(3)))
-    result = imported(folder)
-    rows = rows_of(result)
-    assert rows["steering"].tolist() == [-0.2, 0, 0.2]
-    assert rows["throttle"].tolist() == [0.0, 0.5, 1.0]
-    assert rows["brake"].tolist() == [0.1] * 3
-    assert rows["speed_mph"].tolist() == pytest.approx([22.37] * 3, abs=0.01)
-    assert result.seen.columns_left_out == ("gear", "steering_torque")
-
-
 def test_a_speed_without_unit_and_a_throttle_in_percent_are_left_out_with_a_note(tmp_path):
-    result = imported(frames(tmp_path, "steering,throttle,speed", *["0.1,40,10"] * 3))
-    assert {"throttle", "speed"} <= set(result.seen.columns_left_out)
+    header = "steering,throttle,speed,gear,steering_torque"
+    result = imported(frames(tmp_path, header, *["0.1,40,10,2,3"] * 3))
+    assert result.seen.columns_left_out == ("throttle", "speed", "gear", "steering_torque")
     notes = "\n".join(result.seen.notes)
     assert "no unit is in its name" in notes
     assert "throttle is left out: it has 40, expected -1 to 1" in notes
@@ -152,7 +129,6 @@ def test_what_is_not_clear_is_asked_for(tmp_path, header, row, settings, words):
     [
         ((30, 90, 150), {"unit": "deg"}, {"straight": 90.0, "max_degrees": 60.0}),
         ((0.0, 0.5, 1.0), {"unit": "ratio"}, {"unit": "deg", "straight": 0.5, "max_degrees": 0.5}),
-        ((0, 1, 2), {"unit": "ratio"}, {"unit": "deg", "straight": 1.0, "max_degrees": 1.0}),
         ((-20, -70, -120), {"unit": "deg"}, {"straight": -70.0, "max_degrees": 50.0}),
     ],
 )
@@ -225,7 +201,6 @@ def test_three_cameras_are_three_cameras_and_a_side_camera_may_be_missing(tmp_pa
         ("left center right", "{camera}/{number:04}.jpg", "file,steering", "{image},{steering}"),
         ("L C R", "{number:04}{camera}.jpg", "file,steering", "{image},{steering}"),
         ("0 1 2", "{number}_{index}.jpg", "file,camera_id,steering", "{image},{camera},{steering}"),
-        ("cam0 cam1", "{camera}/{number:04}.jpg", "file,steering", "{image},{steering}"),
         ("a b", "{time}{index}.jpg", "time_ms,file,steering", "{time},{image},{steering}"),
     ],
 )

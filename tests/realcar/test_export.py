@@ -122,8 +122,7 @@ def made(*members, shape=(66, 200, 3)):
     return model
 
 
-ACTIVATIONS = ["relu", "elu", "selu", "tanh", "sigmoid", "softplus", "softsign"]
-ACTIVATIONS += ["exponential", "softmax", "silu"]
+ACTIVATIONS = ["relu", "selu", "softsign", "silu"]
 
 
 @pytest.mark.slow
@@ -161,7 +160,6 @@ def test_a_layer_that_onnx_lacks_is_refused_with_the_other_format(tmp_path):
     ("kind", "settings", "expected"),
     [
         ("onnx", {"output": Path("exported.h5")}, "must end in .onnx"),
-        ("litert", {"output": Path("exported.h5")}, "must end in .tflite"),
         ("onnx", {"quantize": "float16"}, "quantize is only for --to litert and --to donkeycar"),
         ("litert", {"throttle_in_bends": 0.1}, "throttle_in_bends is only for --to donkeycar"),
         ("donkeycar", {"quantize": "int8"}, "needs pictures of the camera"),

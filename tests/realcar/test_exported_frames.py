@@ -8,7 +8,7 @@ import pytest
 from bcclone.camera.framing import Framing, Lens
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.realcar.export import road_pictures
-from bcclone.realcar.exported_frames import prepare
+from bcclone.realcar.exported import prepare
 
 DEFINITIONS = PRESETS | {
     "half": Preprocessing(width=160, height=80),
