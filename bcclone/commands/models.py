@@ -175,7 +175,7 @@ def evaluate(
         with ExitStack() as opened:
             watch = None
             if clip:
-                from bcclone.pictures.clip import drawn_clip
+                from bcclone.pictures.drive_clip import drawn_clip
 
                 inputs = [model, *inputs_of(settings)]
                 opened.enter_context(writing(clip, CLIP, force, inputs))

@@ -61,7 +61,7 @@ def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
         f"and {server.url} shows when it drives"
     )
     # load now everything that takes seconds, so that the first car does not wait for it
-    from bcclone.model.policy import load_policy
+    from bcclone.model.policy import policy_of
 
     device = "CPU"
     with ThreadPoolExecutor(1, "read-model") as meanwhile:
@@ -75,7 +75,7 @@ def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
             # simulator
             device = load_tensorflow(threads=1, left_out=("matplotlib", "pandas"))
         packets_of("socketio")  # imports the package, which takes half a second
-        policy = load_policy(settings.model, settings.preprocess, stored=stored)
+        policy = policy_of(settings.model, stored, settings.preprocess)
     # what the user needs to know about this drive
     server.notify(f"{settings.model}: frames are prepared as {policy.preprocessing.describe()}")
     if policy.framing:

@@ -263,7 +263,6 @@ def load_model(
     path: Path | str,
     preprocessing: Preprocessing | str | None = None,
     must_agree: bool = True,
-    stored: Callable[[], StoredModel] | None = None,
 ) -> ModelFile:
     """Load a file of save_model(), or a chain of layers in a .h5 or .keras file of Keras 1 to 3.
 
@@ -272,10 +271,21 @@ def load_model(
     preprocessing: a definition or its text; required for models of other programs
     must_agree: whether a file that states another preprocessing is an error; otherwise it keeps its
         own, and a note tells so
+    """
+    return model_of(Path(path), None, preprocessing, must_agree)
+
+
+def model_of(
+    path: Path,
+    stored: Callable[[], StoredModel] | None,
+    preprocessing: Preprocessing | str | None,
+    must_agree: bool,
+) -> ModelFile:
+    """Load a model as load_model() does.
+
     stored: returns the content of the file, for a caller that already reads it in another thread;
         None to read it here
     """
-    path = Path(path)
     loaded = open_model(path, preprocessing, stored=stored)
     if not isinstance(loaded, ModelFile):
         return with_preprocessing(path, loaded, preprocessing)
@@ -309,7 +319,7 @@ def open_model(
     given: the expected preprocessing or its text, which is not compared with the file's; a network
         for images of any size is built for the size that it states
     rescale: what a Lambda layer computes, for a layer whose code is not recognised
-    stored: as load_model() takes it
+    stored: as model_of() takes it
     """
     from bcclone.model.foreign.weights import rebuild_model  # these load Keras
     from bcclone.model.layer_kinds import stated_scale

@@ -217,7 +217,6 @@ def load_policy(
     path: Path | str,
     preprocessing: Preprocessing | str | None = None,
     must_agree: bool = True,
-    stored: "Callable[[], StoredModel] | None" = None,
 ) -> Policy:
     """Load a model file of bcclone, or of another program with Keras; or an ONNX or LiteRT file.
 
@@ -227,9 +226,17 @@ def load_policy(
         preprocessing that the file states
     must_agree: whether a file that states another preprocessing, or prepares the frames itself, is
         an error; otherwise it keeps its own, and a note tells so
-    stored: as load_model() takes it
     """
-    path = Path(path)
+    return policy_of(Path(path), None, preprocessing, must_agree)
+
+
+def policy_of(
+    path: Path,
+    stored: "Callable[[], StoredModel] | None",
+    preprocessing: Preprocessing | str | None,
+    must_agree: bool = True,
+) -> Policy:
+    """Load a policy as load_policy() does. stored: as model_of() takes it"""
     file: ModelFile | OnnxModel | LiteRtModel
     prepares_itself = False
     if is_onnx(path):
@@ -242,9 +249,9 @@ def load_policy(
             file = LiteRtModel(path, preprocessing)
             prepares_itself = file.prepares_itself
         else:
-            from bcclone.model.model_file import load_model
+            from bcclone.model.model_file import model_of
 
-            file = load_model(path, preprocessing, must_agree, stored)
+            file = model_of(path, stored, preprocessing, must_agree)
     if prepares_itself and preprocessing is not None and must_agree:
         raise UserError(f"{path}: this file prepares the frames itself; leave out --preprocess")
     return Policy(file, path)

@@ -1,23 +1,20 @@
-"""Make a clip: the frames of a run, or of a drive while it lasts -> an MP4 or a GIF."""
+"""Make a clip: the frames of a run -> an MP4 or a GIF."""
 
 import math
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count, groupby
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bcclone.camera.images import BadImage, Image, cv2, decode_jpeg, resized
+from bcclone.camera.images import BadImage, Image, cv2, resized
 from bcclone.model.policy import Memory, Policy, load_policy
-from bcclone.pictures.encoder import H264_BESIDE, ClipWriter, encode, new_clip
+from bcclone.pictures.encoder import encode, new_clip
 from bcclone.pictures.overlay import Overlay
-from bcclone.pictures.run import GAP_SECONDS, FrameInfo, Run, nothing_to_show, read_run
+from bcclone.pictures.run import GAP_SECONDS, Run, nothing_to_show, read_run
 from bcclone.pictures.settings import ClipSettings
 from bcclone.system.errors import UserError
 from bcclone.system.files import CLIP, writes
@@ -25,11 +22,8 @@ from bcclone.system.numbers import Float32Array
 from bcclone.system.process import ProgressBar
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
-if TYPE_CHECKING:  # they load TensorFlow or the drive server
-    from bcclone.drive.driver import Decision
-    from bcclone.evaluation.evaluate import Watch
+if TYPE_CHECKING:  # loads TensorFlow
     from bcclone.model.saliency import Saliency
-    from bcclone.recording.run_tables import TracePoint
 
 
 @dataclass(frozen=True)
@@ -244,62 +238,3 @@ class ReferenceDrive:
         if not np.isfinite(answer.steering):
             return None, saliency
         return min(max(answer.steering, -1.0), 1.0), saliency
-
-
-# ---- a drive while it lasts
-
-# Every second frame is drawn, 12.5 pictures for each second: as smooth as recordings of the Unity
-# program, and the drawing keeps up with the drive, which it otherwise holds back.
-_FRAMES_PER_PICTURE = 2
-_WIDTH = 640  # of a picture, in pixels
-_MOST_WAITING = 8  # frames that wait to be drawn
-
-
-@contextmanager
-def drawn_clip(path: Path) -> Iterator["Watch"]:
-    """Yield a function that takes each frame of a drive; the MP4 is complete after the block.
-
-    A thread draws beside the drive: OpenCV and ffmpeg, which do most of the work, let the drive go
-    on. If drawing is slower than driving, the drive waits, so that no frames gather in memory. If
-    the block fails, no clip is written. Raises UserError when ffmpeg fails.
-    """
-    from bcclone.simulator.world import FRAME_SECONDS
-
-    numbers = count()
-    waiting: deque[Future[None]] = deque()
-    overlay: Overlay | None = None  # from the first frame on, which says what is known
-
-    with (
-        new_clip(path) as temporary,
-        ClipWriter(temporary, 1 / (_FRAMES_PER_PICTURE * FRAME_SECONDS), H264_BESIDE) as writer,
-        ThreadPoolExecutor(1) as pool,
-    ):
-
-        def draw(jpeg: bytes, info: FrameInfo, track: str) -> None:
-            nonlocal overlay
-            frame = decode_jpeg(jpeg)
-            if overlay is None:
-                height, width, _ = frame.shape
-                overlay = Overlay(path.stem, _WIDTH, (width, height), [info], "sent", track)
-            overlay.drive(info.place)
-            writer.write(overlay.draw(frame, info))
-
-        def watch(decision: "Decision", seconds: float, point: "TracePoint") -> None:
-            number = next(numbers)
-            if number % _FRAMES_PER_PICTURE:
-                return
-            info = FrameInfo(
-                seconds=number * FRAME_SECONDS,
-                steering=decision.control.steering,
-                speed_mph=decision.telemetry.speed_mph,
-                latency_ms=seconds * 1000,
-                cross_track_m=point.cross_track_m,
-                place=(point.x_m, point.z_m),
-            )
-            if len(waiting) == _MOST_WAITING:
-                waiting.popleft().result()  # raises if it could not be drawn
-            waiting.append(pool.submit(draw, decision.telemetry.jpeg, info, point.track))
-
-        yield watch
-        for drawing in waiting:
-            drawing.result()

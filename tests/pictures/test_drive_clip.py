@@ -6,7 +6,7 @@ import pytest
 from bcclone.camera.images import BadImage, encode_jpeg
 from bcclone.drive.driver import Decision
 from bcclone.drive.protocol import Control, Telemetry
-from bcclone.pictures.clip import drawn_clip
+from bcclone.pictures.drive_clip import drawn_clip
 from bcclone.pictures.encoder import write_begin
 from bcclone.recording.run_tables import TracePoint
 from bcclone.simulator.track import load_track
