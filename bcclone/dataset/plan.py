@@ -88,22 +88,19 @@ class Plan:
         bad_rows = sum(recording.bad_rows for recording in self.recordings)
         bad_images = len(skips) - bad_rows
         listed = "".join(f"\n  {skip}" for skip in skips[:_MOST_LISTED])
-        if bad_images >= self.images_named:
+        is_useless = bad_images >= self.images_named
+        is_too_bad = (
+            bad_rows > MAX_SKIPPED * self.rows_read or bad_images > MAX_SKIPPED * self.images_named
+        )
+        if is_useless or (is_too_bad and not allowed):
             log_path = self.recordings[0].path
             folders = ", ".join(map(str, ImageIndex(log_path).folders))
+            leave_out = "" if is_useless else ", or leave these out with --allow-skips"
             raise UserError(
-                f"{log_path}: none of the {self.images_named} images of the chosen cameras can be "
-                f"used; expected them in {folders}; copy them there, choose other --cameras, or "
-                f"{size_remedy(log_path)}"
-                f"{listed}"
-            )
-        skipped = max(bad_rows / self.rows_read, bad_images / self.images_named)
-        if skipped > MAX_SKIPPED and not allowed:
-            raise UserError(
-                f"{bad_rows} rows and {bad_images} images cannot be used, more than "
-                f"{MAX_SKIPPED:.0%}; repair the recording, leave out a camera with --cameras, "
-                f"{size_remedy(self.recordings[0].path)}; or leave out these rows and images "
-                f"with --allow-skips; the first:{listed}"
+                f"{log_path}: {bad_rows} rows and {bad_images} of {self.images_named} images "
+                f"cannot be used, expected at most {MAX_SKIPPED:.0%}, and images in {folders}; "
+                f"repair the recording, choose other --cameras, {size_remedy(log_path)}"
+                f"{leave_out}; the first:{listed}"
             )
         return tuple(skips)
 

@@ -1,7 +1,7 @@
 """The tables of a store: recorded rows, their samples, and windows of consecutive frames.
 
 In: rows with the numbers of their frames, as a data frame. Out: the table of rows that a store
-holds; sample tables, whose columns are those of SAMPLE; and `Windows` of such a table.
+holds; sample tables, whose columns are those of SAMPLE; and the windows of such a table.
 
 A sample is a frame and its steering. A row has several: one for each camera, also with frames of
 earlier rows, and mirror images. Each frame is stored once, and samples refer to it by index. A
@@ -9,7 +9,6 @@ window is a sample with the frames that the same camera took in the rows just be
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -335,22 +334,15 @@ def _pair(
 # ---- windows
 
 
-@dataclass(frozen=True)
-class Windows:
-    """Samples with the frames just before them."""
-
-    samples: SampleTable  # one for each window; its `frame` is the newest of the window
-    frames: npt.NDArray[np.uint32]  # (samples, seq_length), index into the frames, oldest first
-    # number of samples without a window because their frame is earlier than their steering
-    # (frame_offset is not 0)
-    paired: int
-    # number of samples without a window because a row just before them is of another episode, on
-    # the other side of the split, or lacks the camera's image
-    incomplete: int
-
-
-def windows(samples: SampleTable, seq_length: int) -> Windows:
+def windows(samples: SampleTable, seq_length: int) -> tuple[SampleTable, npt.NDArray[np.uint32]]:
     """Return the windows of seq_length consecutive rows that end at these samples, in their order.
+
+    A sample has no window if its frame is earlier than its steering (frame_offset is not 0), or if
+    a row just before it is of another episode, on the other side of the split, or lacks the
+    camera's image.
+
+    Returns the samples that have one, whose `frame` is the newest of the window; and the frames of
+    each, (samples, seq_length), as indices into the frames, oldest first.
 
     samples: samples of one side of the split, so that no window reaches into the other side. The
         frames of the earlier rows are taken from them, too
@@ -375,9 +367,4 @@ def windows(samples: SampleTable, seq_length: int) -> Windows:
         is_complete &= (frame != NO_FRAME) & (episode_of_row[then] == episode)
         # NO_FRAME, -1, becomes a large uint32 here, but these windows are left out below
         frames[:, position] = frame
-    return Windows(
-        samples=newest[is_complete],
-        frames=frames[is_complete],
-        paired=len(samples) - len(newest),
-        incomplete=int((~is_complete).sum()),
-    )
+    return newest[is_complete], frames[is_complete]

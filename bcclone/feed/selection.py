@@ -44,7 +44,7 @@ class Selection:
     # float32 (samples, labels): first the steering, then the other labels, such as the speed
     labels: Float32Array
     row: Uint32Array  # (samples,), index into data.rows
-    left_out: int = 0  # how many samples have no window; samples.Windows explains why
+    left_out: int = 0  # how many samples have no window; samples.windows() explains why
 
     def __len__(self) -> int:
         return len(self.row)
@@ -110,10 +110,9 @@ def select(
                 f"{data.path}: its rows are single places of random roads, "
                 "which do not follow each other; train with --seq-length 1"
             )
-        found = windows(samples, seq_length)
-        samples = found.samples
-        frame = found.frames
-        left_out = found.paired + found.incomplete
+        left_out = len(samples)
+        samples, frame = windows(samples, seq_length)
+        left_out -= len(samples)
     if isinstance(predict, str):
         labels = _labels(data, samples, predict)
     else:

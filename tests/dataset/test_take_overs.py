@@ -75,7 +75,7 @@ def test_steering_frame_offsets_and_windows_do_not_reach_over_rows_that_were_lef
         assert some.rows["episode"].tolist() == [0] * 5 + [1] * 15 + [2] * 20
         begun = some.samples[some.samples["row"] == 5]
         assert set(begun["frame_offset"].tolist()) == {0}
-        assert not (windows(some.samples, 3).samples["row"] == 6).any()
+        assert not (windows(some.samples, 3)[0]["row"] == 6).any()
         same = every.samples[every.samples["row"] == FIRST[0]]
         # in the store of all rows, it is smoothed with what the model did before
         assert begun["steering"][0] != same["steering"][0]

@@ -9,6 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
+from bcclone.recording.dialect import header_error, is_known_header
 from bcclone.recording.log import ForeignLog, read_log
 from tests.conftest import shared
 from tests.hostile import damaged
@@ -200,6 +201,21 @@ def test_a_gap_over_a_second_begins_a_new_episode(tmp_path, stamp, episodes):
         .tolist()
         == episodes
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "error"),
+    [
+        (f"Unnamed: 0,index,{HEADER.upper()}", None),
+        (HEADER.replace(",", '";"').join('""'), None),
+        (HEADER.replace("steering,throttle", "throttle,steering"), "'throttle' as column 4"),
+        (f"index,{HEADER}".replace("brake,speed", "speed,brake"), "'speed' as column 6"),
+        (f"{HEADER}_kmh", "'speed_kmh' as column 7, expected steering from -1 to 1, and speed"),
+    ],
+)
+def test_a_header_is_known_in_any_usual_spelling_or_says_what_contradicts_it(header, error):
+    assert is_known_header(header) == (error is None)
+    assert (error or "None") in str(header_error(header))
 
 
 @pytest.mark.parametrize("kind", BAD)
