@@ -90,8 +90,8 @@ def calibrate(settings: CalibrateSettings) -> Result:
     """Fit a model to a car: find how its camera's pictures become frames, and the gain and bias of
     its steering.
 
-    FRAMES is a tub or a recording. On pictures from the whole drive, the framing is sought with
-    which the model's steering agrees best with the recorded one; then its gain and bias are fitted.
+    FRAMES is a tub or a recording. On pictures from the whole drive, it looks for the framing that
+    makes the model's steering agree best with the recorded one; then it fits gain and bias.
     All are written into a copy of the model, which `bcclone predict`, `replay`, `drive` and
     `export` then use by themselves. Beside it, OUTPUT.framing.json is for `bcclone import SOURCE
     --framing FILE`, and OUTPUT.framing.png shows what was found. What you know already, you give as
@@ -282,10 +282,9 @@ def replay(
     camera view is computed from the frames of the three cameras. If the deviation exceeds --limit,
     the car is set back: an intervention. The autonomy is (1 - interventions x 6 s / elapsed
     seconds) x 100. For comparison, the recorded steering, zero steering and the mean steering are
-    scored, too. For a recording without speeds, such as an imported tub, or of another camera, they
-    are estimated from its frames, in heights of its camera, if it was imported with a framing that
-    has a lens; where that fails, only the steering is compared. The exit code is 0 whatever the
-    scores are.
+    scored, too. Where speeds are missing, as in an imported tub, or the camera is another, they are
+    estimated from the frames, in camera heights; this needs an import with a framing that has a
+    lens. Otherwise only the steering is compared. The exit code is 0 whatever the scores are.
     """
     from bcclone.evaluation import replay as replaying
 

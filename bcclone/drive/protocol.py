@@ -21,7 +21,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from bcclone.web.access import MESSAGE_BYTES
+from bcclone.system.codec import MESSAGE_BYTES
 
 PING_SECONDS = 25
 PING_TIMEOUT_SECONDS = 60  # more than the 25 s in which an idle Engine.IO 3 client pings
@@ -232,9 +232,8 @@ def parse_telemetry(payload: Any) -> Telemetry | None:
     if "image" not in payload:
         fields = ", ".join(repr(str(name)[:20]) for name in list(payload)[:6])
         raise ProtocolError(
-            f"telemetry without an image, but with {fields}: this is not the simulator that sends "
-            "pictures; those of Udacity's term 2 and 3 send cte, ptsx and the like; end it, and "
-            "start the simulator of term 1 (Behavioral Cloning), in autonomous mode"
+            f"telemetry without an image, but with {fields}; start the simulator of term 1 "
+            "(Behavioral Cloning) in autonomous mode: Udacity's others send no image"
         )
     speed, speed_comma = _parse_number(payload, "speed")
     steering, steering_comma = _parse_number(payload, "steering_angle")

@@ -40,7 +40,8 @@ class DriveStats:
     def _begin_car(self, sid: str) -> None:
         """Forget the car that was answered last. sid: id of the next one's connection"""
         self._sid = sid
-        self._reply = Reply()  # the last one that could be made of a telemetry
+        # the last reply without a fault; its telemetry is None while a driving key is held
+        self._reply = Reply()
         self._jpeg = b""
         self._latency_ms: float | None = None
         self._answers.clear()
@@ -54,7 +55,8 @@ class DriveStats:
     def last_frame(self) -> tuple[int, bytes]:
         """Return the last frame's number, from 1, and its JPEG image, b"" when no car drives."""
         with self._lock:
-            return self.frames, self._jpeg if self._drives else b""
+            jpeg = self._jpeg if self._drives else b""
+            return self.frames, jpeg
 
     def answered(self, sid: str, reply: Reply, seconds: float | None) -> None:
         """Count a reply to a connection. seconds: its latency, None if it could not be sent."""
@@ -154,6 +156,6 @@ class DriveStats:
             return "silent"
         if not arbiter.autonomous:
             return "handed over"
-        # a simulator sends empty telemetry while a driving key is held
+        # _reply.drives is False only before the first reply of the car
         is_key_held = self._drives and self._reply.drives and self._reply.telemetry is None
         return "key held" if is_key_held else "driving"

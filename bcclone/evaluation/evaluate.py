@@ -121,7 +121,8 @@ def evaluate_policy(
             watches.append(
                 lambda decision, seconds, _: record_decision(recorder, decision, seconds)
             )
-        world = opened.enter_context(open_world(track, settings, settings))
+        # the settings are both kinds: see EvaluateSettings
+        world = opened.enter_context(open_world(track, settings=settings, conditions=settings))
         evaluation = drive_policy(policy, world, settings, name, watches)
     if folder is None:
         return evaluation

@@ -130,7 +130,9 @@ def _testing() -> Iterator[Scenario]:
             yield _lake(f"{kind}-{percent}", f"{kind}, {percent} %", **weather)
 
 
-_RANDOM_ROADS = 30  # of the seeds 0 to 29; models/making makes samples of far larger ones
+# Roads of the seeds 0 to 29. Training samples use far larger seeds (models/making), so these roads
+# are new to a model.
+_RANDOM_ROADS = 30
 
 
 def _roads() -> Iterator[Scenario]:
@@ -213,7 +215,15 @@ def suite(
     tasks = [SuiteTask(*files[model], settings.preprocess, scenario) for scenario, model in pairs]
     workers = settings.jobs if pool is None else pool
     results = run_kept(
-        workers, run_task, tasks, settings.kept, Evaluation, "driving", "m", "drives", notify
+        workers,
+        run_task,
+        tasks,
+        settings.kept,
+        Evaluation,
+        label="driving",
+        unit="m",
+        noun="drives",
+        notify=notify,
     )
 
     # the results come in the order of the tasks; a table shows them in the order of its rows
@@ -295,6 +305,7 @@ class SuiteTask:
 
     @property
     def size(self) -> float:
+        """Return the length in metres, the unit of the progress bar."""
         return self.scenario.length_m
 
     @property

@@ -23,7 +23,7 @@ _server = partial(setting, group="server")
 class PlaySettings(Conditions, SpeedSettings):
     """Which car drives where, who may drive it, where the page is served, and where R records.
 
-    A folder that is in use is never added to.
+    A recording never goes into a folder that contains something; the next free name is taken.
     """
 
     model: Path | None = argument(

@@ -96,13 +96,13 @@ def write_evaluation(
         _describe_worst(evaluation, track),
         *evaluation.sentences(),
     ]
-    # more laps are no disturbance: at its default, option_words() leaves the option out
+    # more laps are no disturbance: they get their default, which option_words() leaves out
     disturbed = replace(part_of(settings, WorldSettings), laps=WorldSettings.laps)
     changed = [*option_words(disturbed), *option_words(part_of(settings, Conditions))]
     if changed:
         sentences.append(f"The simulated world was changed by {' '.join(changed)}")
 
-    # what to do next: only a drive that was recorded into a run folder can become a clip
+    # what to do next: a clip of the run folder, if there is one, takes the place of a replay
     names = "drive play suite" if settings.run_folder else "drive play suite replay"
     commands = _next_commands(model, names, settings.preprocess)
     if settings.run_folder:
@@ -196,7 +196,7 @@ def write_replay(
     figures = folder / _FIGURES_NAME
     write_text(figures, json_text(replayed.figures(), indent=2))
     report = folder / REPORT_NAME
-    first = Path(next(iter(replayed.results)))
+    first = Path(next(iter(replayed.results)))  # results are by model path
     write_report(
         report,
         f"{' and '.join(replayed.results)} on the recording {name}",

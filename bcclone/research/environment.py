@@ -1,6 +1,7 @@
 """The simulator as Gymnasium environments: bcclone/Lake-v0, bcclone/Mountain-v0, bcclone/Road-v0.
 
-Importing this module registers them. docs/how-to/environment.md says what they take and give.
+Importing this module registers them, as gymnasium expects of a module that gymnasium.make() imports
+for an environment. docs/how-to/environment.md says what they take and give.
 """
 
 import math
@@ -175,7 +176,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         # the options of the start are checked before anything changes
         start_m = Start(**values).start_m
         self._load_road(settings, start_m)
-        # values of the start that are no option are 0, or random
+        # what the options leave out is 0, or random
         start = Start()
         if self.settings.random_start:
             start = self._random_start()
@@ -206,7 +207,7 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
             tracked.step()
 
         # a crash and leaving the road in the same step both count in the figures
-        self._crashed = self._crashed or self._obstacles.hit(car.x, car.z, tracked.position)
+        self._crashed = self._obstacles.hit(car.x, car.z, tracked.position)
         off_road = abs(tracked.position.cross_track_m) > self._limit_m
         self._crashes += self._crashed
         self._offroads += off_road
@@ -315,21 +316,20 @@ class Simulator(gymnasium.Env[Observation, Float32Array]):
         On an error nothing changes.
         """
         wanted = (settings.road, part_of(settings, Conditions))
-        if self._loaded == wanted:
-            track = self.track
-        else:
-            track = load_track(settings.road, settings.reverse)
+        is_loaded = self._loaded == wanted
+        track = self.track if is_loaded else load_track(settings.road, settings.reverse)
         goal_m = track.goal_m(settings.laps)
         if start_m > track.lap_m:
             raise ValueError(
                 f"start {start_m:g} m, expected at most the {track.lap_m:.0f} m of {settings.road}"
             )
-        if self._loaded != wanted:
-            self._renderer = Renderer(*wanted, settings.height, settings.width)
-            self._obstacles = Obstacles(self._renderer.scene, track)
-            self.track: Track = track
-            self._goal_m = goal_m
-            self._loaded = wanted
+        if is_loaded:
+            return
+        self._renderer = Renderer(*wanted, settings.height, settings.width)
+        self._obstacles = Obstacles(self._renderer.scene, track)
+        self.track: Track = track
+        self._goal_m = goal_m
+        self._loaded = wanted
 
     def _begin(self, start: Start) -> None:
         """Put a car on the loaded road, and begin an episode."""

@@ -51,6 +51,7 @@ class ExpertDriveTask:
 
     @property
     def size(self) -> float:
+        """Return the length in metres, the unit of the progress bar."""
         return load_track(self.settings.track).goal_m(self.settings.laps)
 
 
@@ -112,7 +113,7 @@ def _draw_conditions(random: Random) -> Conditions:
 # ---- how they are recorded
 
 # How far ahead the expert aims. With the default of 0.45 s, an expert whose steering takes effect
-# 400 ms late swings off the road.
+# 400 ms late, a little more than the longest latency, swings off the road.
 _LOOKAHEAD_SECONDS = 0.8
 _ON_THE_ROAD_M = 1.0  # a rescue ends when the car is this near to the centre line
 # Drives start this far apart, so that their images, which are named by time, have different names
@@ -154,7 +155,7 @@ def record_drive(policy: SteeringPolicy, task: ExpertDriveTask) -> ExpertDrive:
     driver = Driver(policy, settings)
     rescues = 0
     is_rescued = False  # the expert drives, from where the car leaves the road until it is back
-    clock = task.number * _BETWEEN_DRIVES_SECONDS
+    recorded_from = task.number * _BETWEEN_DRIVES_SECONDS  # recorded time at simulated time 0
     next_row = 0.0
     with CarRecording(task.folder) as writer:
         while (state := world.observe()) is not None:
@@ -180,8 +181,8 @@ def record_drive(policy: SteeringPolicy, task: ExpertDriveTask) -> ExpertDrive:
                 next_row += BETWEEN_ROWS_SECONDS
                 labelled = replace(tracked.car, steering=steering)
                 frames = renderer.frames(labelled, tracked.seconds)
-                writer.record(clock + tracked.seconds, labelled, frames)
+                writer.record(recorded_from + tracked.seconds, labelled, frames)
             if right_m := pushes.due(tracked.progress_m, tracked.position):
                 tracked.push(right_m)
-                clock += _BETWEEN_EPISODES_SECONDS
+                recorded_from += _BETWEEN_EPISODES_SECONDS
     return ExpertDrive(writer.rows, rescues, round(tracked.distance_m, 1))

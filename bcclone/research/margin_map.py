@@ -101,12 +101,12 @@ class MarginMap:
         return margins_of(self.returns, self.grid)
 
     @property
-    def share_percent(self) -> float:
+    def comes_back_percent(self) -> float:
         """Return the share of the states within 2 m and 10 degrees, on asphalt, that come back."""
         return round(100 * float(self.returns[self._box].mean()), 2)
 
     @property
-    def stays_percent(self) -> float:
+    def never_leaves_percent(self) -> float:
         """Return the share of the same states from which the car never leaves the road."""
         return round(100 * float(self.stays[self._box].mean()), 2)
 
@@ -241,8 +241,8 @@ class MarginMap:
     def figures(self) -> dict[str, Any]:
         """Return what figures.json says of the map."""
         return {
-            "share_percent": self.share_percent,
-            "stays_percent": self.stays_percent,
+            "share_percent": self.comes_back_percent,
+            "stays_percent": self.never_leaves_percent,
             "smallest_margin_m": self.smallest_margin_m,
             "mean_margin_m": self.mean_margin_m,
             "frames": self.frames,

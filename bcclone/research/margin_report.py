@@ -44,8 +44,8 @@ def margin_text(maps: Maps, settings: MarginSettings) -> str:
     rows = [
         (
             name,
-            margins.share_percent,
-            margins.stays_percent,
+            margins.comes_back_percent,
+            margins.never_leaves_percent,
             margins.smallest_margin_m,
             margins.mean_margin_m,
         )
@@ -128,8 +128,8 @@ def write_margins(folder: Path, maps: Maps, settings: MarginSettings) -> list[Pa
 
 def _describe(margins: MarginMap) -> str:
     return (
-        f"{margins.share_percent:.1f} % of the states within 2 m and 10 degrees come back, "
-        f"{margins.stays_percent:.1f} % never leave the road; the smallest margin is "
+        f"{margins.comes_back_percent:.1f} % of the states within 2 m and 10 degrees come back, "
+        f"{margins.never_leaves_percent:.1f} % never leave the road; the smallest margin is "
         f"{margins.smallest_margin_m:.2f} m"
     )
 

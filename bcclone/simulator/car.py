@@ -78,7 +78,8 @@ class Car:
 
     def step(self, grade: float = 0.0) -> None:
         """Advance by 0.02 s on a road that rises by `grade` metres for each metre ahead."""
-        # the speed is limited before the step: it reaches 30.2 mph, as in the simulator
+        # limited before the step, not after it, so that the car reaches 30.2 mph, as in the
+        # simulator
         speed = min(self.speed, TOP_SPEED_MPH * MPH)
         slope = _GRAVITY * grade / length(1.0, grade)
         acceleration = (
@@ -135,7 +136,7 @@ class TrackedCar:
     progress_m: distance from the start along the track, negative if the car drove backwards
     distance_m: distance driven, in any direction
 
-    ground_height: x, z -> height of the ground off the road, which is else as high as the road
+    ground_height: x, z -> height of the ground beside the road; None: level with the road
     """
 
     def __init__(
@@ -169,13 +170,15 @@ class TrackedCar:
         """Advance by 0.02 s."""
         car = self.car
         before = self.position
+        was_on_road = self._on_road
         uphill = 0.0
-        if self._on_road:
+        if was_on_road:
             uphill = before.grade * cosine(car.heading - before.heading)
         car.step(uphill)
 
         self.position = self.track.locate(car.x, car.y, car.z, near_m=before.along_m)
-        if self._on_road or self._ground_height is None:
+        is_on_road = self._on_road
+        if is_on_road or self._ground_height is None:
             car.y = self.position.height_m
         else:
             car.y = self._ground_height(car.x, car.z)

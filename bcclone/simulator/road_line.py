@@ -108,7 +108,7 @@ def judge_road(points: FloatArray, width_m: float = 8.0, map_m: float = 200.0) -
     width_m: of the whole road
     map_m: side of the square map from the origin
     """
-    # points that no spline leads through
+    # first what makes a spline through the points impossible
     fewest, most = _POINTS
     if not fewest <= len(points) <= most:
         return [f"{len(points)} points, expected {fewest} to {most}"]
@@ -209,13 +209,13 @@ def _meets_itself(line: FloatArray, half_width_m: float, closed: bool) -> int | 
     tree = cKDTree(line)
     width_m = 2 * half_width_m
     # points within a bend are near to each other, too, without the road meeting itself: a half
-    # circle around its inner edge is as long as pi half widths
+    # circle around its inner edge is as long as pi half widths; 1.5 is a margin
     near_m = np.pi * half_width_m * 1.5
 
     # a point with more neighbours than a road that does not meet itself can have is a fault, found
     # before the pairs are listed: on a line that winds up, they would not fit in memory
     crowd = tree.query_ball_point(line, width_m, return_length=True)
-    if crowd.max() > 4 * near_m + 1:
+    if crowd.max() > 2 * near_m / STEP_M + 1:  # both ways along the line, and the point itself
         return int(crowd.argmax())
 
     pairs = tree.query_pairs(width_m, output_type="ndarray")

@@ -79,7 +79,7 @@ class RoadPlan:
             kind = "a closed road" if self.closed else "a road"
             raise UserError(
                 f"{self.name}: {len(self.points)} points, expected {fewest} to {_MAX_POINTS} for "
-                f"{kind}"
+                f"{kind}; add or remove points"
             )
         for number, point in enumerate(self.points, 1):
             finite = all(map(math.isfinite, point))
@@ -87,7 +87,7 @@ class RoadPlan:
                 raise UserError(
                     f"{self.name}: point {number} is at {point.x:g}, {point.y:g}, {point.z:g} and "
                     f"{point.width_m:g} m wide, expected finite numbers and a width of "
-                    f"{NARROWEST_M:g} to {WIDEST_M:g} m"
+                    f"{NARROWEST_M:g} to {WIDEST_M:g} m; correct that point"
                 )
 
         extent_m = float(np.ptp(self.table[:, [0, 2]], axis=0).max())
@@ -97,7 +97,10 @@ class RoadPlan:
             (length_m, "long", _MAX_LENGTH_M),
         ):
             if metres > most_m:
-                raise UserError(f"{self.name}: {metres:.0f} m {way}, expected at most {most_m:g} m")
+                raise UserError(
+                    f"{self.name}: {metres:.0f} m {way}, expected at most {most_m:g} m; "
+                    "remove points"
+                )
 
         level = self.steps[:, [0, 2]]
         short = np.flatnonzero((level * level).sum(axis=1) < 1e-4)

@@ -238,7 +238,10 @@ class Perturbations:
         self._pushes = 0
 
     def due(self, progress_m: float, position: TrackPosition) -> float:
-        """Return how far to push the car now: to the right if positive, 0 for not at all."""
+        """Return how far to push the car now: to the right if positive, 0 for not at all.
+
+        The push then counts as done, so the caller must push.
+        """
         if self._size_m == 0 or progress_m < (self._pushes + 1) * self._every_m:
             return 0.0
         side = 1 if self._pushes % 2 == 0 else -1
@@ -252,7 +255,7 @@ class Perturbations:
 
 @contextmanager
 def open_world(
-    track: Track, settings: WorldSettings, conditions: Conditions
+    track: Track, *, settings: WorldSettings, conditions: Conditions
 ) -> Iterator[SimulatedWorld]:
     """Yield a world, with a progress bar of the drive."""
     renderer = Renderer(track.road.name, conditions)
@@ -275,7 +278,7 @@ def simulate(
     folder = settings.run_folder
     with (
         connected(server.host, server.port, server.wait) as connection,
-        open_world(track, settings, settings) as world,
+        open_world(track, settings=settings, conditions=settings) as world,
     ):
         # the server makes its run folder when it starts
         if folder is not None and not folder.is_dir():

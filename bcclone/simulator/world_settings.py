@@ -52,7 +52,8 @@ Reverse = Annotated[bool, Setting("drive the road in the opposite direction")]
 Limit = Annotated[int, Setting(minimum=0, maximum=1000)]
 
 # Conditions, WorldSettings and ExpertSettings are parts that the settings of drives inherit. Their
-# values are given by name, so that those of a drive may be given by position.
+# values are given by name, so that those of a drive may be given by position. The numbers after a
+# help are the smallest and largest value.
 _appearance = partial(setting, group=_APPEARANCE)
 _disturbance = partial(setting, group=DISTURBANCES)
 _expert = partial(setting, group=_EXPERT)
@@ -204,7 +205,7 @@ class SimulationSettings(Conditions, WorldSettings):
 
 @dataclass(frozen=True)
 class ServerSettings(Checked):
-    """Where the drive server listens, and how the simulator's machine writes numbers."""
+    """Where the drive server listens, and how long to wait for it."""
 
     host: str = _server("127.0.0.1", "address of the drive server", unit="HOST")
     port: Port = _server(SIMULATOR_PORT, "port of the drive server", 1)

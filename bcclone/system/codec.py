@@ -38,6 +38,7 @@ _MOST_BYTES: Mapping[FileKind, int] = {  # largest size of each kind of file
     "video": 1 << 38,
     "store": 1 << 62,
 }
+MESSAGE_BYTES = 1_000_000  # largest message of a websocket; one with a camera frame has 20,000
 _PART_BYTES = 1 << 23  # that are read at once, of a URL or of a table; a line of a table has fewer
 _LONGEST_TEXT = 10_000  # characters of a text in one_line()
 _INTEGERS_END = 1 << 63  # the first whole number that does not fit into 64 bits; it is refused

@@ -22,7 +22,6 @@ from bcclone.system.settings import SettingError
 logger = logging.getLogger(__name__)
 
 SOCKETIO_PATH = "/socket.io"
-MESSAGE_BYTES = 1_000_000  # largest message of a websocket; one with a camera frame has 20,000
 WRONG_TOKEN_SECONDS = 1.0  # how long no token is accepted after a wrong one
 SHORTEST_TOKEN = 12  # characters; only for servers that other machines can reach
 
@@ -93,8 +92,8 @@ class Access:
         environ: the request, as WSGI describes it
         """
         if not self._names_this_server(environ.get("HTTP_HOST", "")):
-            # DNS rebinding: somebody's name may point to this machine; for a browser, a page of
-            # that name would then belong to this server
+            # DNS rebinding: another site may point its own name at this machine, and a browser
+            # would then treat that site's page as ours
             reason = "this server answers to its address or to localhost, not to other names"
             return "403 Forbidden", reason
         if _is_of_another_site(environ):
@@ -142,7 +141,7 @@ class Access:
         try:
             ipaddress.ip_address(name.strip("[]"))
         except ValueError:
-            # "" is of a program that sends no Host, as a browser always does
+            # "": other programs may send no Host; a browser always sends one
             return name in ("", "localhost", self._host.lower(), socket.gethostname().lower())
         return True
 

@@ -12,7 +12,7 @@ from typing import Any
 import simple_websocket
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from bcclone.web.access import MESSAGE_BYTES
+from bcclone.system.codec import MESSAGE_BYTES
 
 _READ_BYTES = 65_536  # most bytes of one read
 _MESSAGES_AHEAD = 8  # most messages that are read before wait() returns them
@@ -41,7 +41,8 @@ class Websocket(simple_websocket.Server):  # type: ignore[misc]  # it carries no
         locks: the module threading, or what serves as such
         """
         sock = environ.get("werkzeug.socket") or environ["eventlet.input"].get_socket()
-        self._sending = locks.Lock()  # held while a message is sent
+        # held while a message becomes a frame and is sent: frames leave in the order they are made
+        self._sending = locks.Lock()
         headers = {name: text for name, text in environ.items() if name.startswith("HTTP_")}
         headers.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
         try:
@@ -88,7 +89,7 @@ class Websocket(simple_websocket.Server):  # type: ignore[misc]  # it carries no
         second.
         """
         try:
-            with self._sending:  # wsproto makes one frame at a time
+            with self._sending:
                 super().send(message)
         except (simple_websocket.ConnectionClosed, LocalProtocolError):
             raise ConnectionResetError("the websocket is closed") from None
@@ -130,7 +131,7 @@ class _QuickSocket:
     """
 
     def __init__(self, sock: socket.socket, lock: Any) -> None:
-        """lock: held while anything is sent, pongs included"""
+        """lock: held while bytes are sent, those of pongs too, which pass by Websocket.send()"""
         self.arrived = 0.0
         self.fileno = sock.fileno
         self._socket = sock

@@ -14,8 +14,9 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
+from bcclone.system.codec import MESSAGE_BYTES
 from bcclone.system.errors import UserError
-from bcclone.web.access import MESSAGE_BYTES, Access
+from bcclone.web.access import Access
 from bcclone.web.server import WebServer
 from bcclone.web.websocket import BadHandshake
 from tests.drive.drive_server import MODES
