@@ -85,6 +85,22 @@ def test_a_gentle_drive_by_keys_has_not_too_few_steps(loaded_recording):
     assert "few-steps" in faults_of(loaded_recording.with_rows(steering=3 * keys))
 
 
+def test_a_throttle_is_constant_in_more_than_99_percent_of_the_rows_if_the_speed_changes(
+    loaded_recording,
+):
+    rows = len(loaded_recording.rows)
+    most_others = (rows - 1) // 100  # with one more, the same value is in 99 % of the rows or less
+
+    def is_named(others, **columns):
+        throttle = np.where(np.arange(rows) < others, 0.5, 0.3)
+        changed = loaded_recording.with_rows(throttle=throttle, **columns)
+        return "constant-throttle" in faults_of(changed)
+
+    assert is_named(most_others)
+    assert not is_named(most_others + 1)
+    assert not is_named(most_others, speed_mph=20.0)
+
+
 def test_the_delay_is_measured_and_the_remedy_takes_it_back(loaded_recording):
     delayed = FAULTS["late, seconds"].inject
     before = loaded_recording.diagnosis.figures["steering_after_turn_seconds"]
