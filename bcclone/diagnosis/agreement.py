@@ -31,7 +31,7 @@ _NEAR = 1.5  # longest near delay: of a person, or of a slow sensor
 _FAR = 30.0  # longest far delay: of a log that does not begin with its frames
 _STEP = 0.1  # between two delays of the coarse search
 # the fine search, around the best delay of the coarse one
-_FINE = 0.6  # to either side
+_FINE_REACH = 0.6  # to either side
 _FINE_STEP = 0.025  # between two delays
 
 
@@ -202,17 +202,17 @@ def measure_agreement(signals: Signals) -> Agreement | None:
         rate, steering = signals.compared(lag)
         if len(rate) >= fewest:
             correlations[place] = correlation(rate, steering) or 0.0
-    about, best, rival = _best_lag(lags, correlations, length)
-    if not best:
+    coarse_lag, best_correlation, rival = _best_lag(lags, correlations, length)
+    if not best_correlation:
         return None
 
     # the errors of correlation and delay, by leaving out parts of the recording
-    rate, steering = signals.compared(about)
+    rate, steering = signals.compared(coarse_lag)
     spread = block_jackknife(
         len(rate), lambda part: _transformed(correlation(rate[part], steering[part]))
     )
-    lag, error = _fine_lag(signals, about, float(np.sign(best)))
-    return Agreement(best, lag, error, spread, rival)
+    lag, error = _fine_lag(signals, coarse_lag, float(np.sign(best_correlation)))
+    return Agreement(best_correlation, lag, error, spread, rival)
 
 
 def _best_lag(
@@ -230,7 +230,7 @@ def _best_lag(
     far_gain = 0.3  # by which its Fisher transform must be greater
     far_reach = 0.55  # share of the recording; a longer shift leaves too little to be sure
     # the sign is taken near lag 0, since a bend in the other direction may follow a second later
-    usual = correlations[np.abs(lags) <= _FINE]
+    usual = correlations[np.abs(lags) <= _FINE_REACH]
     sign = float(np.sign(usual[np.argmax(np.abs(usual))])) or 1.0
     is_near = np.abs(lags) <= _NEAR
     near = int(np.argmax(np.where(is_near, sign * correlations, -1.0)))
@@ -247,19 +247,19 @@ def _best_lag(
     return float(lags[near]), near_best, far_best
 
 
-def _fine_lag(signals: Signals, about: float, sign: float) -> tuple[float, float]:
+def _fine_lag(signals: Signals, coarse_lag: float, sign: float) -> tuple[float, float]:
     """Return the best delay around that of the coarse search, and its standard error.
 
     sign: sign of the correlation, 1 or -1
     """
-    count = round(_FINE / _FINE_STEP)
-    lags = about + _FINE_STEP * np.arange(-count, count + 1, dtype=np.float64)
+    count = round(_FINE_REACH / _FINE_STEP)
+    lags = coarse_lag + _FINE_STEP * np.arange(-count, count + 1, dtype=np.float64)
     fine = Signals(signals.rows, signals.turns, FINE_SECONDS)
     after = np.array([fine.later(fine.steering, lag) for lag in lags])
     # only steps that have steering at every delay, so that all delays compare the same steps
     steps = np.flatnonzero(fine.turns.usable & np.isfinite(after).all(axis=0))
     if len(steps) < FEWEST_STEPS:
-        return about, _FINE
+        return coarse_lag, _FINE_REACH
     rate = fine.rate[steps]
     after = after[:, steps]
 

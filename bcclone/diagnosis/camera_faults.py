@@ -57,7 +57,7 @@ def direction(evidence: Evidence) -> Iterator[Finding]:
     max_right_px = 19.0
     max_down_px = 9.0
     note = ", if it has the simulator's lens"
-    if evidence.has_simulator_lens:
+    if evidence.has_three_cameras:
         max_right_px = 12.0
         note = ""
     right_px = (FRAME_WIDTH - 1) / 2 - heading.column
@@ -68,7 +68,7 @@ def direction(evidence: Evidence) -> Iterator[Finding]:
         yield _of_mount("turned", text, degrees, error, "degrees to the right", note)
     down_px = VANISHING_ROW - heading.row
     is_tilted = abs(down_px) > max_down_px + 2 * heading.row_error
-    if is_tilted and evidence.has_simulator_lens:  # other cars' cameras are mounted in many ways
+    if is_tilted and evidence.has_three_cameras:  # other cars' cameras are mounted in many ways
         degrees, error = _degrees(down_px, heading.row_error)
         way = "down" if down_px > 0 else "up"
         text = f"the camera looks {abs(degrees):.0f} degrees farther {way} than the simulator's"

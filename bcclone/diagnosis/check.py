@@ -120,7 +120,7 @@ class RecordingReport:
 
 
 def check(inputs: Sequence[str]) -> list[RecordingReport]:
-    """Return a report for each log of the inputs, see recording.find_logs()."""
+    """Return a report for each log of the inputs, see find_logs()."""
     return [_check_file(path) for path in find_logs(inputs)]
 
 

@@ -151,7 +151,7 @@ class Evidence:
     mirrored: tuple[Span, ...] = ()  # numbers of the rows whose steering with_mirrored() mirrored
 
     @property
-    def has_simulator_lens(self) -> bool:
+    def has_three_cameras(self) -> bool:
         """Return whether the recording has three cameras, as the simulator's car alone has."""
         return bool(self.figures.sides)
 

@@ -19,8 +19,7 @@ from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArr
 from bcclone.system.statistics import correlation
 
 PARTS = 6  # parts of the recording, one after the other, whose headings are compared
-# if in a smaller share of the frames the picture grows towards the next one, the car surely drives
-# backwards
+# the car surely drives backwards if the picture grows in less than this share of the frames
 BACKWARDS = 0.25
 _FEWEST_MOVES = 100  # fewer movements do not give a heading
 _ROUNDS = 8  # rounds of a fit; in each, the focus is fitted, and then the small turns of the frames
@@ -34,14 +33,14 @@ FollowedFrames = Sequence[PointsMoved]  # of some frames
 # ---- points followed from a frame to the next
 
 
-def follow_points(before: Image, after: Image) -> PointsMoved:
+def points_and_movements(before: Image, after: Image) -> PointsMoved:
     """Return points of a frame, and their movements less the movement of distant objects."""
-    points, places = moved_points(before, after)
+    points, places = points_and_places(before, after)
     turn = shift_between(before, after)
     return points, places - points - [turn.right, turn.down]
 
 
-def moved_points(
+def points_and_places(
     before: Image, after: Image, turn: Shift | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Return points of a frame and their places in the next frame, (points, 2) each.
@@ -104,7 +103,7 @@ def is_clear_move(lengths: FloatArray) -> BoolArray:
     return (lengths > least_px) & (lengths < most_px)
 
 
-class Followed(NamedTuple):
+class FollowedCount(NamedTuple):
     """How many points of a frame are found again in the next one, and how far they move."""
 
     points: float = 0  # number of the points (a float, since it may be a median of frames)
@@ -112,10 +111,10 @@ class Followed(NamedTuple):
     pixels: float = 0.0  # median of the movements' lengths, 0 if there are no points
 
     @classmethod
-    def of(cls, moved: FloatArray) -> Self:
-        lengths = np.hypot(moved[:, 0], moved[:, 1])
-        median = float(np.median(lengths)) if len(moved) else 0.0
-        return cls(len(moved), int(is_clear_move(lengths).sum()), median)
+    def of(cls, movements: FloatArray) -> Self:
+        lengths = np.hypot(movements[:, 0], movements[:, 1])
+        median = float(np.median(lengths)) if len(movements) else 0.0
+        return cls(len(movements), int(is_clear_move(lengths).sum()), median)
 
 
 class FramePairs:
@@ -129,7 +128,7 @@ class FramePairs:
         self._turns = turns
         self._follows = follows
 
-    def moved(self, row: int, to: int, is_turned: bool = False) -> PointsMoved:
+    def _followed(self, row: int, to: int, is_turned: bool = False) -> PointsMoved:
         """Return points of a row's frame and how they move to another row's; none if unreadable.
 
         is_turned: whether the frames are turned by 180 degrees first
@@ -141,11 +140,11 @@ class FramePairs:
         if is_turned:
             before = np.ascontiguousarray(before[::-1, ::-1])
             after = np.ascontiguousarray(after[::-1, ::-1])
-        return follow_points(before, after)
+        return points_and_movements(before, after)
 
-    def followed(self, row: int, to: int) -> Followed:
-        _, movements = self.moved(row, to)
-        return Followed.of(movements)
+    def count_followed(self, row: int, to: int) -> FollowedCount:
+        _, movements = self._followed(row, to)
+        return FollowedCount.of(movements)
 
     def goes_on(self, row: int, to: int) -> bool:
         """Return whether the picture of row `to` may be the next one after the picture of `row`.
@@ -154,19 +153,19 @@ class FramePairs:
         """
         least_points = 0.25  # share of the usual number of points
         most_change = 4.0  # times the usual change of the colours
-        if self.followed(row, to).points > least_points * self.usual.points:
+        if self.count_followed(row, to).points > least_points * self.usual.points:
             return True
         return self._change(row, to) < most_change * self._usual_change
 
     @cached_property
     def straight_on(self) -> FollowedFrames:
         """Return points followed to the next row, for rows after which the camera hardly turns."""
-        return [self.moved(row, row + 1) for row in self._straight_rows()]
+        return [self._followed(row, row + 1) for row in self._straight_rows()]
 
     @cached_property
     def straight_on_turned_round(self) -> FollowedFrames:
         """Return what `straight_on` would be if the frames were turned by 180 degrees."""
-        return [self.moved(row, row + 1, is_turned=True) for row in self._straight_rows()]
+        return [self._followed(row, row + 1, is_turned=True) for row in self._straight_rows()]
 
     def _straight_rows(self) -> list[int]:
         straight = np.flatnonzero(self._turns.straight)
@@ -177,10 +176,10 @@ class FramePairs:
         return rows
 
     @cached_property
-    def usual(self) -> Followed:
+    def usual(self) -> FollowedCount:
         """Return how many points can usually be followed to the next row, and how far they move."""
-        counted = [Followed.of(moved) for _, moved in self.straight_on] or [Followed()]
-        return Followed(*np.median(counted, axis=0))
+        counted = [FollowedCount.of(movements) for _, movements in self.straight_on]
+        return FollowedCount(*np.median(counted or [FollowedCount()], axis=0))
 
     @cached_property
     def _usual_change(self) -> float:
@@ -211,12 +210,12 @@ def share_that_grows(followed: FollowedFrames) -> float | None:
     fewest_points = 8  # a frame with fewer points tells nothing
     fewest_frames = 20  # fewer frames do not give a share
     grows = []
-    for points, moved in followed:
+    for points, movements in followed:
         if len(points) < fewest_points:
             continue
         away = points - np.median(points, axis=0)
-        apart = moved - np.median(moved, axis=0)
-        growth = np.median(np.sum(away * apart, axis=1))
+        relative = movements - np.median(movements, axis=0)
+        growth = np.median(np.sum(away * relative, axis=1))
         if growth:  # a picture that stands still neither grows nor shrinks
             grows.append(growth > 0)
     if len(grows) < fewest_frames:
@@ -241,12 +240,12 @@ def ground_below(followed: FollowedFrames, heading: "Heading | None") -> float |
         return None
     speeds = [np.zeros(0)]  # of the points of each frame; 1 is usual in the frame
     rows = [np.zeros(0)]
-    for points, moved in followed:
+    for points, movements in followed:
         away = points - (heading.column, heading.row)
         distance = np.maximum(np.hypot(away[:, 0], away[:, 1]), near_focus_px)
-        radial = np.abs(np.sum(away * moved, axis=1)) / distance
-        across = np.abs(away[:, 0] * moved[:, 1] - away[:, 1] * moved[:, 0]) / distance
-        good = is_clear_move(np.hypot(moved[:, 0], moved[:, 1]))
+        radial = np.abs(np.sum(away * movements, axis=1)) / distance
+        across = np.abs(away[:, 0] * movements[:, 1] - away[:, 1] * movements[:, 0]) / distance
+        good = is_clear_move(np.hypot(movements[:, 0], movements[:, 1]))
         good &= (distance > near_focus_px) & (across < most_across * radial)
         good &= (points[:, 1] > edge_rows) & (points[:, 1] < FRAME_HEIGHT - edge_rows)
         if good.sum() < fewest_points:
@@ -319,14 +318,14 @@ def focus_of_expansion(followed: FollowedFrames, rounds: int = _ROUNDS) -> Headi
     frames = np.repeat(np.arange(len(followed)), [len(points) for points, _ in followed])
     if len(frames) < _FEWEST_MOVES:
         return None
-    points, moved = (np.concatenate(column) for column in zip(*followed, strict=True))
+    points, movements = (np.concatenate(column) for column in zip(*followed, strict=True))
     focus = np.zeros(2)
     agreeing = 0.0
     turned = np.zeros((len(followed), 2))
     for number in range(rounds):
         # each clear movement, without the turn of its frame, lies on a line through the focus: the
         # pixels with across @ pixel = offset
-        radial = moved - turned[frames]
+        radial = movements - turned[frames]
         lengths = np.hypot(radial[:, 0], radial[:, 1])
         good = is_clear_move(lengths)
         if good.sum() < _FEWEST_MOVES:
@@ -342,7 +341,8 @@ def focus_of_expansion(followed: FollowedFrames, rounds: int = _ROUNDS) -> Headi
             weighted = (across * weights[:, None]).T
             normal = weighted @ across
             focus = np.asarray(np.linalg.solve(normal + 1e-9 * np.eye(2), weighted @ offsets))
-        turned = _common_movements(points, moved, frames, focus)
+        turned = _common_movements(points, movements, frames, focus)
+    # `across`, `offsets`, `weights` and `normal` are those of the last round
     errors = across @ focus - offsets
     # movements near each other are not independent, which ten times the variance allows for
     variances = np.diag(np.linalg.pinv(normal)) * np.average(errors**2, weights=weights) * 10
@@ -371,7 +371,7 @@ def _first_focus(across: FloatArray, offsets: FloatArray) -> tuple[FloatArray, f
 
 
 def _common_movements(
-    points: FloatArray, moved: FloatArray, frames: IndexArray, focus: FloatArray
+    points: FloatArray, movements: FloatArray, frames: IndexArray, focus: FloatArray
 ) -> FloatArray:
     """Return the movement that all points of each frame have in common, (frames, 2).
 
@@ -386,7 +386,7 @@ def _common_movements(
     away = points - focus
     lengths = np.hypot(away[:, 0], away[:, 1]) + 1e-6
     across = np.stack([-away[:, 1], away[:, 0]], 1) / lengths[:, None]
-    sideways = np.sum(across * moved, axis=1)
+    sideways = np.sum(across * movements, axis=1)
     turned = np.zeros((frames[-1] + 1, 2))
     for frame in np.unique(frames):
         of_frame = frames == frame

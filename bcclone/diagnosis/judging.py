@@ -26,8 +26,8 @@ from bcclone.system.errors import shown_command
 from bcclone.system.numbers import FloatArray, numbers_in
 from bcclone.system.statistics import constant
 
-# All judges, in the order in which they judge and faults are reported. The rows that one of them
-# deletes or mirrors are so for the next ones.
+# All judges, in the order in which they judge and faults are reported. Rows that one judge deletes
+# or mirrors are deleted or mirrored for the judges after it.
 _JUDGES: tuple[Judge, ...] = (
     *picture_faults.JUDGES,
     *camera_faults.JUDGES,
@@ -67,7 +67,8 @@ class Diagnosis:
 
     findings: tuple[Finding, ...] = ()  # the faults of the recording
     unknown: tuple[str, ...] = ()  # a line "topic: reason" for each thing that could not be judged
-    figures: dict[str, float | None] = field(default_factory=dict)  # measurements by name
+    # measurements by name, as they stand in the JSON
+    figures: dict[str, float | None] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()  # of the recording, in order of time
     # what there is to learn from, for advise() in check.py
     bends: FloatArray | None = None  # seconds of bends, (2, kinds), see seconds_of_bends()
@@ -93,8 +94,8 @@ class Diagnosis:
         after_edits = round(self.seconds(Use.AFTER_EDITS))
         lost = max(total - now - after_edits, 0)
         if now == total:
-            faultless = "no fault was found" if not self.findings else "with what is said below"
-            return f"All {total} s of driving can be used: {faultless}."
+            qualifier = "with what is said below" if self.findings else "no fault was found"
+            return f"All {total} s of driving can be used: {qualifier}."
         words = [f"{now} of {total} s can be used"]
         if after_edits:
             words.append(f"{after_edits} s more once mended")
@@ -158,18 +159,17 @@ def diagnose(
         few = chain(of_log, *(judge(evidence) for judge in _JUDGES_OF_FEW_ROWS))
         return Diagnosis(_completed(few, rows, name), (rows.why_too_few,))
 
-    # What there is to learn is told of the drive as it was recorded: its bends and its brightness
-    # are of all rows. What is measured is measured on the rest, the rows that are not to be
-    # deleted, if they are enough.
+    # Bends and brightness describe all rows. The figures leave out rows that are to be deleted,
+    # unless too few remain.
     judged, rest = _judged(evidence)
     findings = _completed([*of_log, *judged], rows, name)
-    figures_of_rest = _figures(evidence if rest.rows.why_too_few else rest)
+    measured = _figures(evidence if rest.rows.why_too_few else rest)
     return Diagnosis(
         findings=findings,
         unknown=tuple(_unknown(rest, name)),
-        figures=figures_of_rest | {"seconds": float(rows.seconds[-1])},
+        figures=measured | {"seconds": float(rows.seconds[-1])},
         parts=parts_of(rows, findings),
-        bends=seconds_of_bends(evidence.signals, evidence.has_simulator_lens),
+        bends=seconds_of_bends(evidence.signals, evidence.has_three_cameras),
         brightness=np.array([frame.mean for frame in figures.frames]),
         road=road,
     )
@@ -208,9 +208,9 @@ def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
 def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[str, Finding]:
     """Return all findings of a judge after another round, by fault.
 
-    An earlier finding that deletes or mirrors rows stays, and does so with the rows of a new
-    finding of the same fault, too. Other earlier findings are replaced by the new ones, since they
-    were measured on rows that are now deleted.
+    An earlier finding that deletes or mirrors rows is kept, and gets the rows of a new finding of
+    the same fault. Other earlier findings are replaced by the new ones, since they were measured on
+    rows that are now deleted.
     """
     merged = dict(new)
     for fault, finding in earlier.items():
@@ -310,17 +310,18 @@ def parts_of(rows: DriveRows, findings: Sequence[Finding]) -> tuple[Part, ...]:
     concerned = np.ones((len(findings), len(rows)), np.bool_)  # a finding without rows is of all
     mended = np.zeros(len(rows), np.bool_)  # which rows can be used after the edits only
     lost = np.zeros(len(rows), np.bool_)  # which rows cannot be used
-    for finding, of_finding in zip(findings, concerned, strict=True):
+    for finding, row_mask in zip(findings, concerned, strict=True):
         if finding.rows:
-            of_finding[:] = np.isin(rows.numbers, numbers_in(finding.rows))
+            # a view: this changes `concerned`
+            row_mask[:] = np.isin(rows.numbers, numbers_in(finding.rows))
         if finding.usable:
             continue
         if finding.edits and not finding.only_deletes:
             deleted = np.isin(rows.numbers, numbers_in(finding.numbers(DELETE)))
-            mended |= of_finding & ~deleted
+            mended |= row_mask & ~deleted
             lost |= deleted
         else:
-            lost |= of_finding
+            lost |= row_mask
 
     # a part ends where the set of faults changes, or what becomes of its rows, or at deleted rows
     labels = np.vstack([concerned, mended, lost])
@@ -334,7 +335,7 @@ def parts_of(rows: DriveRows, findings: Sequence[Finding]) -> tuple[Part, ...]:
         elif mended[first]:
             use = Use.AFTER_EDITS
         faults = tuple(
-            finding.fault for finding, of in zip(findings, concerned, strict=True) if of[first]
+            finding.fault for finding, has in zip(findings, concerned[:, first], strict=True) if has
         )
         seconds = float(rows.step_seconds[part].sum())
         numbers = rows.numbers[part[[0, -1]]].tolist()

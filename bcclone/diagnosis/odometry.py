@@ -39,7 +39,7 @@ from bcclone.diagnosis.heading import (
     is_clear_move,
     is_trusted,
     measure_heading,
-    moved_points,
+    points_and_places,
     robust_weights,
 )
 from bcclone.diagnosis.motion import ReadFrame, Turns, is_shift, shift_between
@@ -151,7 +151,7 @@ def _measured_pair(
     turn = shift_between(before, after)
     if not is_shift(turn):
         return None
-    points, places = moved_points(before, after, turn)
+    points, places = points_and_places(before, after, turn)
     # points are (column, row), pixels are (row, column)
     shown = seen[tuple(points.astype(int).T[::-1])]
     rotation = fit_rotation(points[shown], places[shown])

@@ -10,7 +10,7 @@ import numpy as np
 
 from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.evidence import Evidence, Finding, Judge
-from bcclone.diagnosis.heading import Followed, FramePairs
+from bcclone.diagnosis.heading import FollowedCount, FramePairs
 from bcclone.diagnosis.motion import RecordingFigures
 from bcclone.diagnosis.stretches import Segmentation
 from bcclone.recording.edits import Edit, delete_numbers
@@ -296,10 +296,10 @@ def _goes_on_as_usual(pause: int, steps: FloatArray, pairs: FramePairs) -> bool:
     moving_share = 0.3  # of the usual number of points that move
     farther = 2.0  # points move at most this many times as far across the pause as elsewhere
     usual = pairs.usual
-    across = pairs.followed(pause, pause + 1)
+    across = pairs.count_followed(pause, pause + 1)
     nearby = [row for row in (pause - 1, pause + 1) if 0 <= row < len(steps)]
-    around = [pairs.followed(row, row + 1) for row in nearby]
-    mean_around = Followed(*np.mean(around, axis=0))
+    around = [pairs.count_followed(row, row + 1) for row in nearby]
+    mean_around = FollowedCount(*np.mean(around, axis=0))
     points = min(usual.points, mean_around.points)
     moving = min(usual.moving, mean_around.moving)
     if across.points <= max(points_share * points, fewest_points):

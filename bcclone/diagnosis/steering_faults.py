@@ -116,11 +116,11 @@ def constant_throttle(evidence: Evidence) -> Iterator[Finding]:
     rows = evidence.rows
     change_mph = 1.0  # a smaller change of the speed does not count
     same = constant(rows.throttle)
-    if same is None or not evidence.has_simulator_lens:
+    speed_mph = rows.speed_mph
+    if same is None or speed_mph is None or not evidence.has_three_cameras:
         return
     value, words = same
-    speed_mph = rows.speed_mph
-    if abs(value) < _FULL and speed_mph is not None and np.ptp(speed_mph) > change_mph:
+    if abs(value) < _FULL and np.ptp(speed_mph) > change_mph:
         yield Finding(
             "constant-throttle",
             f"the throttle is {words}, although the car changes its speed",

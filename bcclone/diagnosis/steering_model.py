@@ -38,14 +38,14 @@ def models_of(signals: Signals, lags: FloatArray) -> list[SteeringModel]:
     There is none for too few steps.
     """
     usual_lags = (-0.35, 0.05)  # seconds, from to
-    other_lag = 1.15  # how much less another delay must miss
+    other_lag_factor = 1.15  # the misses of an unusual delay count this much more
     best: _Steps | None = None
     least_missed = math.inf
     for lag in lags.tolist():
         steps = _Steps(signals, lag)
         missed = steps.share_missed()
         if not usual_lags[0] <= lag <= usual_lags[1]:
-            missed *= other_lag
+            missed *= other_lag_factor
         if missed < least_missed:
             least_missed = missed
             best = steps
@@ -118,7 +118,7 @@ class _Steps:
     def fitted(self, line: _Line) -> _Line:
         """Return the line through the steps that a line explains.
 
-        A step that is missed clearly counts the same, however far off it is.
+        Steps that it clearly misses are left out.
         """
         explained = 0.25  # of the variance: the greatest squared error of a step that is explained
         inliers = self._errors(line) ** 2 < explained * self._variance
@@ -138,9 +138,8 @@ class _Steps:
     def model(self, line: _Line, are_trusted: bool = False) -> SteeringModel:
         """Return the model of a line. are_trusted: whether no step is known to have a fault"""
         least_error = 0.15 * math.sqrt(self._variance)
-        # Quantiles of a normal distribution's absolute values give its standard deviation. As long
-        # as faults are not known, the errors of a part of the rows are theirs, so that a smaller
-        # quantile is taken.
+        # Quantiles of a normal distribution's absolute values give its standard deviation. While
+        # faults may remain, the largest errors may come from them, so a smaller quantile is used.
         quantile, of_normal = (0.5, 0.6745) if are_trusted else (0.3, 0.385)
         errors = np.abs(self._errors(line))
         size = np.abs(line[0] * self.rate)
@@ -215,9 +214,9 @@ def log_likelihoods(
     columns = []
     for hypothesis in hypotheses:
         if hypothesis.is_stuck:
-            gain = _log_gain_of_stuck(signals, steps, model.lag)
+            log_ratio = _log_ratio_of_stuck(signals, steps, model.lag)
         elif hypothesis == UNRELATED:
-            gain = rough_unrelated
+            log_ratio = rough_unrelated
         else:
             # what the steering would be without the fault
             right = steering
@@ -229,9 +228,9 @@ def log_likelihoods(
                 right = np.where(np.isfinite(later), later, steering)
             # A delayed steering is another value than the recorded one, and may be a more usual
             # one. So what counts is how much better it fits than if it did not depend on the turns.
-            gain = _log_gain(right, hypothesis.gain, signals, model, steps, density)
-            gain = gain + rough_usual - hypothesis.handicap
-        columns.append(log_unrelated + gain)
+            log_ratio = _log_ratio(right, hypothesis.gain, signals, model, steps, density)
+            log_ratio = log_ratio + rough_usual - hypothesis.handicap
+        columns.append(log_unrelated + log_ratio)
     return np.stack(columns, axis=1)
 
 
@@ -261,7 +260,7 @@ def _density_of_any(signals: Signals, model: SteeringModel) -> Density:
     return density
 
 
-def _log_gain(
+def _log_ratio(
     steering: FloatArray,
     gain: float,
     signals: Signals,
@@ -319,7 +318,7 @@ def _log_roughness(
     )
 
 
-def _log_gain_of_stuck(signals: Signals, steps: IndexArray, lag: float) -> FloatArray:
+def _log_ratio_of_stuck(signals: Signals, steps: IndexArray, lag: float) -> FloatArray:
     """Return how much more probable some steering is if it is stuck, not just unrelated, (steps,).
 
     It is the logarithm of that ratio. Keys and sticks keep their value for a while, too. Only if no
@@ -337,7 +336,7 @@ def _log_gain_of_stuck(signals: Signals, steps: IndexArray, lag: float) -> Float
     is_long = run_seconds > least_seconds
     others = run_seconds[~is_long]
     is_a_sign = len(others) > 0 and others.max() < longest_usual
-    gain = 2.5 if is_a_sign else 1.0
+    log_ratio = 2.5 if is_a_sign else 1.0
     of_steps = np.searchsorted(rows.seconds, rows.middles[steps] + lag)
     stuck = np.repeat(is_long, lengths)[np.minimum(of_steps, len(rows) - 1)]
-    return np.where(stuck, gain, never)
+    return np.where(stuck, log_ratio, never)

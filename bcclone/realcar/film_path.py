@@ -16,7 +16,7 @@ from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M
 from bcclone.camera.images import FRAME_WIDTH, Image, resized, try_frame
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, STEERING_LAG_SECONDS, steering_of
 from bcclone.diagnosis.fixed_pixels import covered
-from bcclone.diagnosis.heading import PARTS, Heading, follow_points, measure_heading
+from bcclone.diagnosis.heading import PARTS, Heading, measure_heading, points_and_movements
 from bcclone.diagnosis.motion import ReadFrame
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent, measure_motion, shown_pixels
 from bcclone.exchange.exchanged_rows import CameraPath
@@ -242,5 +242,5 @@ def _heading(rows: BoolArray, read: ReadFrame) -> Heading | None:
         before = read(row)
         after = read(row + 1)
         if before is not None and after is not None:
-            followed.append(follow_points(before, after))
+            followed.append(points_and_movements(before, after))
     return measure_heading(followed)
