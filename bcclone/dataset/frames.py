@@ -21,7 +21,7 @@ import numpy.typing as npt
 from bcclone.camera.images import BadImage, Image, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.system.errors import UserError
-from bcclone.system.files import file_version, make_folder, replacing, sha256_of
+from bcclone.system.files import FileVersion, file_version, make_folder, replacing, sha256_of
 from bcclone.system.location import Location, as_local, is_url, reaching
 from bcclone.system.numbers import runs
 
@@ -35,8 +35,7 @@ class FrameFile:
     path: Location
     offset: int  # bytes before the first frame
     count: int  # number of frames
-    # file_version() of the file when it was opened; for a file at a URL, its size and 0
-    version: tuple[int, int]
+    version: FileVersion  # of the file when it was opened
     sha256: str = ""  # SHA-256 of the whole file, "" if unknown
 
 
@@ -121,6 +120,7 @@ class Frames:
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._starts = self._ends - counts
         self._maps: dict[int, Image] = {}  # number of a file -> its frames
+        self._is_closed = False
         # held while a file is mapped: if two threads mapped the same file, the second map would
         # replace the first, which would be freed while it is still read
         self._mapping = threading.Lock()
@@ -218,6 +218,8 @@ class Frames:
         if number in self._maps:
             return self._maps[number]
         with self._mapping:
+            if self._is_closed:
+                raise ValueError("these frames are closed; read them within their `with` block")
             file = self.files[number]
             path = file.path
             if is_url(path):
@@ -236,25 +238,23 @@ class Frames:
                 self._maps[number] = frames
         return self._maps[number]
 
-    def set_cache(self, folder: Path) -> None:
-        """Choose the folder for copies of files at a URL, also of later reopened()."""
-        self.copies = Copies(folder)
+    def reopened(self, cache: Path | None = None) -> "Frames":
+        """Return the same frames, which are mapped anew.
 
-    def reopened(self) -> "Frames":
-        """Return the same frames, which are mapped anew."""
-        return Frames(self.files, self.frame_shape, self.copies)
+        cache: folder for copies of files at a URL; None to share the copies of these frames
+        """
+        return Frames(self.files, self.frame_shape, Copies(cache) if cache else self.copies)
 
     def __enter__(self) -> Self:
+        self._is_closed = False
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Unmap the files; take() then raises IndexError for any frame."""
-        self.files = ()
-        self._ends = self._ends[:0]
-        self._starts = self._starts[:0]
+        """Unmap the files; reading then raises ValueError, until the frames are entered again."""
+        self._is_closed = True
         self._maps.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -297,7 +297,7 @@ class ImageFiles(Frames):
     def load(self, indices: Indices, stop: threading.Event) -> None:
         """Do nothing: take() reads the files."""
 
-    def reopened(self) -> Frames:
+    def reopened(self, cache: Path | None = None) -> Frames:
         return self
 
     def close(self) -> None:
@@ -309,4 +309,4 @@ class ImageFiles(Frames):
 
 def _no_file(count: int) -> FrameFile:
     """Return what stands for the files of frames that lie elsewhere."""
-    return FrameFile(Path(), offset=0, count=count, version=(0, 0))
+    return FrameFile(Path(), offset=0, count=count, version=FileVersion(0))

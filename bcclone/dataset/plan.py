@@ -46,8 +46,8 @@ class Plan:
     The columns of the rows are those of the log, and:
         recording, episode: numbers in the whole store
         take_over: whether a person had taken over
-        part: index in PARTS, 0 for rows that are split. The rows have this column only if a
-            recording is held back whole
+        part: index in PARTS; 0 for rows of recordings that are divided between training and
+            validation. The rows have this column only if a recording is held back whole
         frame_CAMERA: for each camera, the number of the frame of its image, or NO_FRAME
         validation: whether the row is held back from training
         label: the steering of its samples, as steering_labels() returns it

@@ -305,7 +305,6 @@ def _described(path: Path, name: str) -> tuple[Shard, dict[int, str], str]:
     part, (origins,) = read_store(path, ["origin"])
     stored = parse_json(origins[0])
     (frame_file,) = part.frames.files
-    file_bytes, _ = frame_file.version
     shard = Shard(
         name=name,
         recording=0,
@@ -314,7 +313,7 @@ def _described(path: Path, name: str) -> tuple[Shard, dict[int, str], str]:
         frames=len(part.frames),
         copied=(),
         content_hash=part.content_hash,
-        bytes=file_bytes,
+        bytes=frame_file.version.size,
         sha256=sha256_of(path),
     )
     return shard, from_json(dict[int, str], stored["unusable"]), from_json(str, stored["digest"])

@@ -25,7 +25,7 @@ from bcclone.dataset.store import (
 )
 from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.files import replacing
+from bcclone.system.files import FileVersion, replacing
 from bcclone.system.hdf5_file import Table, kind_of
 from bcclone.system.location import (
     Location,
@@ -82,7 +82,9 @@ def open_if_store(path: Location) -> Store | None:
     with reaching(path):
         if path.is_dir():
             is_store = (path / MANIFEST_NAME).is_file()
-        elif path.suffix in (".h5", ".hdf5") or not path.exists():
+        elif path.suffix in (".h5", ".hdf5"):
+            is_store = True
+        elif not path.exists():
             is_store = path.suffix != ".csv"
         else:
             is_store = not is_url(path) and kind_of(as_local(path)) is not None
@@ -97,7 +99,8 @@ class Shard:
     recording: int  # number of the recording in the whole store
     rows: int  # number of rows
     samples: int  # number of samples
-    frames: int  # number of the shard's own frames, which no earlier shard has; first in the file
+    # how many frames are its own (in no earlier shard); they come first in the file
+    frames: int
     # the file's further frames are copies of frames in earlier shards, which samples of this shard
     # need; these are their numbers in the whole store
     copied: tuple[int, ...]
@@ -206,20 +209,19 @@ def _read_shard(
     """Read the tables of a shard; raises UserError unless it is what the manifest says of it."""
     path = folder / shard.name
     if is_url(path):
-        # HDF5 reads the tables behind the frames in a few blocks; the frames between are not
-        # fetched
+        # the tables come after the frames; HDF5 fetches them in a few blocks, and no frames
         with (
             reaching(path),
             path.fs.open(path.path, cache_type="blockcache", block_size=1 << 20) as file,
         ):
-            part, tables = read_store(path, others, (file, (int(file.size), 0)))
+            part, tables = read_store(path, others, (file, FileVersion(int(file.size))))
     elif as_local(path).is_file():
         part, tables = read_store(path, others)
     else:
         raise UserError(f"{path}: this shard of the store is missing; {_remedy(folder)}")
     (frame_file,) = part.frames.files
     is_described = (
-        frame_file.version[0] == shard.bytes
+        frame_file.version.size == shard.bytes
         and len(part.rows) == shard.rows
         and len(part.samples) == shard.samples
         and frame_file.count == shard.frames + len(shard.copied)

@@ -32,7 +32,7 @@ from bcclone.recording.files import ImageIndex
 from bcclone.recording.row import CAMERAS
 from bcclone.system.codec import explained, from_text, parse_json
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.files import file_version
+from bcclone.system.files import FileVersion, file_version
 from bcclone.system.hdf5_file import Place, Table, kind_of, read_hdf5
 from bcclone.system.location import Location, as_local
 from bcclone.system.numbers import IndexArray
@@ -145,14 +145,14 @@ def _check_references(numbers: npt.NDArray[Any], what: str, count: int, lowest: 
 def read_store(
     path: Location,
     others: Sequence[str] = (),
-    opened: tuple[IO[bytes], tuple[int, int]] | None = None,
+    opened: tuple[IO[bytes], FileVersion] | None = None,
 ) -> tuple[Store, Sequence[Table]]:
     """Read the tables of a store of one file, and other tables of that file.
 
     Raises UserError if it is no store, is truncated, or has another schema.
 
     others: names of the other tables
-    opened: for a file at a URL, the open file, and its size with 0; None to open `path`
+    opened: for a file at a URL, the open file and its version; None to open `path`
     """
     make = shown_command("preprocess", "RECORDING...", "-o", "data.h5")
     remedy = f"make one with: {make}"
@@ -185,12 +185,9 @@ def read_store(
 
 
 def _frame_file(
-    place: Place, preprocessing: Preprocessing, path: Location, version: tuple[int, int]
+    place: Place, preprocessing: Preprocessing, path: Location, version: FileVersion
 ) -> FrameFile:
-    """Return where the frames are in the file; raises ValueError if they are not as expected.
-
-    version: as FrameFile has it
-    """
+    """Return where the frames are in the file; raises ValueError if they are not as expected."""
     count, *shape = place.shape or (0,)  # a single number, which is no frame, has the shape ()
     if place.dtype != np.uint8 or tuple(shape) != preprocessing.shape:
         raise ValueError(
@@ -201,7 +198,6 @@ def _frame_file(
         return FrameFile(path, offset=0, count=0, version=version)
     if place.offset is None:
         raise ValueError("its frames do not lie one after the other")
-    file_bytes, _ = version
-    if place.offset + count * math.prod(shape) > file_bytes:
+    if place.offset + count * math.prod(shape) > version.size:
         raise ValueError("some of its frames are missing from the file")
     return FrameFile(path, place.offset, count, version)

@@ -11,7 +11,6 @@ threads only when its `with` block is entered:
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -80,8 +79,6 @@ def open_feed(
             f"{data.path}: all steering is 0, so --zero-fraction leaves no sample; "
             "train without that option"
         )
-    if name == "shards" and settings.cache:
-        data.frames.set_cache(Path(settings.cache))
     threads = 0
     transforms: list[Transform] = []
     augments_on_cpu = augment is not None and augment.augment_on != "device"

@@ -47,7 +47,7 @@ STRATEGIES = {
     "hdf5-shuffle": Strategy("reads from the memory-mapped store; shuffled"),
     SEQUENCE: Strategy(
         "reads from the memory-mapped store by a Keras PyDataset with --feed-workers threads; "
-        "shuffled; to compare with"
+        "shuffled; for comparison with the others"
     ),
     DEVICE: Strategy(  # two copies: one that is read from the store, and TensorFlow's
         "keeps all frames on the device that trains, and gathers batches there; shuffled",
@@ -79,8 +79,8 @@ class FeedSettings(Checked):
     window_shards: Count = _rare(4, "number of shards that the feed shards shuffles together")
     window_streams: Count = _rare(
         0,
-        "number of windows that the feed shards draws each batch from; "
-        "a worker reads only the shards of its own",
+        "with --feed shards: number of windows that each batch is drawn from; "
+        "a worker reads only its own windows",
         minimum=1,
         maximum=4096,
         zero="as many as there are workers",
@@ -93,8 +93,8 @@ class FeedSettings(Checked):
     )
     feed_workers: Count = _feed(
         0,
-        "number of threads that augment on the CPU; with --feed files also that decode images, "
-        "with --feed sequence also that read",
+        "number of threads that augment on the CPU; "
+        "with --feed files they also decode, with sequence they also read",
         minimum=1,
         maximum=_MAX_THREADS,
         zero="one for every two cores; with --feed files one for each core, with sequence 6",
@@ -107,7 +107,7 @@ class FeedSettings(Checked):
         These are one of ORDERS, the number of samples in a chunk or of shards in a window, and the
         number of windows that each batch is drawn from.
         """
-        # AUTO chooses among strategies; "shuffled" is the order of most of them
+        # a run never has AUTO: a strategy has replaced it before anything is ordered
         kind = SHUFFLED if self.feed == AUTO else STRATEGIES[self.feed].order
         if kind == CHUNKS:
             return kind, self.chunk_size, 1

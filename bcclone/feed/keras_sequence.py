@@ -81,7 +81,8 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         targets: "steering", float32 (batch, 1); "next frame", the frame after each image or window,
             uint8 (batch, height, width, channels), in samples that have one; or a function from the
             samples and their rows to numbers, (samples,) or (samples, labels), which become float32
-        options: `workers`, `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`
+        options: `workers`, `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`.
+            Use threads: with processes, Keras waits forever when one of them is killed
         """
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size}, expected 1 or more")

@@ -51,7 +51,7 @@ class Feed:
         self.steps_a_call = steps_a_call
         self._transforms = transforms
         self._threads = threads
-        # each thread has a batch in work and one that is ready
+        # each thread loads one batch while another one is ready
         self._ahead = max(ahead, 2 * threads)
         # the training uses one batch, and may still hold the one before
         self.buffers = Buffers(order.batch_size, source.shape, kept=self._ahead + 2)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bcclone.dataset.labels import RowTable
-from bcclone.feed.feed_settings import CHUNKS, IN_ORDER, SHUFFLED, WINDOWS
+from bcclone.feed.feed_settings import CHUNKS, IN_ORDER, ORDERS, SHUFFLED, WINDOWS
 from bcclone.system.numbers import BoolArray, IndexArray, Uint32Array
 
 Positions = Uint32Array
@@ -108,6 +108,12 @@ class Order:
     part: BatchPart = ALL  # the part of each batch that this worker fetches
     streams: int = 1  # with WINDOWS: number of windows that each batch is drawn from
 
+    def __post_init__(self) -> None:
+        if self.kind not in ORDERS:
+            raise ValueError(f"order {self.kind!r}, expected one of {', '.join(ORDERS)}")
+        if self.kind == WINDOWS and self.shard_of_sample is None:
+            raise ValueError(f"the order {WINDOWS!r} needs shard_of_sample")
+
     def __len__(self) -> int:
         if self.zero_steering is None:
             return self.size
@@ -127,7 +133,7 @@ class Order:
             # balance before making windows: removing samples afterwards would shift the rest into
             # another worker's part
             kept = self._balanced(sequential(self.size), epoch)
-            assert self.shard_of_sample is not None
+            assert self.shard_of_sample is not None  # for mypy: __post_init__() checks it
             return kept[self._windows(self.shard_of_sample[kept], epoch)]
         if self.kind == CHUNKS:
             order = chunked(self.size, self.chunk, self.seed, epoch)

@@ -274,6 +274,7 @@ class Source:
     ) -> None:
         self.frames = frames
         self.frame = frame
+        self._stored = frames, frame  # as given: entering replaces both if in_memory
         self.flipped = flipped
         self.labels = labels
         # of a sample's images: (height, width, channels), or for a window
@@ -282,13 +283,14 @@ class Source:
         self._in_memory = in_memory
 
     def __enter__(self) -> Self:
-        self.frames.__enter__()
+        frames, frame = self._stored
+        frames.__enter__()
         if self._in_memory:
             # only the frames that samples refer to are read; they are numbered anew from 0
-            used, index = np.unique(self.frame, return_inverse=True)
-            with self.frames as stored:
-                self.frames = FramesInMemory(stored[used])
-            self.frame = index.reshape(self.frame.shape).astype(np.uint32)
+            used, index = np.unique(frame, return_inverse=True)
+            with frames:
+                self.frames = FramesInMemory(frames[used])
+            self.frame = index.reshape(frame.shape).astype(np.uint32)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching
@@ -173,10 +173,16 @@ def write_bytes(path: Path, content: bytes | memoryview, follow: bool = False) -
         temporary.write_bytes(content)
 
 
-def file_version(path: Path) -> tuple[int, int]:
-    """Return size and modification time (ns) of a file; one of them changes when it is written."""
+class FileVersion(NamedTuple):
+    """Size and time of a file; one of them changes when it is written."""
+
+    size: int  # bytes
+    modified_ns: int = 0  # 0 for a file at a URL
+
+
+def file_version(path: Path) -> FileVersion:
     status = path.stat()
-    return status.st_size, status.st_mtime_ns
+    return FileVersion(status.st_size, status.st_mtime_ns)
 
 
 def sha256_of(path: Path) -> str:

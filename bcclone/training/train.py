@@ -7,6 +7,7 @@ checkpoint of a run.
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from bcclone.dataset.conversion import open_samples
@@ -106,6 +107,8 @@ def select_samples(
     Raises UserError when the feed cannot read them.
     """
     check_feed(data, settings)
+    if settings.cache:
+        data = replace(data, frames=data.frames.reopened(Path(settings.cache)))
     training = select(data, TRAINING, settings.seq_length, settings.predict)
     validation = select(data, VALIDATION, settings.seq_length, settings.predict)
     # samples, not windows of them: require_windows() below reports if there are no windows

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bcclone.dataset.frames import Copies, FrameFile, Frames
 from bcclone.system.errors import UserError
+from bcclone.system.files import FileVersion
 from bcclone.system.location import parse_location
 from tests.processes import full_disk
 
@@ -30,7 +31,7 @@ def write_files(url, *counts):
         path = folder / f"{number}.h5"
         path.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
-        files.append(FrameFile(path, 8, count, (len(content), 0), digest))
+        files.append(FrameFile(path, 8, count, FileVersion(len(content)), digest))
         parts.append(frames)
     return files, np.concatenate(parts)
 
@@ -53,8 +54,7 @@ def test_any_frames_can_be_taken_whatever_is_loaded(far, loaded, indices):
 
 def test_a_copy_in_a_chosen_folder_is_used_again(tmp_path):
     files, expected = write_files("memory://kept", 7)
-    frames = Frames(files, SHAPE)
-    frames.set_cache(tmp_path / "cache")
+    frames = Frames(files, SHAPE).reopened(tmp_path / "cache")
     assert (frames.reopened()[:] == expected).all()
     files[0].path.unlink()
     assert (frames.reopened()[:] == expected).all()
@@ -89,8 +89,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_shard_that_changes_after_the_store_was_opened_is_named_and_not_kept(change, tmp_path):
     files, expected = write_files("memory://changing", 7, 12)
-    frames = Frames(files, SHAPE)
-    frames.set_cache(tmp_path)
+    frames = Frames(files, SHAPE).reopened(tmp_path)
     CHANGES[change](files[0].path)
     words = r"memory://changing/0\.h5: .*(the shard is damaged.*again|cannot be reached)"
     with pytest.raises(UserError, match=words):

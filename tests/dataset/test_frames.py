@@ -72,6 +72,16 @@ def test_a_frame_that_does_not_exist_is_an_error(frames, index):
         frames[index]
 
 
+def test_closed_frames_say_so_until_they_are_entered_again(files):
+    frames = Frames(files, SHAPE)
+    with frames:
+        pass
+    with pytest.raises(ValueError, match="these frames are closed"):
+        frames[0]
+    with frames:
+        assert (frames[0] == FRAMES[0]).all()
+
+
 def test_a_pickled_copy_reads_the_same_frames(frames):
     copy = pickle.loads(pickle.dumps(frames))
     assert (copy.shape, copy.nbytes) == (FRAMES.shape, FRAMES.nbytes)

@@ -4,6 +4,7 @@ error either.
 
 import shutil
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -81,16 +82,15 @@ def test_building_a_feed_opens_nothing_and_leaving_its_block_closes_all(form, fo
         assert opened(folder) == NOTHING
 
 
-def test_data_that_are_gone_end_a_feed_with_an_error_that_names_them(form, folder):
+def test_data_that_are_gone_end_a_feed_with_an_error_and_it_can_be_entered_again(form, folder):
     with built(form, folder) as feed:
         gone = folder.rename(folder.with_name("gone"))
         with pytest.raises(UserError, match=str(folder)), feed, feed.epoch(1) as batches:
             next(batches)
         assert opened(gone) == NOTHING
-
-
-def far_settings(cache):
-    return FeedSettings("shards", window_shards=1, cache=str(cache))
+        gone.rename(folder)
+        with feed, feed.epoch(1) as batches:
+            assert sum(map(len, batches)) == len(feed)
 
 
 def test_the_copies_of_far_shards_are_open_only_within_the_blocks_of_their_feeds(
@@ -98,7 +98,8 @@ def test_the_copies_of_far_shards_are_open_only_within_the_blocks_of_their_feeds
 ):
     cache = tmp_path / "cache"
     with open_store(far_store) as store:
-        training = open_feed(select(store), far_settings(cache), 64)
+        store = replace(store, frames=store.frames.reopened(cache))
+        training = open_feed(select(store), FeedSettings("shards", window_shards=1), 64)
         validation = open_feed_in_order(select(store, "validation"), 64)
         assert (cache.exists(), opened(tmp_path)) == (False, NOTHING)
         with training, validation:

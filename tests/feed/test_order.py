@@ -31,6 +31,14 @@ from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
 
 
+@pytest.mark.parametrize(
+    ("kind", "message"), [("shufled", "'shufled', expected one of"), ("windows", "shard_of_sample")]
+)
+def test_an_order_that_cannot_be_made_is_refused_at_once(kind, message):
+    with pytest.raises(ValueError, match=message):
+        Order(10, kind)
+
+
 @pytest.mark.parametrize("kind", ORDERS)
 def test_every_order_is_a_permutation_that_depends_on_seed_and_epoch_alone(kind):
     def order(seed, epoch):

@@ -13,6 +13,7 @@ from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
 from bcclone.feed.order import windowed
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
+from bcclone.system.files import FileVersion
 from bcclone.system.location import parse_location
 from tests.feed.test_feed import drain
 
@@ -82,7 +83,7 @@ def test_an_epoch_has_the_samples_of_each_window_of_shards_and_can_continue_in_t
 
 @pytest.mark.parametrize(("files", "expected"), [(1, "hdf5-chunks"), (2, "shards")])
 def test_the_feed_chosen_for_a_store_larger_than_memory_reads_ahead(store, files, expected):
-    file = FrameFile(store.frames.files[0].path, 0, 10**12, (0, 0))
+    file = FrameFile(store.frames.files[0].path, 0, 10**12, FileVersion(0))
     large = replace(store, frames=Frames([file] * files, store.frames.frame_shape))
     assert choose_feed(large)[0] == expected
 

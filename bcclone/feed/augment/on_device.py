@@ -5,10 +5,15 @@ fields of `AugmentationInputs`. Out: the changed images, and the steering that t
 tensors of the same shapes.
 
 For the same random numbers, the images are those of on_cpu, up to rounding. On a GPU, hundreds of
-small operations would take too long, so XLA compiles them into few if it can. Of JPEG noise only
-the rounding is computed, by ITU-T T.81 (1992): colors to luma and chroma, chroma at half the size,
-blocks of 8x8 to frequencies, which are rounded to multiples of its example tables (annex K.1),
-scaled by quality as libjpeg does; then back, chroma smoothly enlarged.
+small operations would take too long, so XLA compiles them into few if it can.
+
+JPEG noise is what the rounding in a JPEG file (ITU-T T.81, 1992) does to an image, in these steps:
+
+1. Colors become luma and chroma; chroma is halved in size.
+2. Blocks of 8x8 become frequencies.
+3. Frequencies are rounded to multiples of the standard's example tables (annex K.1), which are
+   scaled by the quality as libjpeg does.
+4. All goes back: frequencies to blocks, chroma smoothly to its full size, both to colors.
 """
 
 import io
@@ -129,7 +134,7 @@ class DeviceAugmenter:
         return tf.concat([above, changed, below], axis=1)
 
 
-# Each of these takes and returns float32 (images, rows, width, 3), levels of 0 to 255.
+# Each returns float32 (images, rows, width, 3), levels of 0 to 255; all but _warped() also take it.
 
 
 def _warped(images: Any, warp: Warp, extent: Extent) -> Any:
@@ -271,8 +276,10 @@ def _with_jpeg_noise(images: Any, quality: Any) -> Any:
     rows, columns = images.shape[1:3]
     rows_below = -rows % 16
     columns_right = -columns % 16
-    padded = ops.concatenate([images, *[images[:, -1:]] * rows_below], axis=1)
-    padded = ops.concatenate([padded, *[padded[:, :, -1:]] * columns_right], axis=2)
+    below = [images[:, -1:]] * rows_below
+    padded = ops.concatenate([images, *below], axis=1)
+    right = [padded[:, :, -1:]] * columns_right
+    padded = ops.concatenate([padded, *right], axis=2)
 
     split = ops.matmul(ops.round(padded), _TO_LUMA_AND_CHROMA.T)
     # JPEG codes luma as its difference from 128, the middle of the levels
@@ -290,9 +297,9 @@ def _with_jpeg_noise(images: Any, quality: Any) -> Any:
 
 def _tables_of_quality_50() -> tuple[Float32Array, Float32Array]:
     """Return the tables for luma and chroma, (8, 8) each, from low to high frequency."""
-    # needed where a device augments; at the start of a command it would take time
-    from PIL.Image import open as open_image
+    from PIL.Image import open as open_image  # loaded here, since only this function needs it
 
+    # a JPEG file of quality 50 states the tables unscaled
     data = simplejpeg.encode_jpeg(np.zeros((8, 8, 3), np.uint8), quality=50)
     jpeg: Any = open_image(io.BytesIO(data))
     luma = np.array(jpeg.quantization[0], np.float32).reshape(8, 8)
