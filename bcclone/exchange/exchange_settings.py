@@ -38,7 +38,7 @@ ExportFormat = Annotated[str, Setting(choices=EXPORT_FORMATS)]
 class ExportSettings(Checked):
     """What to export, and how.
 
-    source: recordings (a folder, a CSV file or a pattern, see recording.find_logs()), or a store.
+    source: recordings, as recording.files.find_logs() takes them, or a store.
     """
 
     source: str

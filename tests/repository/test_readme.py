@@ -1,8 +1,10 @@
 """README and docs/ agree with the code: options, defaults, commands, file names, links, formats."""
 
+import builtins
 import json
 import re
 import tomllib
+from collections import defaultdict
 from dataclasses import fields
 from pathlib import Path
 
@@ -260,6 +262,23 @@ def test_modules_that_code_and_pages_name_exist():
     ]:
         named = set(re.findall(r"(?<![\w/{*.-])([a-z_]+\.py)\b", source.read_text()))
         assert named - known <= of_other_programs, source
+
+
+def test_functions_that_docstrings_and_comments_name_exist():
+    """Those of bcclone: `function()` anywhere in it, and `module.function()` in that module."""
+    names, prose = defaultdict(set), []
+    docstring_or_comment = re.compile(r'(?:\A|:\n) *""".*?"""|#[^\n]*', re.DOTALL)
+    for path in (ROOT / "bcclone").rglob("*.py"):
+        text = path.read_text()
+        prose += [(path, part) for part in docstring_or_comment.findall(text)]
+        module = path.parent.name if path.stem == "__init__" else path.stem
+        names[module].update(re.findall(r"\w+", docstring_or_comment.sub("", text)))
+    foreign = {"kill_workers", "operation_fn", "save_weights", "set_random_seed", "to_csv"}
+    known = foreign.union(dir(builtins), *names.values())
+    for path, text in prose:
+        for module, function in re.findall(r"(?:(\w+)\.)?\b(\w+)\(\)", text):
+            of_module = names[module] if module in names and module != "model" else known
+            assert function in of_module, f"{path}: {module}.{function}()"
 
 
 def test_the_store_is_documented_column_by_column(simulated_store):
