@@ -77,7 +77,7 @@ def test_exif_data_that_are_cut_or_wrong_turn_nothing():
         decode_jpeg(spoiled)
 
 
-def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded_and_a_progressive_one_is_not():
+def test_a_jpeg_of_many_scans_is_refused():
     encoded = io.BytesIO()
     PIL.Image.new("RGB", (320, 160)).save(encoded, "JPEG", progressive=True)
     progressive = encoded.getvalue()

@@ -65,9 +65,7 @@ def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
         convert_recordings(replace(usual, explicit=("block_seconds",)))
 
 
-def test_without_a_named_recording_those_in_the_folder_are_read_and_each_log_is_reported(
-    recording, tmp_path, monkeypatch
-):
+def test_without_a_named_recording_those_in_the_folder_are_read(recording, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recordings").mkdir()
     recording.rename(tmp_path / "recordings" / "lake")

@@ -192,7 +192,7 @@ def test_added_rows_of_an_earlier_block_join_its_side_and_count_towards_the_frac
     assert validation.sum() == 400  # and 100 before: a fifth of 2500
 
 
-def test_rows_of_recordings_held_back_whole_stay_so_and_do_not_count_towards_the_fraction():
+def test_rows_of_recordings_held_back_whole_do_not_count_towards_the_fraction():
     settings = SampleSettings()
     rows = make_rows(1500).assign(part=np.repeat(np.array([0, 1, 2], np.uint8), (1000, 300, 200)))
     rows["validation"] = assign_validation(rows, settings)

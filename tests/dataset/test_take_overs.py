@@ -58,16 +58,14 @@ def test_rows_are_chosen_by_who_drove(driven):
     assert chosen(driven, "good")[:41] == [*range(40), 60]
 
 
-def test_a_row_without_an_entry_is_never_a_correction_and_entries_without_a_row_are_ignored(driven):
+def test_a_row_without_an_entry_is_never_a_correction(driven):
     table = driven / DRIVERS.name
     lines = table.read_text().splitlines(keepends=True)[: 1 + SECOND[-1]]
     table.write_text("".join([*lines, "center_2020_01_01_00_00_00_000.jpg,human,7\n"]))
     assert chosen(driven, "corrections") == TAKE_OVERS[:-1]
 
 
-def test_steering_frame_offsets_and_windows_do_not_reach_over_rows_that_were_left_out(
-    driven, tmp_path
-):
+def test_nothing_reaches_over_rows_that_were_left_out(driven, tmp_path):
     made = make(driven, tmp_path / "some.h5", rows="good", frame_offsets=2, validation=0.0)
     assert any("80" in notice and "left out" in notice for notice in made.notices)
     make(driven, tmp_path / "all.h5", frame_offsets=2, validation=0.0)

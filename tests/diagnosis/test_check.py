@@ -39,9 +39,7 @@ def test_check_counts_the_faults_and_changes_nothing(recording):
     assert sorted(path.stat().st_mtime_ns for path in recording.rglob("*")) == before
 
 
-def test_pictures_of_another_size_are_refused_with_the_command_that_makes_frames_of_them(
-    recording, tmp_path
-):
+def test_pictures_of_another_size_are_refused_with_the_command_that_mends_them(recording, tmp_path):
     for path in (recording / "IMG").iterdir():
         path.write_bytes(encode_jpeg(np.zeros((320, 640, 3), np.uint8)))
     remedy = f"bcclone import {recording}/driving_log.csv -o"
@@ -67,7 +65,7 @@ def test_check_reports_logs_without_images_and_foreign_files(recording, tmp_path
     assert [item["fault"] for item in alone["diagnosis"]["findings"]] == ["no-images"]
 
 
-def test_rows_that_are_repeated_or_out_of_order_are_named_and_no_fault_of_the_pictures(recording):
+def test_repeated_or_disordered_rows_are_no_fault_of_the_pictures(recording):
     def judged(change):
         rewrite(recording, change)
         (report,) = check(recording, code=1)

@@ -66,7 +66,7 @@ def test_foreign_pictures_are_named_by_row_and_none_is_left(fault, loaded_record
         assert all(f"--delete {first} {last}" in found.remedy for first, last in found.rows)
 
 
-def test_a_car_that_stands_is_named_a_short_halt_is_not_and_neither_has_frozen_pictures(
+def test_a_car_that_stands_is_no_fault_of_the_pictures(
     loaded_recording,
 ):
     def halted(share):

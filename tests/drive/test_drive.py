@@ -115,9 +115,7 @@ time.sleep(0.2)
 
 
 @pytest.mark.slow
-def test_a_kill_leaves_a_valid_recording_and_the_simulator_connects_to_the_next_server(
-    untrained_model, tmp_path
-):
+def test_a_killed_server_leaves_a_valid_recording_and_a_free_port(untrained_model, tmp_path):
     with serving(untrained_model, tmp_path / "run1") as server, raw(server.port) as connection:
         for _ in range(30):
             connection.send_text(telemetry_text())

@@ -235,7 +235,7 @@ def test_warnings_are_shown_and_counted(page, port):
         wait_for(lambda: " times)" in page.text("warnings"))
 
 
-def test_every_control_has_a_name_and_the_tab_key_reaches_it_in_a_window_of_any_width(page):
+def test_every_control_has_a_name_and_is_reached_by_the_tab_key(page):
     buttons = ("Record", "Hand over to manual", "Show saliency overlay")
     slider = ("slider", "Speed that the model holds")
     assert named_controls(page.browser) == {*(("button", name) for name in buttons), slider}

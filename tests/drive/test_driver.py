@@ -122,7 +122,7 @@ def slow_driver():
     return policy, Driver(policy, SpeedSettings(speed_mph=25), clock=policy.clock)
 
 
-def test_a_frame_that_waited_for_a_slow_model_gets_the_last_steering_and_it_sees_a_newer_one():
+def test_a_frame_that_waited_for_a_slow_model_gets_the_last_steering():
     policy, driver = slow_driver()
     decisions = [
         driver.decide(telemetry(), late) for late in (False, True, True, True, False, True)

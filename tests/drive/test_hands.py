@@ -92,7 +92,7 @@ def test_the_model_steers_until_a_person_does_and_again_after():
     assert driver(0.3) == DrivenBy(HUMAN, 5)
 
 
-def test_a_hand_over_turns_the_wheel_step_by_step_and_ends_at_the_new_drivers_steering():
+def test_a_hand_over_turns_the_wheel_step_by_step():
     page = Held()
     page.steered(0.2, None)
     steering = [page.steered(0.2, -0.1) for _ in range(7)]

@@ -116,7 +116,7 @@ def test_every_response_has_security_headers():
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_pages_share_one_frame_which_changes_ten_times_a_second_and_when_a_control_is_set():
+def test_pages_share_one_frame_which_changes_ten_times_a_second():
     clock = Clock()
     page = make_page(clock)
     for count in range(90):

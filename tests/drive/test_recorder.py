@@ -125,7 +125,7 @@ def test_each_latency_and_driver_is_that_of_its_own_frame(tmp_path):
     assert read_drivers(tmp_path / "run1") == dict(zip(names, drivers, strict=True))
 
 
-def test_the_time_between_two_rows_is_that_between_their_frames_whatever_the_clock_does(tmp_path):
+def test_times_of_rows_do_not_follow_a_clock_that_is_set(tmp_path):
     """Rows have the monotonic time of their frame, which a clock that is set back or forth does not
     change.
     """

@@ -102,7 +102,7 @@ def test_a_fault_of_the_model_closes_the_connection_of_a_car_that_waits(
 
 
 @pytest.mark.slow
-def test_what_takes_long_to_import_is_imported_while_it_answers_and_onnx_needs_no_tensorflow(
+def test_a_server_imports_only_what_its_model_needs_and_while_it_answers(
     untrained_model, tmp_path, tmp_path_factory
 ):
     for package in ("onnxruntime", "tf2onnx"):

@@ -89,9 +89,7 @@ def of_a_car(lap, folder, gain, speed="0"):
 
 
 @pytest.mark.slow
-def test_speed_and_steering_are_estimated_from_the_frames_and_replayed_in_camera_heights(
-    lap, tmp_path
-):
+def test_a_drive_without_speed_is_replayed_in_camera_heights(lap, tmp_path):
     known = read_reference(lap, BENDS)
     estimated = read_drive(of_a_car(lap, tmp_path / "car", gain=2.0), BENDS)
     assert np.median(estimated.speed[:-1] * HEIGHT_M / known.speed[:-1]) == pytest.approx(

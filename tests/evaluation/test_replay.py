@@ -61,7 +61,7 @@ class Constant:
         return Answer(self.steering), (image,)
 
 
-def test_the_recorded_steering_needs_no_intervention_and_no_steering_scores_below_zero(reference):
+def test_a_replay_scores_the_recorded_steering_best_and_none_below_zero(reference):
     replayed = Replayed(reference, 2.0, controls_of(reference, 2.0))
     controls = replayed.figures()["models"]
     assert controls["human"]["interventions"] == 0
@@ -75,7 +75,7 @@ def test_the_recorded_steering_needs_no_intervention_and_no_steering_scores_belo
     assert counts[0] > counts[-1]
 
 
-def test_a_view_is_what_a_camera_there_sees_with_pixels_of_all_cameras_and_the_bonnet_in_its_place(
+def test_a_view_is_what_a_camera_at_that_place_sees(
     reference,
 ):
     views = Views(FULL)

@@ -138,9 +138,7 @@ def result(**drives):
         ({"ended": "it stood still"}, {"autonomy_percent": 70.0}, {"other"}),
     ],
 )
-def test_the_best_of_a_row_is_complete_then_has_more_autonomy_then_is_nearer_to_the_line(
-    one, other, best
-):
+def test_the_best_of_a_row_is_marked(one, other, best):
     compared = result(one=drive(**one), other=drive(**other))
     assert best_of(compared.drives["lake-20"]) == best
     (line,) = [line for line in str(compared.table()).splitlines() if line.startswith("lake-20")]
@@ -150,7 +148,7 @@ def test_the_best_of_a_row_is_complete_then_has_more_autonomy_then_is_nearer_to_
     assert all(words in text for words in ("  91.3 %    2  0.30   1.00", "0 of 1 rows, 2"))
 
 
-def test_a_drive_of_anything_else_is_not_taken_nor_one_of_a_road_file_that_has_changed(tmp_path):
+def test_a_drive_is_kept_for_the_same_task_and_road_only(tmp_path):
     def task(row="lake-20", sha256="1" * 64, preprocess=None, **settings):
         (scenario,) = select_scenarios(SuiteSettings((row,), **settings))
         return SuiteTask(Path("model.h5"), sha256, preprocess, scenario)

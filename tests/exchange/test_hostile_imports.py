@@ -388,7 +388,7 @@ def test_a_source_may_have_more_recordings_than_files_can_be_open(tmp_path):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_rows_of_the_same_millisecond_get_names_in_a_time_that_grows_with_their_number(tmp_path):
+def test_rows_of_the_same_millisecond_are_named_in_linear_time(tmp_path):
     contents = (FRAME + number.to_bytes(2, "big") for number in range(1000))
     rows = (Row(0, 0, 5, {"center": content}, 0, 0, 0, 0, place="tub") for content in contents)
     with cpu_limit(60):

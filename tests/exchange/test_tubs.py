@@ -100,9 +100,7 @@ def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path)
         (0, "no '_timestamp_ms'; .*--frame-rate 20"),
     ],
 )
-def test_a_tub_with_the_times_of_its_conversion_or_none_is_refused_and_can_be_counted(
-    times, words, tmp_path
-):
+def test_a_tub_without_times_of_its_drive_is_refused_and_can_be_counted(times, words, tmp_path):
     folder = make_tub(tmp_path / "tub", rows=12, **{"user/angle": 0.1, "_timestamp_ms": times})
     with pytest.raises(UserError, match=words):
         imported(folder, tmp_path / "out")

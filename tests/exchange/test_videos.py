@@ -267,9 +267,7 @@ def test_the_cameras_of_a_lerobot_set_may_be_a_video_for_each_episode(tmp_path):
 
 
 @pytest.mark.parametrize("missing", [0, 2])
-def test_the_cameras_of_a_lerobot_set_may_be_one_video_and_frames_it_lacks_are_counted(
-    tmp_path, missing
-):
+def test_the_cameras_of_a_lerobot_set_may_be_one_video(tmp_path, missing):
     folder = make_set_with_one_video(tmp_path / "set", missing)
     result = imported(folder, tmp_path / "out", straight=0.0)
     check_set(result, count=20 - missing)
@@ -341,7 +339,7 @@ def test_a_film_is_known_by_its_content_whatever_its_name(tmp_path, name):
         ("drive.gif", "gif", "ffmpeg -i {0}.gif {0}.mp4"),
     ],
 )
-def test_a_film_in_a_form_that_is_not_read_is_refused_with_the_command_that_converts_it(
+def test_a_film_that_is_not_read_is_refused_with_the_command_that_converts_it(
     tmp_path, name, codec, command
 ):
     folder = write_table(tmp_path / "set", [(steering(n), 0) for n in range(20)])

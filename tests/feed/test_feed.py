@@ -139,9 +139,7 @@ def plain_windows(store, validation):
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_every_feed_gives_windows_with_all_frames_flipped_and_can_continue_in_the_middle(
-    name, store, files
-):
+def test_every_feed_gives_the_same_windows_from_any_start(name, store, files):
     images, steering = plain_windows(store, validation=False)
     data = files if name == "files" else store
     selection = select(data, seq_length=SEQ_LENGTH)

@@ -167,7 +167,7 @@ def test_over_all_workers_every_sample_comes_once_an_epoch(size, batch_size, cou
     ]
 
 
-def test_a_worker_without_a_sample_has_an_empty_span_at_the_beginning_and_reads_one_sample():
+def test_a_worker_without_a_sample_has_an_empty_span():
     assert BatchPart(2, 3).span(2) == BatchSpan(0, 0, 2)
     batches = Order(5, batch_size=3, part=BatchPart(2, 3)).batches(1)
     assert [batches.span(number) for number in range(2)] == [BatchSpan(2, 1, 3), BatchSpan(0, 0, 2)]

@@ -65,9 +65,7 @@ def test_the_batches_are_those_of_one_file(simulated_store, store, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("window", [1, 2, 5, 100])
 @pytest.mark.parametrize("seq_length", [1, 3])
-def test_an_epoch_has_the_samples_of_each_window_of_shards_and_can_continue_in_the_middle(
-    store, window, seq_length
-):
+def test_an_epoch_has_the_samples_of_each_window_of_shards(store, window, seq_length):
     selection = select(store, seq_length=seq_length)
     with open_feed(selection, FeedSettings("shards", window_shards=window), 50, SEED) as feed:
         for epoch, start in ((1, 0), (2, 50), (2, 77)):

@@ -87,7 +87,7 @@ def test_a_person_takes_over_from_a_model_and_gives_back(untrained_model, tmp_pa
     assert (tmp_path / "data.h5").stat().st_size > 0
 
 
-def test_a_full_disk_ends_the_recording_the_drive_goes_on_and_a_kill_leaves_whole_rows(tmp_path):
+def test_a_full_disk_ends_the_recording_but_not_the_drive(tmp_path):
     # a long name is in each row, so that the log is soon too large
     folder = tmp_path / ("long" * 50) / "run"
     line = ("--no-browser", "-o", folder)

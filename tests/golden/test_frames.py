@@ -55,7 +55,7 @@ def test_frames_of_a_world(name):
 
 
 @pytest.mark.parametrize("road", TRACKS)
-def test_a_drive(road):
+def test_a_car_moves_as_expected(road):
     """The car's place, speed and reward after each tenth of a hundred steps."""
     env = Simulator(road=road, action="steering-throttle", observations=("center",))
     env.reset(seed=1)

@@ -76,11 +76,11 @@ def _check(name, line, here):
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_result_of_a_command(name, here):
+def test_a_command_gives_the_expected_keys_and_figures(name, here):
     _check(name, LINES[name], here)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SLOW)
-def test_result_of_a_slow_command(name, here):
+def test_a_slow_command_gives_the_expected_keys_and_figures(name, here):
     _check(name, SLOW[name], here)

@@ -60,7 +60,7 @@ def _read(value):
 
 
 @pytest.mark.parametrize("name", STORES)
-def test_store(name, here):
+def test_a_store_has_the_expected_content(name, here):
     run_script("preprocess.py", *STORES[name], "-o", "store.h5", cwd=here)
     check("stores", name, contents(here / "store.h5"))
 

@@ -10,7 +10,7 @@ from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
 
 
-def test_the_default_network_has_252219_parameters_and_the_layers_of_the_source_design():
+def test_the_cnn_has_the_layers_of_the_source_design():
     network = build_network(network="cnn")
     assert network.count_params() == 252_219
     assert network.input_shape == (None, 128, 128, 3)

@@ -115,9 +115,7 @@ def test_an_answer_names_every_output_of_the_network(untrained_model):
     assert alone == Answer(alone.steering)
 
 
-def test_a_preprocessing_for_others_of_several_models_is_said_where_a_file_states_another(
-    untrained_model, caplog
-):
+def test_a_file_that_states_another_preprocessing_than_is_given_is_noted(untrained_model, caplog):
     for given in ("RGB", "YUV, 0..1"):
         assert not caplog.messages
         assert load_policy(untrained_model, given, must_agree=False).preprocessing.color == "RGB"

@@ -214,7 +214,7 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
 
 @needs_browser
 @pytest.mark.slow
-def test_a_report_fits_into_a_browsers_window_which_runs_and_loads_nothing_that_is_put_into_it(
+def test_a_browser_shows_a_report_and_runs_nothing_that_was_put_into_it(
     tmp_path,
 ):
     long = f"{HOSTILE}-a-name-without-a-space" * 20

@@ -19,9 +19,7 @@ save(new_figure(1, 1, "$x$"), Path("out.png"))
 
 
 @pytest.mark.parametrize("pipe", [False, True])
-def test_settings_of_matplotlib_in_the_current_folder_are_not_read_and_start_no_program(
-    tmp_path, pipe
-):
+def test_settings_of_matplotlib_in_the_current_folder_are_not_read(tmp_path, pipe):
     if pipe:  # which would be waited for
         os.mkfifo(tmp_path / "matplotlibrc")
     else:

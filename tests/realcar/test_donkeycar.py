@@ -186,9 +186,7 @@ def test_too_few_pictures_are_refused(untrained_model, tmp_path):
 
 
 @pytest.mark.parametrize("to", [None, "csv", "tub"])
-def test_side_cameras_of_recordings_and_exports_are_left_out_but_no_picture_of_a_turn_to_the_left(
-    tmp_path, to
-):
+def test_pictures_for_calibration_are_those_of_the_centre_camera(tmp_path, to):
     folder = make_driven(tmp_path / "lake", rows=23)
     if to:
         export(ExportSettings(str(folder), tmp_path / "set", to))

@@ -204,7 +204,7 @@ def test_a_file_that_answers_otherwise_is_not_kept(tmp_path):
     assert list(folder.iterdir()) == [model]
 
 
-def test_an_existing_export_is_overwritten_only_by_force_and_a_program_of_the_users_never(
+def test_an_export_overwrites_only_by_force_and_no_program_of_the_user(
     untrained_model, exported, tmp_path
 ):
     before = exported(untrained_model, "litert")
@@ -399,9 +399,7 @@ def test_a_driver_asks_an_exported_file_for_its_outputs(car, exported):
         Driver(policy, SpeedSettings(predicted_speed=True))
 
 
-def test_an_exported_litert_file_takes_no_preprocessing_and_damaged_metadata_are_refused(
-    car, exported, tmp_path
-):
+def test_an_exported_litert_file_is_read_only_as_it_was_written(car, exported, tmp_path):
     path = exported(car, "litert")
     assert LiteRtModel(path).framing == FRAMING
     with pytest.raises(UserError, match="leave out --preprocess"):

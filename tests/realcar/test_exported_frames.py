@@ -57,9 +57,7 @@ def test_colours_are_converted_to_the_nearest_number_or_the_next(color):
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 @pytest.mark.parametrize("name", ["carnd-160x320-rgb", "carnd-128-rgb", "columns", "area"])
-def test_a_pixel_shows_the_place_in_another_cameras_picture_that_it_shows_with_opencv(
-    framing, name
-):
+def test_a_pixel_shows_the_place_that_it_shows_with_opencv(framing, name):
     """The colours of the picture are its columns and rows; a pixel of the frame is 0.8 or 1.6 of
     them.
     """

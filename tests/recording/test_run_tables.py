@@ -91,7 +91,7 @@ def shown(*jpegs):
         ([b"a", b"x", b"c"], [0, None, 4]),  # of another drive
     ],
 )
-def test_the_frames_of_a_run_are_matched_with_those_of_the_simulated_world_by_their_bytes(
+def test_a_run_is_matched_with_the_simulated_world_by_the_bytes_of_frames(
     tmp_path, recorded, indices
 ):
     for number, jpeg in enumerate(recorded):

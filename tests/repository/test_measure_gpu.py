@@ -37,7 +37,7 @@ def test_each_step_is_a_command_with_options_that_exist(tmp_path, recording, qui
 
 
 @pytest.mark.slow
-def test_an_interrupted_step_is_run_again_and_a_complete_one_is_not_and_a_failed_one_is_named(
+def test_steps_that_are_not_complete_are_run_again(
     tmp_path,
 ):
     module = script()

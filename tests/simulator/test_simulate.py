@@ -98,7 +98,7 @@ def test_a_missing_server_is_reported_at_once():
 
 
 @pytest.mark.slow
-def test_a_drive_is_reported_and_leaves_where_the_car_was_in_the_run_folder_of_the_server(
+def test_a_drive_leaves_where_the_car_was_in_the_run_folder_of_the_server(
     untrained_model, tmp_path
 ):
     with serving(untrained_model, tmp_path / "run") as server:

@@ -46,7 +46,7 @@ def test_a_failing_nvidia_smi_gives_no_cards(text, nvidia_smi):
     assert find_cards() == []
 
 
-def test_available_memory_in_a_container_is_the_rest_of_its_limit_and_the_cached_files(tmp_path):
+def test_available_memory_in_a_container_is_what_its_limit_leaves(tmp_path):
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("900000\n")
     (tmp_path / "memory.stat").write_text("anon 300000\ninactive_file 500000\nactive_file 7\n")

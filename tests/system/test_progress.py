@@ -29,9 +29,7 @@ with ProgressBar("counting \\x1b[31mred\\x9b.csv", 240, "things", clock=lambda: 
 LABEL = "counting \\x1b[31mred\\x9b.csv"
 
 
-def test_a_long_step_prints_the_time_left_every_few_seconds_and_a_program_gets_it_logged(
-    caplog, capfd
-):
+def test_a_long_step_prints_the_time_left_every_few_seconds(caplog, capfd):
     lines = said(sys.executable, "-c", OWN + LONG, cwd=ROOT, check=True).stderr.splitlines()
     assert lines[0] == f"{LABEL}: 30/240 things, 1/s, 210 s left, figure 5 \\x07"
     assert len(lines) == 8
@@ -43,7 +41,7 @@ def test_a_long_step_prints_the_time_left_every_few_seconds_and_a_program_gets_i
 
 
 @pytest.mark.parametrize("is_own", [True, False])
-def test_on_a_terminal_a_command_shows_a_bar_that_changes_nothing_else_and_a_program_none(is_own):
+def test_only_a_command_shows_a_bar_on_a_terminal(is_own):
     pty = pytest.importorskip("pty")
     termios = pytest.importorskip("termios")
     ours, theirs = pty.openpty()

@@ -69,7 +69,7 @@ def test_an_error_names_the_option_that_the_user_typed(words):
         COMMAND.run(given(*words))
 
 
-def test_only_the_options_that_were_given_arrive_and_a_text_stands_for_a_path_and_a_tuple_of_one():
+def test_given_options_arrive_as_the_types_of_their_settings():
     settings = TrainSettings(data="data.h5", output="model.h5")
     assert (settings.data, settings.output, settings.start) == (
         ("data.h5",),

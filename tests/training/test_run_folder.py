@@ -136,7 +136,7 @@ ERRORS = [(1, 0.5, 0.4, 0.3, 0.2), (2, 0.2, 0.2, 0.1, 0.1), (3, 0.1, 0.1, 0.1, 0
 BY_EPOCH = [Epoch(*errors, 1e-3, 7.0, 100.0, 0.1) for errors in ERRORS]
 
 
-def test_the_best_epoch_has_the_smallest_validation_loss_or_without_one_the_smallest_loss():
+def test_the_best_epoch_has_the_smallest_loss_if_possible_of_validation():
     assert best_epoch(BY_EPOCH).epoch == 2
     assert best_epoch([replace(epoch, val_loss=None) for epoch in BY_EPOCH]).epoch == 3
 
@@ -153,9 +153,7 @@ def test_the_best_epoch_has_the_smallest_validation_loss_or_without_one_the_smal
         ((0.01, 0.57), (0.01, 0.57), False),
     ],
 )
-def test_a_clear_difference_in_correlation_decides_which_model_is_better_and_else_the_loss(
-    start, trained, is_better
-):
+def test_the_loss_decides_between_models_of_similar_correlation(start, trained, is_better):
     first, other = (ValidationScore(loss, 0.1, r, 0.9) for loss, r in (start, trained))
     assert first.is_better_than(other) == is_better
 

@@ -198,9 +198,7 @@ def assert_lost(member):
 
 
 @pytest.mark.long
-def test_a_killed_worker_and_a_killed_chief_end_the_others_and_a_resume_gives_the_same_weights(
-    two, store, workers
-):
+def test_a_resume_after_a_killed_member_gives_the_same_weights(two, store, workers):
     options = (*QUICK, "--checkpoint-minutes", "0.0001")
     for killed, after in ((1, 9), (0, 30)):
         members = workers.start([store] * 2, *options, "--resume")

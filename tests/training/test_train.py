@@ -359,9 +359,7 @@ def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(
     assert float(first["val_loss"]) == drivers["trained"]["loss"]
 
 
-def test_without_validation_samples_a_fine_tuned_model_is_halfway_unless_asked_otherwise(
-    simulated_recording, tmp_path
-):
+def test_without_validation_samples_a_fine_tuned_model_is_halfway(simulated_recording, tmp_path):
     store = tmp_path / "data.h5"
     samples = {"validation": 0.0, "cameras": ("center",), "size": (64, 64)}
     convert(PreprocessSettings((str(simulated_recording),), store, **samples))
@@ -470,9 +468,7 @@ def test_a_model_that_another_program_writes_meanwhile_is_left_as_it_is(
 
 
 @pytest.mark.slow
-def test_patience_ends_a_training_after_the_first_worse_epoch_with_the_model_of_the_best(
-    simulated_recording, tmp_path
-):
+def test_patience_ends_a_training_with_the_model_of_the_best_epoch(simulated_recording, tmp_path):
     """Without validation, the training loss decides; patience 1 stops at the first worse epoch."""
     store = tmp_path / "data.h5"
     samples = {"validation": 0.0, "frame_offsets": 0, "flip": False, "cameras": ("center",)}

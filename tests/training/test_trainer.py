@@ -137,7 +137,7 @@ def batches_of(trainer, images, labels, sizes):
     return [Batch(positions[part], labels[part], gather=gather) for part in parts]
 
 
-def test_a_program_of_several_steps_gives_the_weights_of_single_ones_and_is_compiled_once():
+def test_a_program_of_several_steps_gives_the_weights_of_single_ones():
     """The last batch is smaller: what fills it up counts neither in the loss nor in the totals."""
     sizes = [4] * 24 + [3]
     images = np.random.default_rng(0).integers(0, 256, (sum(sizes), 1, 1, 1), np.uint8)
@@ -224,7 +224,7 @@ def recurrent_layer(model):
 
 
 @pytest.mark.parametrize(("jit_compile", "use_cudnn"), [("off", "auto"), ("on", False)])
-def test_a_recurrent_layer_in_a_program_does_without_operations_that_xla_cannot_compile(
+def test_a_recurrent_layer_in_a_program_uses_only_what_xla_can_compile(
     jit_compile, use_cudnn, simulated_store
 ):
     chosen = TrainSettings(network="gru", seq_length=3, learning_rate=1e-3, jit_compile=jit_compile)

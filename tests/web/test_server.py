@@ -148,9 +148,7 @@ def test_a_message_in_fragments_with_a_ping_between_them_comes_whole(echoing):
         (frame(8, struct.pack("!H", 1000)), 1000),  # goodbye
     ],
 )
-def test_a_frame_that_breaks_the_rules_is_answered_with_its_code_and_ends_the_connection(
-    echoing, sent, code
-):
+def test_a_frame_that_breaks_the_rules_ends_the_connection_with_its_code(echoing, sent, code):
     with connected(echoing) as (client, _):
         client.sendall(sent)
         answer = received(client)

@@ -79,9 +79,7 @@ def test_a_camera_moved_to_a_side_camera_has_the_steering_of_that_camera():
 
 
 @pytest.mark.parametrize(("offset_m", "degrees"), [(1.0, 0.0), (0.0, 8.0), (-1.5, 8.0), (1.0, 8.0)])
-def test_the_steering_of_each_view_on_the_way_brings_a_car_back_to_its_line_and_keeps_it_there(
-    offset_m, degrees
-):
+def test_the_steering_of_shifted_views_brings_a_car_back_to_its_line(offset_m, degrees):
     axle = offset_m
     heading = math.radians(degrees)
     ahead = 12.0
