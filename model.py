@@ -3,8 +3,9 @@
     python model.py data.h5 -o model.h5
     python model.py data.h5 -o model.h5 --resume     # go on where an interrupted training stopped
 
-`python model.py --help` lists the options, which bcclone/commands/main_job.py declares. A training
-reads top to bottom in bcclone/training/train.py, its loop and each step in loop.py beside it.
+`python model.py --help` lists the options, which bcclone/training/train_settings.py declares. A
+training reads top to bottom in bcclone/training/train.py; beside it, loop.py has the loop and
+trainer.py the steps.
 """
 
 import sys

@@ -12,7 +12,8 @@ from bcclone.commands import COMMANDS as ALL
 from bcclone.commands import load_command
 from bcclone.commands.command import Command, Result, add_options, command
 from bcclone.system.doctor import DoctorSettings, as_text, examine
-from bcclone.system.errors import shown_command
+from bcclone.system.errors import UserError, shown_command
+from bcclone.system.files import make_folder, sha256_of, write_bytes
 from bcclone.system.settings import argument
 
 
@@ -38,15 +39,37 @@ def trained_models(
     A clone contains them, in models/. After an installation by name, this command writes them
     there.
     """
-    from bcclone.model.model_path import copy_trained_models
-
-    models, written = copy_trained_models(folder)
+    models, written = _copy_trained_models(folder)
     lines = []
     for path in models:
         state = "written" if path in written else "there already"
         lines.append(f"{path}: {state}")
     lines.append(f"next: {shown_command('evaluate', models[-1])}")
     return Result({"models": models, "written": written}, "\n".join(lines))
+
+
+def _copy_trained_models(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Write the trained models into a folder, but for those that it has already.
+
+    Returns the files of all models, and those that were written. Raises UserError, before anything
+    is written, if a file with a model's name has another content.
+    """
+    from bcclone.model.model_path import shipped_model
+
+    sources = sorted(shipped_model("lake.h5").parent.glob("*.h5"))
+    make_folder(folder)
+    source_of = {folder / source.name: source for source in sources}
+    to_write = [
+        path
+        for path, source in source_of.items()
+        if not path.is_file() or sha256_of(path) != sha256_of(source)
+    ]
+    for path in to_write:
+        if path.exists():
+            raise UserError(f"{path} exists already; remove it, or name another folder")
+    for path in to_write:
+        write_bytes(path, source_of[path].read_bytes())
+    return list(source_of), to_write
 
 
 @command()

@@ -30,7 +30,7 @@ from bcclone.pictures.settings import MP4, PlotSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.research.settings import ImproveSettings, MarginSettings
 from bcclone.system.errors import number_of, shown_command
-from bcclone.system.files import CLIP, RESULTS, UNFINISHED, inputs_of, writing
+from bcclone.system.files import CLIP, KEPT_FOLDERS, RESULTS, inputs_of, writing
 from bcclone.system.settings import Force, SettingError, argument, setting
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def improve(settings: ImproveSettings) -> Result:
 # ---- scores
 
 # subfolders with finished drives of a suite, and with finished parts of a map of margins
-_DRIVES, _PARTS = UNFINISHED
+_DRIVES, _PARTS = KEPT_FOLDERS
 
 _MODELS = argument("a model file, or several", unit="MODEL")
 _OUTPUT = setting(

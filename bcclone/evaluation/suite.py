@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.system.errors import Table, TableColumn, UserError, did_you_mean
 from bcclone.system.files import sha256_of
-from bcclone.system.pool import run_kept, source_digest
+from bcclone.system.pool import run_kept
 from bcclone.system.process import Notify, is_own_process
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -259,8 +260,23 @@ def result_key(name: str, track: str, *parts: object) -> str:
     parts: settings and hashes of files, whose repr() is hashed
     """
     content = read_road_file(Path(track)) if track.endswith(".json") else b""
-    hashed = repr((source_digest(), parts, content)).encode()
+    hashed = repr((_source_digest(), parts, content)).encode()
     return f"{name}-{hashlib.sha256(hashed).hexdigest()[:24]}"
+
+
+@cache
+def _source_digest() -> str:
+    """Return a digest of bcclone's code and tables, as the files were at the first call.
+
+    The digest changes with every change of the code; the version number does not.
+    """
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(path for path in package.rglob("*") if path.suffix in (".py", ".csv")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
 
 
 # held while a task computes: a worker of a cluster may run tasks in several threads, but TensorFlow

@@ -8,7 +8,6 @@ from pathlib import Path
 from bcclone.recording.files import LOG_NAME, is_recording
 from bcclone.system.codec import MODEL_ENDINGS, kind_of_content, read_bytes
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.files import make_folder, sha256_of, write_bytes
 from bcclone.system.location import did_you_mean_beside
 
 _PACKAGE = Path(__file__).parents[1]
@@ -95,25 +94,3 @@ def read_exported(path: Path) -> bytes:
 def shipped_model(name: str) -> Path:
     """Return the path of a model that comes with bcclone, such as "lake.h5"."""
     return (_INSTALLED if _INSTALLED.is_dir() else _IN_CLONE) / name
-
-
-def copy_trained_models(folder: Path = Path("models")) -> tuple[list[Path], list[Path]]:
-    """Write the trained models into a folder, but for those that it has already.
-
-    Returns the files of all models, and those that were written. Raises UserError, before anything
-    is written, if a file with a model's name has another content.
-    """
-    sources = sorted(shipped_model("lake.h5").parent.glob("*.h5"))
-    make_folder(folder)
-    source_of = {folder / source.name: source for source in sources}
-    to_write = [
-        path
-        for path, source in source_of.items()
-        if not path.is_file() or sha256_of(path) != sha256_of(source)
-    ]
-    for path in to_write:
-        if path.exists():
-            raise UserError(f"{path} exists already; remove it, or name another folder")
-    for path in to_write:
-        write_bytes(path, source_of[path].read_bytes())
-    return list(source_of), to_write

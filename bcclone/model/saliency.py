@@ -46,7 +46,10 @@ class Saliency:
         frame_count = _stacked_frames(model)
         # of stacked frames, the layers after the stacking; of a recurrent network, those before
         # the first recurrent one; otherwise all
-        chain = model.layers[2:] if frame_count > 1 else frame_layers(model) or model.layers
+        if frame_count > 1:
+            chain = model.layers[2:]
+        else:
+            chain = frame_layers(model) or model.layers
         stages = _stages_of(chain)
         dtype = model.inputs[0].dtype
 
@@ -80,8 +83,8 @@ class Saliency:
 
 def _refusal(reason: str) -> UserError:
     return UserError(
-        f"cannot compute the saliency of this network: {reason}; it drives without, and a clip is "
-        "made without --model"
+        f"cannot compute the saliency of this network: {reason}; the model still drives; for a "
+        "clip, leave out --model"
     )
 
 

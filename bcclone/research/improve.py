@@ -313,9 +313,9 @@ class _Learning:
             tasks,
             folder,
             ExpertDrive,
-            "recording",
-            "m",
-            "drives",
+            label="recording",
+            unit="m",
+            noun="drives",
         )
 
         # The user's recordings are in the store from the first round on. The tasks' folders are

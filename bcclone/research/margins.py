@@ -105,7 +105,15 @@ def _answer(
         )
         tasks.append(task)
     answers = run_kept(
-        pool, answer_states, tasks, settings.kept, Answers, "mapping", "frames", "parts", notify
+        pool,
+        answer_states,
+        tasks,
+        settings.kept,
+        Answers,
+        label="mapping",
+        unit="frames",
+        noun="parts",
+        notify=notify,
     )
     steering = [np.array(answer.steering, np.float32) for answer in answers]
     return np.concatenate(steering).reshape(grid.shape)

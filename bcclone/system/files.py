@@ -95,9 +95,10 @@ def new_folder(path: Path) -> Iterator[Path]:
 def _temporary(path: Path, ending: str) -> Iterator[Path]:
     """Yield a new temporary path for an output; a file or folder there is removed at the end.
 
-    So are those of killed processes, at the begin. An OSError names the output instead.
+    What killed processes left is removed first. An OSError names the output instead.
     """
-    # PROCESS and RANDOM have letters that re.escape() leaves as they are
+    # a pattern of the temporary names of all processes: the name with placeholders, whose letters
+    # re.escape() leaves as they are, and then their patterns
     pattern = re.escape(_temporary_name(path, "PROCESS", "RANDOM") + ending)
     begin, _, rest = pattern.rpartition("PROCESS")
     name = re.compile(begin + "([0-9]{1,9})" + rest.replace("RANDOM", "[0-9a-f]{8}"))
@@ -209,7 +210,7 @@ RESULTS = "folder of results"
 
 # subfolders, in a folder of results, with the results of finished tasks; the same command reuses
 # them when it is run again
-UNFINISHED = ("drives", "parts")
+KEPT_FOLDERS = ("drives", "parts")
 MADE_BY = b"bcclone"  # stands in the first or last bytes of clips and pictures that bcclone writes
 
 # kind of file -> pattern that its first 4096 bytes, followed by its last 64, match
@@ -223,12 +224,11 @@ _FILE_MARKS = {
     ".onnx": rb"\x08[\x01-\x1f][\x12\x1a\x3a]",
     ".tflite": rb".{4}TFL3",
 }
-# kind of folder -> names of files or subfolders by which an earlier output is recognized: it has at
-# least one of them, and the first only if it is complete; without names, no folder with content
-# counts as an earlier output, so none is replaced
+# kind of folder -> names that mark an earlier output: any one suffices; the first marks a complete
+# one. Without names, only an empty folder may be replaced
 _FOLDER_MARKS: dict[str, tuple[str, ...]] = {
     NEW_FOLDER: (),
-    RESULTS: ("figures.json", *UNFINISHED),
+    RESULTS: ("figures.json", *KEPT_FOLDERS),
 }
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -261,7 +261,7 @@ def writes(
 
 def inputs_of(settings: Any) -> list[Any]:
     """Return the values of a settings dataclass that may name files to read: all but `output`."""
-    # an output of another name, as writes() may have it, is a property and no field
+    # an output that writes() finds under another name must be a property, so it is not listed here
     values = [getattr(settings, field.name) for field in fields(settings) if field.name != "output"]
     return [each for value in values for each in (value if isinstance(value, tuple) else [value])]
 

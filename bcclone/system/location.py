@@ -17,7 +17,7 @@ from bcclone.system.errors import UserError, first_line, similar_names
 if TYPE_CHECKING:  # it loads fsspec, which local paths do not need
     from upath import UPath
 
-Location: TypeAlias = Union[Path, "UPath"]  # noqa: UP007 a text has no |
+Location: TypeAlias = Union[Path, "UPath"]  # noqa: UP007 "UPath" in quotes is a str, which has no |
 
 _EXPECTED = "expected a path, or a URL such as s3://BUCKET/FOLDER"
 _REMEDY = (
@@ -144,7 +144,7 @@ def read_urls(urls: Sequence[str]) -> list[bytes | OSError]:
 
     folder: Any = parse_location(urls[0])
     paths = [strip_protocol(url) for url in urls]
-    whole = [None] * len(urls)  # no first and no last byte
+    whole = [None] * len(urls)  # None as first and as last byte: the whole file
     with reaching(urls[0]):
         contents = folder.fs.cat_ranges(paths, whole, whole, on_error="return")
     for url, content in zip(urls, contents, strict=True):

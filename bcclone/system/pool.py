@@ -7,7 +7,6 @@ where it stopped. prefetch_ordered() computes results ahead of time in threads.
 
 import atexit
 import contextlib
-import hashlib
 import multiprocessing
 import os
 import queue
@@ -22,7 +21,6 @@ from concurrent.futures import (
     as_completed,
 )
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -203,6 +201,7 @@ def run_kept(
     tasks: Sequence[Any],
     folder: Path | None,
     kind: Any,
+    *,
     label: str,
     unit: str,
     noun: str,
@@ -241,21 +240,6 @@ def run_kept(
                 results[left[number]] = result
                 progress.advance(task.size, f"{len(results)} of {len(tasks)} {noun} done")
     return [results[index] for index in range(len(tasks))]
-
-
-@cache
-def source_digest() -> str:
-    """Return a digest of bcclone's code and tables, as the files were at the first call.
-
-    The digest changes with every change of the code; the version number does not.
-    """
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(path for path in package.rglob("*") if path.suffix in (".py", ".csv")):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
 
 
 # ---- threads

@@ -84,14 +84,15 @@ def _require_agreement(workers: Workers, data: Store, chosen: Mapping[str, Any])
     mine = [f"content of the store: {data.content_hash[:16]}"]
     mine += [f"{name.replace('_', ' ')}: {chosen[name]}" for name in names if name in chosen]
     facts = "\n".join(mine).encode()
-    chiefs, *others = (
+    # share(facts, n) returns the facts of worker n
+    facts_of_chief, *facts_of_others = (
         set(workers.share(facts, n).decode().splitlines()) for n in range(workers.count)
     )
-    for index, theirs in enumerate(others, start=1):
-        if theirs != chiefs:
+    for index, theirs in enumerate(facts_of_others, start=1):
+        if theirs != facts_of_chief:
             raise UserError(
-                f"{', '.join(sorted(theirs - chiefs)) or 'less'} on worker {index}, and "
-                f"{', '.join(sorted(chiefs - theirs)) or 'less'} on worker 0; "
+                f"{', '.join(sorted(theirs - facts_of_chief)) or 'less'} on worker {index}, and "
+                f"{', '.join(sorted(facts_of_chief - theirs)) or 'less'} on worker 0; "
                 "give every worker the same"
             )
 
@@ -99,7 +100,7 @@ def _require_agreement(workers: Workers, data: Store, chosen: Mapping[str, Any])
 def _shared_run(workers: Workers, run: Run | None, scratch: Path) -> Run:
     """Return the chief's run, on all workers.
 
-    run: on the chief
+    run: the chief's; None on the other workers
     scratch: temporary folder for the files of workers that are not the chief
     """
     described = start = b""
@@ -137,7 +138,7 @@ def _shared_run(workers: Workers, run: Run | None, scratch: Path) -> Run:
 
 @contextmanager
 def _connected(
-    workers: WorkerSettings, chosen: Mapping[str, Any], notify: Notify
+    several: WorkerSettings, chosen: Mapping[str, Any], notify: Notify
 ) -> Iterator[Workers]:
     """Connect this worker with all others by TensorFlow, which is loaded here.
 
@@ -149,10 +150,10 @@ def _connected(
         os.environ.setdefault(LEAST_LEVEL, "3")
     notify("connecting all workers; this waits until every one has been started, Ctrl-C ends it")
     onednn = onednn_for_batches(chosen.get("onednn", AUTO))
-    groups: list[Workers] = []
+    connected: list[Workers] = []  # with one element, since initialize() returns nothing
     load_tensorflow(
         # during the loading, before TensorFlow computes anything
-        initialize=lambda: groups.append(_connect(workers, chosen, onednn)),
+        initialize=lambda: connected.append(_connect(several, chosen, onednn)),
         onednn=onednn,
     )
     import tensorflow as tf
@@ -167,7 +168,7 @@ def _connected(
         tf.errors.FailedPreconditionError,
     )
     try:
-        yield groups[0]
+        yield connected[0]
     except losses as error:
         raise UserError(
             f"a worker was lost, or cannot be reached; its own output may say why, TensorFlow says "
@@ -177,17 +178,17 @@ def _connected(
         ) from None
 
 
-def _connect(workers: WorkerSettings, chosen: Mapping[str, Any], onednn: str) -> Workers:
+def _connect(several: WorkerSettings, chosen: Mapping[str, Any], onednn: str) -> Workers:
     import tensorflow as tf
 
     gpus = chosen.get("gpus", 1)
     if gpus:
         tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[:gpus], "GPU")
-    if workers.workers:
+    if several.workers:
         resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-            tf.train.ClusterSpec({"worker": list(workers.workers)}),
+            tf.train.ClusterSpec({"worker": list(several.workers)}),
             task_type="worker",
-            task_id=workers.worker_index,
+            task_id=several.worker_index,
             rpc_layer="grpc",
         )
     else:

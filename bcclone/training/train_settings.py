@@ -58,7 +58,8 @@ USUAL_NETWORK = "cnn-small"
 NETWORKS = {name: network.description for name, network in ARCHITECTURES.items()}
 
 
-# how an optimizer trains where the user chooses neither: what drives best for the least training
+# each optimizer's learning rate and epochs, if the user sets none: what drives best for the least
+# training
 # (benchmarks/lab-log/2026-11.md, 2026-11-28)
 USUAL_RATES = {ADAMW: 1e-3, MUON: 5e-3}
 USUAL_EPOCHS = {ADAMW: 40, MUON: 10}
@@ -232,8 +233,8 @@ class LearningSettings(Checked):
     )
     jit_compile: str = _device(
         AUTO,
-        "compile whole training steps by XLA into one program, on one device, "
-        "which --deterministic prevents on a GPU; auto: on a GPU that XLA can compile for",
+        "compile whole training steps by XLA into one program; only on one device, and not with "
+        "--deterministic on a GPU; auto: on a GPU that XLA can compile for",
         choices=(AUTO, ON, OFF),
         rare=True,
     )
@@ -269,9 +270,9 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
     )
     hand_over: str = _length(
         AUTO,
-        "with --from, the model to write; auto: the start model, the trained one or the mean of "
-        "their weights, which forgets less: the one that is best on the validation samples, or the "
-        "mean without such samples",
+        "with --from, which model to write; auto: the best on the validation samples of the start "
+        "model, the trained one and the mean of their weights (which forgets less); without such "
+        "samples, the mean",
         choices=(AUTO, TRAINED),
         rare=True,
     )
@@ -360,7 +361,8 @@ class WorkerSettings(Checked):
                     example=_ADDRESSES,
                 )
         count = len(self.workers)
-        if self.worker_index not in (range(count) if count else (None,)):
+        allowed = range(count) if count else (None,)
+        if self.worker_index not in allowed:
             raise SettingError(
                 "{worker_index} {index} for {count} {workers}, expected both, such as {workers} "
                 "{example} and {worker_index} 0, the number of this worker from 0",

@@ -27,8 +27,8 @@ class Trainer:
     is_one_program: whether XLA compiles whole steps into one program, for batches of one size:
         smaller ones are padded with samples that do not count. Recurrent layers must then do
         without cuDNN, as those of prepare.make_trainer() do.
-    exported: the network that takes the weights to be saved, when the trained one computes in 16
-        bits, has outputs that only help in training, or has layers that do not learn
+    exported: the network that takes the weights to be saved, when the trained one has outputs that
+        only help in training, or layers that do not learn
     augmenter: augments each batch as the first part of a step; None when the feed does, or when
         samples are not augmented
     strategy: the strategy of tf.distribute that has the devices, if there are several; in its
@@ -50,7 +50,8 @@ class Trainer:
         # sums_of() all samples since the last reset, kept on the device
         self.totals = tf.Variable(tf.zeros(3, tf.float64), trainable=False)
         self.is_one_program = is_one_program
-        # the other labels matter less than the steering; the loss that is reported is its alone
+        # the other labels matter less than the steering: 0.1 is a choice, no measurement; the loss
+        # that is reported is that of the steering alone
         self._label_weights = [1.0] + [0.1] * (model.output_shape[-1] - 1)
         self._exported = exported
         self._augmenter = augmenter
@@ -326,8 +327,7 @@ class Trainer:
     def export(self) -> keras.Model:
         """Return the network to save, with the current weights.
 
-        It computes in 32 bits, all its layers can learn, and it lacks the outputs that only help in
-        training.
+        All its layers can learn, and it lacks the outputs that only help in training.
         """
         if self._exported is None:
             return self.model

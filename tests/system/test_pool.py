@@ -164,7 +164,15 @@ def test_only_what_no_earlier_run_has_finished_is_run(tmp_path):
             kept = tmp_path / "kept"
             line = []
             results = run_kept(
-                pool, pool_tasks.count, tasks, kept, int, "counting", "rows", "counts", line.append
+                pool,
+                pool_tasks.count,
+                tasks,
+                kept,
+                int,
+                label="counting",
+                unit="rows",
+                noun="counts",
+                notify=line.append,
             )
             return results, line
 

@@ -32,8 +32,8 @@ _NAMES_NOW = {  # name of an argument in Keras 1 -> its name today
     "sigma": "stddev",
     "alpha": "negative_slope",
 }
-# arguments with only one value that is read: those of another time, those that computed otherwise,
-# and those that state the order of the axes
+# arguments of which only these values are read: with another one, the layer computes otherwise or
+# has another order of axes
 _EXPECTED: Mapping[str, tuple[Any, ...]] = {
     "function_type": ("lambda",),
     "arguments": ({},),

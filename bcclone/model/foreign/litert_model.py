@@ -85,12 +85,14 @@ class LiteRtModel:
                     f"{path}: takes {self.shape}, and states pictures of {(*size, 3)}; export it "
                     "again"
                 )
-            self.preprocessing = PRESETS["carnd-160x320-rgb"]  # whole frames
+            self.preprocessing = PRESETS[
+                "carnd-160x320-rgb"
+            ]  # frames as they are; a framing is applied before
             return
 
-        # how pictures are prepared. The unit of a quantized input tells the range of its pixels: if
-        # 255 units exceed 2, the pixels are 0 to 255, not 0 to 1 or -1 to 1. Other inputs have a
-        # unit of 0
+        # A quantized input with large units takes pixels of 0 to 255: 255 units exceed 2. One with
+        # small units takes 0 to 1 or -1 to 1. One that is not quantized has a unit of 0, and is
+        # assumed to take 0 to 1.
         unit, _ = self._input["quantization"]
         takes_pixels_as_they_are = unit * 255 > 2
         likely_scale = "" if takes_pixels_as_they_are else "0..1"
@@ -149,11 +151,9 @@ def _interpreter_of(content: bytes, path: Path) -> Any:
 
 def _named_outputs(interpreter: Any) -> dict[str, dict[str, Any]]:
     """Return the outputs by the names in the file's first signature, or by those of its tensors."""
-    for signature in interpreter.get_signature_list():
-        outputs: dict[str, dict[str, Any]] = interpreter.get_signature_runner(
-            signature
-        ).get_output_details()
-        return outputs
+    if signatures := interpreter.get_signature_list():
+        runner = interpreter.get_signature_runner(next(iter(signatures)))
+        return dict(runner.get_output_details())
     return {str(tensor["name"]): tensor for tensor in interpreter.get_output_details()}
 
 
