@@ -24,7 +24,7 @@ from bcclone.recording.log import read_log
 from bcclone.recording.row import time_of
 from bcclone.system.numbers import FloatArray
 from bcclone.system.statistics import correlation
-from bcclone.training.training_state import right_side
+from bcclone.training.result import right_side
 
 RESULTS = Path(__file__).parent / "results" / "any-camera.json"
 MODELS = ("any-road", "any-camera")

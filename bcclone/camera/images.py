@@ -20,8 +20,9 @@ from bcclone.system.errors import shown_command
 from bcclone.system.location import names_url, read_urls
 from bcclone.system.process import MOST_PIXELS, is_own_process
 
-# OpenCV adds an empty entry to this variable, which means the current folder: a process that is
-# started later, such as ffmpeg, would load shared libraries from there
+# Importing OpenCV adds an empty entry to this variable, which means the current folder: a process
+# that is started later, such as ffmpeg, would load shared libraries from there. So the variable
+# gets its value back at once
 _SEARCH_PATH = "LD_LIBRARY_PATH"
 _folders_before = os.environ.get(_SEARCH_PATH)
 import cv2 as cv2  # noqa: E402 `as cv2` tells the type checker that others import it from here

@@ -84,7 +84,7 @@ def import_model(
 
 def _description(path: Path, rebuilt: "RebuiltModel") -> Iterator[str]:
     """Yield lines about a file, its input, its layers, and what was changed."""
-    from bcclone.model.foreign.unstated import extents
+    from bcclone.model.foreign.preprocessing import extents
 
     model = rebuilt.model
     yield (

@@ -9,10 +9,10 @@ Importing this loads no Keras.
 import io
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import h5py
 
@@ -25,13 +25,14 @@ from bcclone.dataset.preprocessing_text import (
     fields_of,
 )
 from bcclone.model.architectures import ARCHITECTURES
+from bcclone.model.foreign.preprocessing import declared_preprocessing
 from bcclone.model.foreign.stored import StoredModel, UnsupportedModel, read_model
-from bcclone.model.foreign.unstated import declared_preprocessing
 from bcclone.model.model_path import check_keras_path
 from bcclone.system.codec import explained, from_text, parse_json, read_bytes
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import replacing
 from bcclone.system.hdf5_file import open_hdf5, read_attribute
+from bcclone.system.numbers import Float32Array
 from bcclone.system.process import note
 from bcclone.system.values import from_json, names_of, to_json
 
@@ -112,6 +113,7 @@ class SteeringCalibration:
 class ModelFile:
     """The content of a model file, or of a file of another program with its preprocessing."""
 
+    prepares_itself: ClassVar = False  # the frames become its input by `preprocessing`
     model: "keras.Model"
     # makes the network's input; its `scale` is what layer_kinds.stated_scale() returns: "" if
     # layers of the network's author scale the pixels
@@ -121,6 +123,11 @@ class ModelFile:
     framing: Framing | None = None
     # turns the network's steering into the car's; None if they are the same
     calibration: SteeringCalibration | None = None
+
+    @property
+    def input_shape(self) -> Sequence[int]:
+        """Return the shape of the network's input, without the batch."""
+        return self.model.input_shape[1:]  # type: ignore[no-any-return]
 
     @property
     def seq_length(self) -> int:
@@ -138,6 +145,12 @@ class ModelFile:
         from bcclone.model.recurrent import state_sizes_of  # loads TensorFlow
 
         return state_sizes_of(self.model) if self.training.imported is None else ()
+
+    def as_call(self) -> "Callable[..., list[Float32Array]]":
+        """Return the network as a call, compiled by TensorFlow, as compile_network() does it."""
+        from bcclone.model.recurrent import compile_network  # loads TensorFlow
+
+        return compile_network(self.model, self.state_sizes)
 
     @property
     def outputs(self) -> tuple[Output, ...]:

@@ -9,7 +9,7 @@ operators, without loops and branches, on tensors that the file itself holds.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,8 @@ class OnnxModel:
 
     preprocessing: Preprocessing = PRESETS["carnd-160x320-rgb"]  # whole frames
     calibration = None  # export makes a calibration a part of the network
+    model = None  # it is no network of Keras
+    prepares_itself = True
 
     def __init__(self, path: Path) -> None:
         """Raises UserError for a file that is missing, damaged, or no network that drives."""
@@ -86,6 +88,14 @@ class OnnxModel:
             framing = self._session.get_modelmeta().custom_metadata_map.get(FRAMING)
             self.framing = from_text(Framing, framing) if framing else None
             self.signature = _signature_of(self._session, self.framing, path)
+        self.input_shape = self.signature.inputs[FRAME]
+        self.seq_length = self.signature.seq_length
+        self.state_sizes = self.signature.state_sizes
+
+    def as_call(self) -> Callable[..., list[Float32Array]]:
+        """Return the network as a call: its inputs -> its outputs, then its new states."""
+        names = list(self.signature.inputs)
+        return lambda *inputs: self.run(dict(zip(names, inputs, strict=True)))
 
     def run(self, inputs: Mapping[str, Any]) -> list[Float32Array]:
         """Return the outputs of the signature for its inputs, arrays of (drives, ...) by name.

@@ -19,7 +19,7 @@ from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.foreign.litert_model import LiteRtModel
 from bcclone.model.model_path import is_litert, is_onnx
-from bcclone.model.onnx_model import FRAME, OnnxModel
+from bcclone.model.onnx_model import OnnxModel
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import Float32Array
 from bcclone.system.process import note
@@ -66,10 +66,12 @@ class Policy:
         self.preprocessing = file.preprocessing
         self._calibration = file.calibration
         # the network in Keras; None for one in an ONNX or LiteRT file
-        self.model: Any = None if isinstance(file, OnnxModel | LiteRtModel) else file.model
+        self.model: Any = file.model
         # whether the network takes the camera's pictures, and frames them itself
         self.frames_itself = self.model is None and self.framing is not None
-        self._network = _network_of(file)
+        self._network = _Network(
+            file.as_call(), file.input_shape, file.seq_length, file.state_sizes
+        )
         self.seq_length = self._network.seq_length
         # whether an answer depends on all frames since the drive began
         self.carries_states = bool(self._network.state_sizes)
@@ -182,24 +184,6 @@ class _Network:
         return outputs[0], states
 
 
-def _network_of(file: "ModelFile | OnnxModel | LiteRtModel") -> _Network:
-    if isinstance(file, LiteRtModel):
-        return _Network(lambda images: [file.predict(images)], file.shape, 1)
-    if isinstance(file, OnnxModel):
-        signature = file.signature
-        names = list(signature.inputs)
-        return _Network(
-            lambda *inputs: file.run(dict(zip(names, inputs, strict=True))),
-            signature.inputs[FRAME],
-            signature.seq_length,
-            signature.state_sizes,
-        )
-    from bcclone.model.recurrent import compile_network
-
-    call = compile_network(file.model, file.state_sizes)
-    return _Network(call, file.model.input_shape[1:], file.seq_length, file.state_sizes)
-
-
 def window_after(window: Memory, image: Image, seq_length: int) -> Memory:
     """Return the window with this prepared image added as the newest, and without the oldest.
 
@@ -238,21 +222,18 @@ def policy_of(
 ) -> Policy:
     """Load a policy as load_policy() does. stored: as model_of() takes it"""
     file: ModelFile | OnnxModel | LiteRtModel
-    prepares_itself = False
     if is_onnx(path):
         file = OnnxModel(path)
-        prepares_itself = True
     else:
         if "tensorflow" not in sys.modules:
             load_tensorflow()
         if is_litert(path):
             file = LiteRtModel(path, preprocessing)
-            prepares_itself = file.prepares_itself
         else:
             from bcclone.model.model_file import model_of
 
             file = model_of(path, stored, preprocessing, must_agree)
-    if prepares_itself and preprocessing is not None and must_agree:
+    if file.prepares_itself and preprocessing is not None and must_agree:
         raise UserError(f"{path}: this file prepares the frames itself; leave out --preprocess")
     return Policy(file, path)
 

@@ -23,7 +23,13 @@ from bcclone.system.numbers import FloatArray
 from bcclone.system.process import Notify
 from bcclone.system.tensorflow_quietly import gpu_compiler_fault, used_gpus
 from bcclone.training.checkpoint import checkpoint_content, load_checkpoint, load_content
-from bcclone.training.loop import Loop
+from bcclone.training.loop import (
+    Loop,
+    Trained,
+    current_model,
+    try_to_write,
+    validation_batch_size,
+)
 from bcclone.training.plan import fit_to_device
 from bcclone.training.prepare import make_trainer, report_network
 from bcclone.training.result import (
@@ -33,13 +39,13 @@ from bcclone.training.result import (
     TRAINED_NAME,
     SampleCounts,
     TrainResult,
+    ValidationScore,
     best_model,
     score_mean,
 )
 from bcclone.training.run import Run
 from bcclone.training.train_settings import TRAINED, TrainSettings
 from bcclone.training.trainer import Trainer
-from bcclone.training.training_state import ValidationScore
 from bcclone.training.workers import Workers
 
 
@@ -64,7 +70,7 @@ def fit(
     if run.is_new:
         run.make_folder()
     run.begin(settings)
-    loop = Loop(trainer, training, validation, settings, run, notify, workers)
+    loop = Loop(trainer, training, validation, run, notify, workers)
     report_network(trainer.model, data, settings, notify)
     # the run folder of a worker that does not write is temporary, so nothing is said about it
     if workers.writes:
@@ -76,13 +82,14 @@ def fit(
         )
     start = b""
     if settings.start:  # before a checkpoint is loaded over the start weights
-        start = loop.current_model(epoch=0, val_loss=None)
+        start = current_model(trainer, data, settings, epoch=0, val_loss=None)
     state, model = load_checkpoint(run.checkpoints, trainer, notify)
     if workers.count > 1:  # only the chief's folder may have checkpoints
         content = checkpoint_content(trainer, state, model) if workers.writes else b""
         state, model = load_content(io.BytesIO(workers.share(content)), trainer)
-    loop.train(state, model)
-    return _hand_over(loop, start)
+    trained = loop.train(state, model)
+    batch_size = validation_batch_size(settings.seq_length, workers)
+    return _hand_over(run, trainer, training, validation, trained, start, batch_size, notify)
 
 
 def _described_run(run: Run, settings: TrainSettings, device: str, is_one_program: bool) -> str:
@@ -109,58 +116,73 @@ def _described_run(run: Run, settings: TrainSettings, device: str, is_one_progra
 # ---- the model that the user gets
 
 
-def _hand_over(loop: Loop, start: bytes) -> tuple[TrainResult, bytes]:
+def _hand_over(
+    run: Run,
+    trainer: Trainer,
+    training: Selection,
+    validation: Selection,
+    trained: Trained,
+    start: bytes,
+    batch_size: int,
+    notify: Notify,
+) -> tuple[TrainResult, bytes]:
     """Return the result, and the model file for the output.
 
-    loop: at its end
     start: file of the start model; empty if a new network was trained
+    batch_size: of the samples on which models are compared
     """
-    data = loop.training.data
-    settings = loop.settings
-    run = loop.run
-    scores = _scores(loop, start)
+    settings = run.settings
+    scores = _scores(trainer, training, validation, trained, start, batch_size)
     chosen = TRAINED
     # a start model that lacks outputs knows nothing of them, and halfway they are learned by half
     if settings.start and settings.hand_over != TRAINED:
         known = load_own_model(settings.start).outputs
         if known == outputs_of(settings.predict):
             chosen = best_model(scores)
-    test = select(data, TEST, settings.seq_length)
-    counts = SampleCounts(len(loop.training_feed), len(loop.validation_feed), len(test))
-    result = TrainResult.of(loop.state, settings, counts, run.path, loop.limit, scores, chosen)
-    model = loop.model
+    test = select(training.data, TEST, settings.seq_length)
+    counts = SampleCounts(trained.samples_an_epoch, len(validation), len(test))
+    result = TrainResult.of(
+        trained.state, settings, counts, run.path, trained.limit, scores, chosen
+    )
+    model = trained.model
     if chosen == TRAINED:  # there is one if the run was complete before, with another model
         (run.path / TRAINED_NAME).unlink(missing_ok=True)
     else:
         # the mean of the start model with itself is the start model, described anew
         described = {"epoch": result.epoch, "val_loss": result.val_loss}
-        model = mean_content(start, start if chosen == START else loop.model, described)
-        loop.try_to_write(partial(write_bytes, run.path / TRAINED_NAME, loop.model))
-        loop.try_to_write(partial(write_bytes, run.model, model))
+        model = mean_content(start, start if chosen == START else trained.model, described)
+        for path, content in ((run.path / TRAINED_NAME, trained.model), (run.model, model)):
+            try_to_write(partial(write_bytes, path, content), run.path, notify)
     # the test samples score only the model that was chosen, and have no part in the choice
     if len(test):
-        loss, mae, _ = _evaluate_file(loop.trainer, model, test, loop.validation_batch_size)
+        loss, mae, _ = _evaluate_file(trainer, model, test, batch_size)
         result = replace(result, test_loss=loss, test_mae=mae)
     return result, model
 
 
-def _scores(loop: Loop, start: bytes) -> dict[str, ValidationScore]:
+def _scores(
+    trainer: Trainer,
+    training: Selection,
+    validation: Selection,
+    trained: Trained,
+    start: bytes,
+    batch_size: int,
+) -> dict[str, ValidationScore]:
     """Return the validation scores of all drivers by name; empty without validation samples."""
-    validation = loop.validation
-    state = loop.state
-    trained = state.history[state.model_epoch - 1].validation
-    if not trained:
+    state = trained.state
+    score = ValidationScore.of_epoch(state.history[state.model_epoch - 1])
+    if not score:
         return {}
-    scores = {MEAN_STEERING: score_mean(loop.training, validation)}
+    scores = {MEAN_STEERING: score_mean(training, validation)}
     if start:
         # the outputs of a model file may be others than those that this training learns, so only
         # the steering is scored
-        samples = select(validation.data, VALIDATION, loop.settings.seq_length, predict=STEERING)
-        models = {START: start, HALFWAY: mean_content(start, loop.model, {})}
+        samples = select(validation.data, VALIDATION, training.seq_length, predict=STEERING)
+        models = {START: start, HALFWAY: mean_content(start, trained.model, {})}
         for name, model in models.items():
-            figures = _evaluate_file(loop.trainer, model, samples, loop.validation_batch_size)
+            figures = _evaluate_file(trainer, model, samples, batch_size)
             scores[name] = ValidationScore.of(validation, *figures)
-    return {**scores, TRAINED: trained}
+    return {**scores, TRAINED: score}
 
 
 def _evaluate_file(

@@ -1,22 +1,23 @@
 """The training loop: train epoch after epoch until a limit is reached.
 
 In: a trainer, its samples, a run, and the state to begin with (of a new training or of a
-checkpoint). Out: the last state, the model file to keep, and the limit, as attributes of the
-`Loop`. A `TrainingState` is never changed in place: each step makes a new one.
+checkpoint). Out: a `Trained`, with the last state, the model file to keep, and the limit. A
+`TrainingState` is never changed in place: each step makes a new one.
 """
 
 import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from bcclone.dataset.store import common_framing
+from bcclone.dataset.store import Store, common_framing
 from bcclone.feed.feed import open_feed, open_feed_in_order
 from bcclone.feed.selection import Batch, Selection
 from bcclone.model.model_file import model_content
@@ -24,11 +25,22 @@ from bcclone.system.errors import UserError, first_line
 from bcclone.system.files import write_bytes
 from bcclone.system.process import Notify, ProgressBar, noting_interrupts
 from bcclone.training.checkpoint import save_checkpoint
+from bcclone.training.result import ValidationScore
 from bcclone.training.run import Run
 from bcclone.training.train_settings import SETTINGS_OF_WEIGHTS, TrainSettings, values_of
 from bcclone.training.trainer import STEPS_A_CALL, Trainer
-from bcclone.training.training_state import Epoch, TrainingState, ValidationScore, epoch_summary
+from bcclone.training.training_state import Epoch, TrainingState, epoch_summary
 from bcclone.training.workers import Workers
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training has reached."""
+
+    state: TrainingState  # the last one
+    model: bytes  # model file of the last epoch, or with --patience of the best
+    limit: str  # the option that ended the training, such as "--epochs 5"
+    samples_an_epoch: int  # number of training samples in an epoch
 
 
 class Loop:
@@ -36,9 +48,7 @@ class Loop:
 
     All workers of a training must make the same calls of workers.all_sum() in the same order.
 
-    state: the present one
-    model: model file of the last epoch, or with --patience of the best; empty before the first one
-    limit: the option that ended the training, such as "--epochs 5"
+    run: its settings are those of the training
     """
 
     def __init__(
@@ -46,7 +56,6 @@ class Loop:
         trainer: Trainer,
         training: Selection,
         validation: Selection,
-        settings: TrainSettings,
         run: Run,
         notify: Notify,
         workers: Workers,
@@ -54,7 +63,7 @@ class Loop:
         self.trainer = trainer
         self.training = training
         self.validation = validation
-        self.settings = settings
+        self.settings = settings = run.settings
         self.run = run
         self.notify = notify
         self.workers = workers
@@ -68,18 +77,15 @@ class Loop:
             part=workers.part,
             program_steps=trainer.program_steps,
         )
-        # large batches are fast, and without gradients they fit into memory
-        self.validation_batch_size = max(256 // settings.seq_length, workers.count)
         self.validation_feed = open_feed_in_order(
             validation,
-            self.validation_batch_size,
+            validation_batch_size(settings.seq_length, workers),
             workers.part,
             settings.feed,
             trainer.program_steps,
         )
         self.state = TrainingState()
-        self.model = b""
-        self.limit = ""
+        self.model = b""  # empty before the end of the first epoch
         self._saved = self.state  # of the newest checkpoint, from which the next one's time follows
         self._is_model_written = True
         self._begin = 0.0  # time.monotonic(), less the seconds that it ran before a resume
@@ -88,7 +94,7 @@ class Loop:
         # how long the end of the last epoch took (validation and saving); 0 before the first end
         self._ending_seconds = 0.0
 
-    def train(self, state: TrainingState, model: bytes) -> None:
+    def train(self, state: TrainingState, model: bytes) -> Trained:
         """Train until the first of the limits (epochs, time, patience) is reached.
 
         Raises UserError when the loss is not finite, and KeyboardInterrupt, after saving the state,
@@ -110,17 +116,16 @@ class Loop:
             self._interrupted = interrupted
             self._save()
             self._measure_time()
-            self.limit = self._reached_limit()
-            if self.limit:  # by a training that was then resumed
-                self.notify(
-                    f"note: nothing is left to train: {self.limit}; increase it to train on"
-                )
-            while not self.limit:
+            limit = self._reached_limit()
+            if limit:  # by a training that was then resumed
+                self.notify(f"note: nothing is left to train: {limit}; increase it to train on")
+            while not limit:
                 self._stop_if_asked()
                 is_cut = self._train_epoch()
                 self._measure_time()
                 self._end_epoch()
-                self.limit = self._reached_limit(is_cut)
+                limit = self._reached_limit(is_cut)
+        return Trained(self.state, self.model, limit, len(self.training_feed))
 
     # ---- steps
 
@@ -228,7 +233,9 @@ class Loop:
         # --patience waits for a better epoch than the one whose model is kept
         if not self.settings.patience or self.state.best.epoch == epoch.epoch:
             self.state = replace(self.state, model_epoch=epoch.epoch)
-            self.model = self.current_model(epoch.epoch, epoch.val_loss)
+            self.model = current_model(
+                self.trainer, self.training.data, self.settings, epoch.epoch, epoch.val_loss
+            )
             self._is_model_written = False
         self._save()
         self._measure_time()
@@ -248,51 +255,18 @@ class Loop:
 
     # ---- files
 
-    def current_model(self, epoch: int, val_loss: float | None) -> bytes:
-        """Return a model file with the current weights.
-
-        epoch: the number of the epoch after which the network has these weights; 0 before training
-        val_loss: the validation loss of that epoch, None if it is not known
-        """
-        data = self.training.data
-        described = {
-            "settings": values_of(self.settings, SETTINGS_OF_WEIGHTS),
-            "samples": asdict(data.sample_settings),
-            "store_content_hash": data.content_hash,
-            "epoch": epoch,
-            "val_loss": val_loss,
-        }
-        framing = common_framing(data.recordings)
-        return model_content(self.trainer.export(), data.preprocessing, described, framing)
-
     def _save(self) -> None:
         """Write the model if it is a new one, a checkpoint, and the history."""
         self._saved = self.state
         run = self.run
         if not self._is_model_written:
             write_model = partial(write_bytes, run.model, self.model)
-            self._is_model_written = self.try_to_write(write_model)
-        self.try_to_write(
-            partial(save_checkpoint, run.checkpoints, self.trainer, self.state, self.model)
+            self._is_model_written = try_to_write(write_model, run.path, self.notify)
+        write_checkpoint = partial(
+            save_checkpoint, run.checkpoints, self.trainer, self.state, self.model
         )
-        self.try_to_write(partial(run.write_history, self.state.history))
-
-    def try_to_write(self, write: Callable[[], object]) -> bool:
-        """Call `write`; return whether it has succeeded, and tell the user why it has not.
-
-        A full disk, for example, does not stop the training.
-        """
-        try:
-            write()
-        except (OSError, tf.errors.OpError) as error:
-            place = getattr(error, "filename", None) or self.run.path
-            reason = getattr(error, "strerror", None) or first_line(error)
-            self.notify(
-                f"note: {place}: cannot be written: {reason}; "
-                "training continues, and the earlier files are unchanged"
-            )
-            return False
-        return True
+        try_to_write(write_checkpoint, run.path, self.notify)
+        try_to_write(partial(run.write_history, self.state.history), run.path, self.notify)
 
     # ---- time
 
@@ -338,6 +312,53 @@ class Loop:
         """Raise KeyboardInterrupt if any worker was asked to stop; call it after saving."""
         if self._must_stop:
             raise KeyboardInterrupt
+
+
+def validation_batch_size(seq_length: int, workers: Workers) -> int:
+    # large batches are fast, and without gradients they fit into memory
+    return max(256 // seq_length, workers.count)
+
+
+# ---- files
+
+
+def current_model(
+    trainer: Trainer, data: Store, settings: TrainSettings, epoch: int, val_loss: float | None
+) -> bytes:
+    """Return a model file with the current weights.
+
+    epoch: the number of the epoch after which the network has these weights; 0 before training
+    val_loss: the validation loss of that epoch, None if it is not known
+    """
+    described = {
+        "settings": values_of(settings, SETTINGS_OF_WEIGHTS),
+        "samples": asdict(data.sample_settings),
+        "store_content_hash": data.content_hash,
+        "epoch": epoch,
+        "val_loss": val_loss,
+    }
+    framing = common_framing(data.recordings)
+    return model_content(trainer.export(), data.preprocessing, described, framing)
+
+
+def try_to_write(write: Callable[[], object], folder: Path, notify: Notify) -> bool:
+    """Call `write`; return whether it has succeeded, and tell the user why it has not.
+
+    A full disk, for example, does not stop the training.
+
+    folder: where the file is, if the error does not say it
+    """
+    try:
+        write()
+    except (OSError, tf.errors.OpError) as error:
+        place = getattr(error, "filename", None) or folder
+        reason = getattr(error, "strerror", None) or first_line(error)
+        notify(
+            f"note: {place}: cannot be written: {reason}; "
+            "training continues, and the earlier files are unchanged"
+        )
+        return False
+    return True
 
 
 # ---- the schedule

@@ -5,78 +5,13 @@ epoch; read_history() reads them back.
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from bcclone.feed.selection import Selection
 from bcclone.system.codec import explained, read_table
 from bcclone.system.errors import Table, TableColumn
-from bcclone.system.numbers import FloatArray
-from bcclone.system.statistics import correlation
 from bcclone.system.values import from_json, names_of
-
-
-def right_side(steering: FloatArray, labels: FloatArray, beyond: float) -> float | None:
-    """Return the share of the turns in which the steering is to the label's side, the correct one.
-
-    Returns None if there are no turns.
-
-    steering, labels: (values,) each
-    beyond: a row is a turn if the absolute value of its label is larger than this
-    """
-    turns = np.abs(labels) > beyond
-    if not turns.any():
-        return None
-    return float((steering[turns] * labels[turns] > 0).mean())
-
-
-@dataclass(frozen=True)
-class ValidationScore:
-    """How well a driver agrees with the validation samples."""
-
-    loss: float
-    mae: float
-    # the next two are computed from one sample of each recorded row, without mirror images
-    # Pearson's correlation of steering and label; None if one of them is constant
-    correlation: float | None
-    # among the frames whose label is clearly left or right: fraction steered to the label's side
-    right_side: float | None
-
-    @classmethod
-    def of(
-        cls, validation: Selection, loss: float, mae: float, steering: FloatArray
-    ) -> "ValidationScore":
-        """Return the score of a driver, by its steering for all validation samples.
-
-        loss, mae: mean loss and mean absolute error of that steering
-        steering: (samples,)
-        """
-        if not math.isfinite(loss):
-            return cls(loss, mae, None, None)
-        # one sample of each row: what the driver steers, and its label
-        driven = steering[validation.first_of_row]
-        labels = validation.labels[validation.first_of_row, 0]
-        # if a label is about straight ahead, neither side is the correct one; so small labels do
-        # not count: those up to 0.05, or on straighter roads the smaller half
-        small = min(0.05, float(np.median(np.abs(labels))))
-        return cls(loss, mae, correlation(driven, labels), right_side(driven, labels, small))
-
-    def is_better_than(self, other: "ValidationScore") -> bool:
-        """Return whether this driver is clearly better: by the correlation, else by the loss.
-
-        The loss alone can mislead: on a nearly straight road, a network that stops reacting to
-        bends has a lower loss. So the loss decides only when the correlations are about equal.
-        """
-        mine = self.correlation or 0.0
-        others = other.correlation or 0.0
-        if abs(mine - others) > 0.05:  # less is noise
-            return mine > others
-        equal_loss = 0.01  # as a fraction of the other loss; a smaller gain is noise
-        return self.loss < (1 - equal_loss) * other.loss
 
 
 @dataclass(frozen=True)
@@ -97,14 +32,6 @@ class Epoch:
     data_wait_share: float  # fraction of the seconds spent waiting for data
     val_correlation: float | None = None
     val_right_side: float | None = None
-
-    @property
-    def validation(self) -> ValidationScore | None:
-        if self.val_loss is None or self.val_mae is None:
-            return None
-        return ValidationScore(
-            self.val_loss, self.val_mae, self.val_correlation, self.val_right_side
-        )
 
     @property
     def score(self) -> float:

@@ -16,8 +16,7 @@ from bcclone.evaluation.settings import EvaluateSettings
 from bcclone.pictures.report_page import write_report
 from bcclone.pictures.reports import write_evaluation, write_training
 from bcclone.simulator.score import Intervention, LinePoint, Score
-from bcclone.training.result import SampleCounts, TrainResult
-from bcclone.training.training_state import ValidationScore
+from bcclone.training.result import SampleCounts, TrainResult, ValidationScore
 from tests.evaluation.test_suite import FIGURES
 from tests.pages import chromium, errors_of, needs_browser, window_of
 

@@ -11,12 +11,11 @@ import pytest
 from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
 from bcclone.training.plan import new_run, resumed_run
-from bcclone.training.result import SampleCounts, TrainResult, best_model
+from bcclone.training.result import SampleCounts, TrainResult, ValidationScore, best_model
 from bcclone.training.train_settings import RunFiles, TrainSettings, settings_as_text
 from bcclone.training.training_state import (
     Epoch,
     TrainingState,
-    ValidationScore,
     best_epoch,
     read_history,
 )
@@ -170,7 +169,7 @@ def test_a_model_with_a_greater_loss_than_the_mean_is_noted_whatever_its_correla
 
 def result_of(epochs, drivers, handed_over):
     state = TrainingState(epochs, samples=4, elapsed=9.0, model_epoch=3)
-    drivers = {**drivers, "trained": epochs[2].validation}
+    drivers = {**drivers, "trained": ValidationScore.of_epoch(epochs[2])}
     counts = SampleCounts(8, 2)
     return TrainResult.of(state, SETTINGS, counts, Path(), "--epochs 3", drivers, handed_over)
 
@@ -182,7 +181,7 @@ def test_a_mean_with_the_start_model_that_is_better_is_handed_over_and_said():
         "start": ValidationScore(0.1605, 0.1, 0.837, 0.9),
         "halfway": ValidationScore(0.1610, 0.1, 0.799, 0.9),
     }
-    assert best_model({**others, "trained": epochs[2].validation}) == "halfway"
+    assert best_model({**others, "trained": ValidationScore.of_epoch(epochs[2])}) == "halfway"
     result = result_of(epochs, others, "halfway")
     assert "halfway, the mean of start and trained weights: on the validation" in result.note
     assert "trained.h5" in result.note

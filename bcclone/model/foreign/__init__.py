@@ -2,5 +2,5 @@
 
 No code in a file is run. `stored` reads a Keras file as plain data, `tree` lists its layers,
 `layers` makes each layer in the current Keras, and `weights` gives it its arrays. The result is a
-`RebuiltModel`; it becomes a model of ours once its preprocessing is stated (`unstated`).
+`RebuiltModel`; it becomes a model of ours once its preprocessing is stated (`preprocessing`).
 """

@@ -6,6 +6,7 @@ steering, float32 (1, 1). A file of `bcclone export` prepares frames itself, as 
 
 import math
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.answer import steering_output
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
+from bcclone.model.foreign.preprocessing import declared_preprocessing
 from bcclone.model.foreign.tree import BINS, pilot_of, several_inputs
-from bcclone.model.foreign.unstated import declared_preprocessing
 from bcclone.model.model_path import read_exported
 from bcclone.model.onnx_model import PICTURE
 from bcclone.system.codec import from_text
@@ -37,6 +38,9 @@ class LiteRtModel:
     """
 
     calibration = None  # the network's steering is the car's
+    model = None  # it is no network of Keras
+    seq_length = 1
+    state_sizes = ()
 
     def __init__(self, path: Path, given: Preprocessing | str | None = None) -> None:
         """Raises UserError for a file that cannot be run, or whose pictures are prepared in an
@@ -53,7 +57,7 @@ class LiteRtModel:
                 raise UserError(f"{path}: {several_inputs(names)}")
             (self._input,) = inputs
             _, rows, columns, channels = map(int, self._input["shape"])
-            self.shape = (rows, columns, channels)  # of an image
+            self.input_shape = (rows, columns, channels)
             # a file of bcclone export takes pixels of 0 to 255 and prepares them itself
             stated = _metadata_of(content)
             self.prepares_itself = PICTURE in stated
@@ -80,14 +84,13 @@ class LiteRtModel:
             size = (FRAME_HEIGHT, FRAME_WIDTH)
             if self.framing:
                 size = (self.framing.height, self.framing.width)
-            if self.shape != (*size, 3):
+            if self.input_shape != (*size, 3):
                 raise UserError(
-                    f"{path}: takes {self.shape}, and states pictures of {(*size, 3)}; export it "
-                    "again"
+                    f"{path}: takes {self.input_shape}, and states pictures of {(*size, 3)}; "
+                    "export it again"
                 )
-            self.preprocessing = PRESETS[
-                "carnd-160x320-rgb"
-            ]  # frames as they are; a framing is applied before
+            # frames as they are; a framing is applied before
+            self.preprocessing = PRESETS["carnd-160x320-rgb"]
             return
 
         # A quantized input with large units takes pixels of 0 to 255: 255 units exceed 2. One with
@@ -96,7 +99,13 @@ class LiteRtModel:
         unit, _ = self._input["quantization"]
         takes_pixels_as_they_are = unit * 255 > 2
         likely_scale = "" if takes_pixels_as_they_are else "0..1"
-        self.preprocessing = declared_preprocessing(path, given, self.shape, pilot, likely_scale)
+        self.preprocessing = declared_preprocessing(
+            path, given, self.input_shape, pilot, likely_scale
+        )
+
+    def as_call(self) -> Callable[..., list[Float32Array]]:
+        """Return the network as a call: a prepared image -> a list with the steering."""
+        return lambda images: [self.predict(images)]
 
     def predict(self, images: Image) -> Float32Array:
         """Return the steering, (1, 1), for a prepared image, uint8 (1, height, width, channels)."""

@@ -1,7 +1,7 @@
 """How frames are prepared for a network of another program, whose file does not say it.
 
-In: what the user says, and the shape of the network's input. Out: a `Preprocessing`. A pilot of
-donkeycar needs no word of the user: it is recognised by the name of its input.
+In: what the user says, and the shape of the network's input. Out: a `Preprocessing`. For a pilot of
+donkeycar, which is recognised by the name of its input, the user need not say it.
 """
 
 import shlex
@@ -41,23 +41,16 @@ def declared_preprocessing(
             f"{path}: {takes}, expected 1 or 3 channels, which come last; frames stacked as "
             "channels, and channels that come first, are not supported: train it for such pictures"
         )
-    color = "GRAY" if channels == 1 else "RGB"
     if given is None and pilot:
-        given = _text(color, likely_scale)
+        given = _text(_color(channels), likely_scale)
         note(
             f"{path}: a pilot of donkeycar ({pilot}); its pictures are prepared as "
             f"{columns}x{rows}, {given}"
         )
-
-    # refuse a preprocessing that is missing or does not fit, and name those that would fit
-    fitting = [
-        name for name, preset in PRESETS.items() if preset.shape == (rows, columns, channels)
-    ]
-    texts = [_text(name, "" if PRESETS[name].scale else likely_scale) for name in fitting]
-    if not texts:
-        texts = [_text(f"rows 60-140, {columns}x{rows}, {color}", likely_scale)]
-    examples = " or ".join(f"--preprocess {shlex.quote(text)}" for text in texts)
-    remedy = f"give what it was trained with (its author's drive.py says it), such as {examples}"
+    remedy = (
+        "give what it was trained with (its author's drive.py says it), such as "
+        f"{_examples(rows, columns, channels, likely_scale)}"
+    )
     if given is None:
         raise UserError(f"{path}: does not state its preprocessing; {takes}; {remedy}")
     preprocessing = given
@@ -81,6 +74,21 @@ def declared_preprocessing(
             "0..1"
         )
     return preprocessing
+
+
+def _examples(rows: int, columns: int, channels: int, scale: str) -> str:
+    """Return options with preprocessings that fit this input, as a message names them."""
+    fitting = [
+        name for name, preset in PRESETS.items() if preset.shape == (rows, columns, channels)
+    ]
+    texts = [_text(name, "" if PRESETS[name].scale else scale) for name in fitting]
+    if not texts:
+        texts = [_text(f"rows 60-140, {columns}x{rows}, {_color(channels)}", scale)]
+    return " or ".join(f"--preprocess {shlex.quote(text)}" for text in texts)
+
+
+def _color(channels: int) -> str:
+    return "GRAY" if channels == 1 else "RGB"
 
 
 def _text(text: str, scale: str) -> str:
