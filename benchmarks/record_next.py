@@ -33,8 +33,8 @@ from bcclone import (
 )
 from bcclone.camera.vehicle import MPH
 from bcclone.research.margin_map import RecordNext
+from bcclone.research.margin_settings import MarginSettings
 from bcclone.research.margins import map_margins
-from bcclone.research.settings import MarginSettings
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import BETWEEN_ROWS_SECONDS, CarRecording, Expert
 from bcclone.simulator.render import Renderer

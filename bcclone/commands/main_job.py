@@ -222,7 +222,7 @@ def video(
     overlay: the pixels that decide the steering.
     """
     if run is None:
-        from bcclone.pictures.run import find_runs
+        from bcclone.pictures.recorded_run import find_runs
 
         remedy = f"record one with: {shown_command('drive', 'model.h5', 'run1')}"
         runs = find_runs(Path())[:_SHOWN_RUNS]

@@ -28,7 +28,8 @@ from bcclone.evaluation.settings import (
 from bcclone.model.import_model import ImportModelSettings
 from bcclone.pictures.settings import MP4, PlotSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
-from bcclone.research.settings import ImproveSettings, MarginSettings
+from bcclone.research.improve_settings import ImproveSettings
+from bcclone.research.margin_settings import MarginSettings
 from bcclone.system.errors import number_of, shown_command
 from bcclone.system.files import CLIP, KEPT_FOLDERS, RESULTS, inputs_of, writing
 from bcclone.system.settings import Force, SettingError, argument, setting

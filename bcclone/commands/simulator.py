@@ -41,9 +41,12 @@ def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Resu
     """Connect to a drive server, and let it drive the simulated car, as in the Unity program's
     autonomous mode.
     """
-    from bcclone.simulator.world import simulate
+    from bcclone.simulator.unity_client import simulate
 
-    score, report, traced = simulate(settings, server)
+    drive = simulate(settings, server)
+    score = drive.score
+    traced = drive.traced
+    report = drive.report
     latency = report.as_json()["request_to_steer_ms"]
     text = (
         f"{report.telemetries} telemetries, {report.steers} steers, {report.manuals} manuals; "

@@ -158,8 +158,8 @@ class Driver:
         # persons at the page may change the control
         by = BY_MODEL
         if self._hands is not None:
-            control = self._hands.turn(control)
-            by = self._hands.by
+            control = self._hands.next_control(control)
+            by = self._hands.driven_by
         self._last_usable = replace(self._last_usable, steering=control.steering)
         self.answered += 1
         return Decision(

@@ -64,23 +64,24 @@ class Hands:
     A page is identified by any object. The first page steers without asking; of several, the last
     one that asked does, and when it closes, the one before it.
 
-    A person's hands on the wheel begin a take-over, and taking them off ends it, unless `kept` is
-    set: then the person steers until it is cleared. At the begin and at the end of a take-over the
-    steering changes by at most 0.05 from frame to frame, until it is what the new driver asks for.
+    A person's hands on the wheel begin a take-over, and taking them off ends it, unless
+    `keeps_wheel` is set: then the person steers until it is cleared. At the begin and at the end of
+    a take-over the steering changes by at most 0.05 from frame to frame, until it is what the new
+    driver asks for.
     """
 
     def __init__(
         self, by: DrivenBy = BY_MODEL, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """by: who is to steer, until the first frame"""
-        self.kept = False
-        self.by = by  # who steers
+        self.keeps_wheel = False
+        self.driven_by = by  # who steers
         self._clock = clock
         self._lock = threading.RLock()  # held while anything below is read or changed
         self._pages: list[object] = []  # the last one steers
         self._input = RELEASED
         self._moved_at = -math.inf  # when the page that steers sent its latest input
-        self._turned_at = clock()  # when turn() was last called
+        self._controlled_at = clock()  # when next_control() was last called
         self._take_overs = 0  # so far, also of earlier cars
         self._begin()
 
@@ -137,8 +138,8 @@ class Hands:
             self._input = hands
             self._moved_at = self._clock()
 
-    def turn(self, model: Control | None, steps: int | None = None) -> Control:
-        """Return the control of the next frame; afterwards `by` says who steers.
+    def next_control(self, model: Control | None, steps: int | None = None) -> Control:
+        """Return the control of the next frame; afterwards `driven_by` says who steers.
 
         model: the model's control, None without a model
         steps: how many steps of 0.02 s have passed since the last frame; None: by the clock
@@ -146,9 +147,9 @@ class Hands:
         with self._lock:
             now = self._clock()
             if steps is None:
-                steps = round((now - self._turned_at) / STEP_SECONDS)
+                steps = round((now - self._controlled_at) / STEP_SECONDS)
                 steps = min(max(steps, 1), _LATE_STEPS)
-            self._turned_at = now
+            self._controlled_at = now
             hands = self._input
             if now - self._moved_at >= SILENT_SECONDS:
                 hands = RELEASED
@@ -159,8 +160,8 @@ class Hands:
     def forget(self) -> None:
         """Begin anew with another car; only the count of take-overs goes on."""
         with self._lock:
-            self.kept = False
-            self.by = BY_MODEL
+            self.keeps_wheel = False
+            self.driven_by = BY_MODEL
             self._begin()
 
     def _turn_by_keys(self, hands: HandInput) -> None:
@@ -187,7 +188,7 @@ class Hands:
         # the position of a mouse, stick or pad counts more than a key
         has_hands_on = hands.steering is not None or hands.steering_key != 0
         driver = HUMAN
-        if model is None or has_hands_on or self.kept:
+        if model is None or has_hands_on or self.keeps_wheel:
             steering = self._key_steering if hands.steering is None else float(hands.steering)
         else:
             driver = MODEL
@@ -198,7 +199,7 @@ class Hands:
             self._driver = driver
             is_take_over = driver == HUMAN and model is not None
             self._take_overs += is_take_over
-            self.by = DrivenBy(driver, self._take_overs if is_take_over else None)
+            self.driven_by = DrivenBy(driver, self._take_overs if is_take_over else None)
         if self._handing_over:
             lowest = self._steering - _HAND_OVER_CHANGE
             highest = self._steering + _HAND_OVER_CHANGE

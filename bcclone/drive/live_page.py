@@ -116,7 +116,7 @@ class Session(ABC):
 
     def state_with(self, figures: dict[str, Any]) -> dict[str, Any]:
         """Return the state of any session together with a drive's or play's figures, for JSON."""
-        by = self.hands.by
+        by = self.hands.driven_by
         saliency = {"on": False, "unavailable": "no model drives"}
         if self.saliency is not None:
             saliency = {"on": self.saliency.on, "unavailable": self.saliency.unavailable}

@@ -219,7 +219,7 @@ class Play(Session):
     def set(self, changes: dict[str, Any]) -> None:
         super().set(changes)
         if "kept" in changes:
-            self.hands.kept = changes["kept"]
+            self.hands.keeps_wheel = changes["kept"]
         if "paused" in changes:
             self._paused = changes["paused"]
         if changes.get("put_back"):
@@ -279,7 +279,7 @@ class Play(Session):
             model = self.decision.control
         elif self.driver is not None:
             model = Control(0.0, 0.0)  # until the model's first decision
-        control = self.hands.turn(model, steps)
+        control = self.hands.next_control(model, steps)
         self.tracked.car.control(control.steering, control.throttle)
         for _ in range(steps):
             self.tracked.step()
@@ -307,7 +307,7 @@ class Play(Session):
             self._next_row_at = now + BETWEEN_ROWS_SECONDS
         car = copy.copy(self.tracked.car)
         point = self.tracked.trace_point
-        by = self.hands.by
+        by = self.hands.driven_by
 
         def write(writer: CarRecording) -> None:
             frames = {"center": center}
@@ -335,7 +335,7 @@ class Play(Session):
             "frame": self.frames,
             "seconds": tracked.seconds,
             "mode": mode,
-            "kept": self.hands.kept,
+            "kept": self.hands.keeps_wheel,
             "steering_sent": car.steering,
             "steering_model": None if self.decision is None else self.decision.steering,
             "throttle": car.throttle - car.brake,
@@ -363,7 +363,7 @@ class Play(Session):
         if self.pace.is_slow:
             texts.append("the world is slower than real time: close other programs")
         if self.decision is not None and self.decision.fault:
-            advice = "take over" if self.hands.by.driver == MODEL else "you steer"
+            advice = "take over" if self.hands.driven_by.driver == MODEL else "you steer"
             texts.append(
                 f"the model fails: {self.decision.fault}; "
                 f"its steering fades and it gives no throttle: {advice}"

@@ -14,7 +14,7 @@ from bcclone.camera.images import BadImage, Image, cv2, resized
 from bcclone.model.policy import Memory, Policy, load_policy
 from bcclone.pictures.encoder import encode, new_clip
 from bcclone.pictures.overlay import Overlay
-from bcclone.pictures.run import GAP_SECONDS, Run, nothing_to_show, read_run
+from bcclone.pictures.recorded_run import GAP_SECONDS, RecordedRun, nothing_to_show, read_run
 from bcclone.pictures.settings import ClipSettings
 from bcclone.system.errors import UserError
 from bcclone.system.files import CLIP, writes
@@ -83,7 +83,7 @@ def make_clip(settings: ClipSettings) -> Clip:
 
 def _pictures(
     settings: ClipSettings,
-    run: Run,
+    run: RecordedRun,
     overlay: Overlay | None,
     reference: "ReferenceDrive | None",
     indices: Sequence[int],
@@ -141,7 +141,7 @@ def _smoothed(frame: Image) -> Image:
     return np.asarray(smoothed, np.uint8)
 
 
-def _choose_frames(settings: ClipSettings, run: Run, rate: float) -> list[int]:
+def _choose_frames(settings: ClipSettings, run: RecordedRun, rate: float) -> list[int]:
     """Return the index of the frame to show in each picture; raises UserError if there is none.
 
     In a GIF, that is the newest frame at the time of the picture.
@@ -198,7 +198,7 @@ class ReferenceDrive:
     on.
     """
 
-    def __init__(self, policy: Policy, saliency: "Saliency", run: Run) -> None:
+    def __init__(self, policy: Policy, saliency: "Saliency", run: RecordedRun) -> None:
         self._policy = policy
         self._saliency = saliency
         self._run = run

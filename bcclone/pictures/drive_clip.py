@@ -16,7 +16,7 @@ from bcclone.drive.driver import Decision
 from bcclone.evaluation.evaluate import Watch
 from bcclone.pictures.encoder import H264_BESIDE, ClipWriter, new_clip
 from bcclone.pictures.overlay import Overlay
-from bcclone.pictures.run import FrameInfo
+from bcclone.pictures.recorded_run import FrameInfo
 from bcclone.recording.run_tables import TracePoint
 from bcclone.simulator.world import FRAME_SECONDS
 

@@ -14,7 +14,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 
 from bcclone.camera.images import Image, cv2
-from bcclone.pictures.run import FrameInfo
+from bcclone.pictures.recorded_run import FrameInfo
 from bcclone.recording.run_tables import TRACE
 from bcclone.system.errors import UserError
 from bcclone.system.numbers import Float32Array, FloatArray

@@ -34,8 +34,8 @@ from bcclone.recording.files import find_logs
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.research.expert_drives import ExpertDrive, draw_drive, run_drive
+from bcclone.research.improve_settings import ImproveSettings
 from bcclone.research.rounds import Improvement, Round, chosen_round
-from bcclone.research.settings import ImproveSettings
 from bcclone.simulator.score import Score
 from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError

@@ -13,7 +13,7 @@ from bcclone.pictures.plots.drive_pictures import plot_frames
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
 from bcclone.pictures.report_page import REPORT_NAME, write_report
 from bcclone.research.margin_map import MarginMap, NarrowPlace
-from bcclone.research.settings import MarginSettings
+from bcclone.research.margin_settings import MarginSettings
 from bcclone.simulator.car import holding_throttle, nose_up, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.world_settings import Conditions

@@ -19,6 +19,7 @@ from bcclone.camera.vehicle import MPH
 from bcclone.evaluation.suite import load_on_one_core, name_models, one_at_a_time, result_key
 from bcclone.model.policy import Policy, not_finite
 from bcclone.research.margin_map import MarginMap
+from bcclone.research.margin_settings import MarginSettings
 from bcclone.research.returning import (
     RENDERED,
     STARTS,
@@ -27,7 +28,6 @@ from bcclone.research.returning import (
     shape_of,
     state_grid,
 )
-from bcclone.research.settings import MarginSettings
 from bcclone.simulator.car import Car, holding_throttle, nose_up, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track

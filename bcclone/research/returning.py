@@ -94,7 +94,7 @@ class RoadShape(NamedTuple):
     closed: bool
 
 
-class Cars(NamedTuple):
+class CarStates(NamedTuple):
     """States of cars, float64 (cars,) each."""
 
     along_m: FloatArray  # metres along the track
@@ -108,21 +108,21 @@ def shape_of(track: Track) -> RoadShape:
     return RoadShape(track.curvature, track.limits_m, levels, track.points_a_metre, track.closed)
 
 
-def cars_at(grid: StateGrid) -> Cars:
+def cars_at(grid: StateGrid) -> CarStates:
     """Return a car in each state of a grid, in its order."""
     values = np.meshgrid(grid.places_m, grid.offsets_m, grid.turns, indexing="ij")
     along_m, offset_m, turn = (value.reshape(-1) for value in values)
-    return Cars(along_m, offset_m, turn, np.abs(offset_m))
+    return CarStates(along_m, offset_m, turn, np.abs(offset_m))
 
 
 def follow(
     road: RoadShape,
     grid: StateGrid,
     steering: Float32Array,
-    cars: Cars,
+    cars: CarStates,
     speed: float,
     stretch_m: float,
-) -> Cars:
+) -> CarStates:
     """Return the states of cars after a stretch of road, or at the end of an open road.
 
     Each car starts with the yaw rate that the bend at its place needs.
@@ -131,7 +131,7 @@ def follow(
     speed: m/s
     stretch_m: length of the stretch along the road
     """
-    after = Cars(*(values.copy() for values in cars))
+    after = CarStates(*(values.copy() for values in cars))
     _follow(road, grid, np.ascontiguousarray(steering), after, speed, stretch_m)
     return after
 
@@ -276,7 +276,7 @@ def returning_states(
     # each state is followed for one stretch; the sets follow from where the stretches end
     stretch = max(round(_STRETCH_SECONDS * speed / grid.step_m), 1)
     ends = follow(road, answered, steering, cars_at(grid), speed, stretch * grid.step_m)
-    after = Cars(*(values.reshape(grid.shape) for values in ends))
+    after = CarStates(*(values.reshape(grid.shape) for values in ends))
     in_which = _landings(grid, stretch, after)
 
     # the second stretch begins in the states where the first one ends: the car stays on the road if
@@ -294,7 +294,7 @@ def returning_states(
         stays = kept
 
 
-def _landings(grid: StateGrid, stretch: int, after: Cars) -> Callable[[BoolArray], BoolArray]:
+def _landings(grid: StateGrid, stretch: int, after: CarStates) -> Callable[[BoolArray], BoolArray]:
     """Return a function that says which cars end their stretch inside a set of states.
 
     The set and the result are bool (places, offsets, turns). A car is inside if the states of the

@@ -93,7 +93,7 @@ def _level_direction(step: FloatArray) -> FloatArray:
     return np.asarray(level / np.sqrt((level * level).sum()))
 
 
-# ---- faults
+# ---- faults by the rules of the competitions; for programs only
 
 
 _LEAST_LENGTH_M = 20.0
@@ -126,6 +126,9 @@ def judge_road(points: FloatArray, width_m: float = 8.0, map_m: float = 200.0) -
     table = np.column_stack([x, np.zeros(len(x)), z, np.full(len(x), width_m)])
     line = interpolate(table, closed=False).points[:, [0, 2]]
     return faults_of_line(line, width_m / 2, _LEAST_RADIUS_M, _LEAST_LENGTH_M, map_m)
+
+
+# ---- faults of any centre line
 
 
 def faults_of_line(

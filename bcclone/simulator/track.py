@@ -4,16 +4,15 @@ A position says how far along the centre line a point is (along_m), and how far 
 (cross_track_m).
 """
 
-import csv
 import math
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from bcclone.simulator.figures import read_figures
 from bcclone.simulator.random_road import RANDOM_PREFIX, random_road
 from bcclone.simulator.road_line import (
     RUN_OUT_M,
@@ -297,18 +296,3 @@ def build_track(plan: RoadPlan) -> Track:
         line = with_run_outs(line)
     road = Road(plan.name, widest_m, style=DESIGNED_STYLE, look=plan.look)
     return Track(road, line, plan.closed)
-
-
-def read_figures(name: str, kinds: tuple[str, ...] = ()) -> FloatArray:
-    """Return the numbers of a CSV file in figures/, (lines, columns).
-
-    kinds: keep only the lines that begin with one of these words, and drop the word; () keeps all
-    """
-    path = resources.files("bcclone.simulator") / "figures" / name
-    lines = path.read_text(encoding="utf-8").splitlines()
-    rows = [row for row in csv.reader(lines) if row and not row[0].startswith("#")]
-    if kinds:
-        rows = [row[1:] for row in rows if row[0] in kinds]
-    elif any(cell.isidentifier() for cell in rows[0]):  # the names of the columns
-        rows = rows[1:]
-    return np.array([[float(cell) for cell in row] for row in rows])

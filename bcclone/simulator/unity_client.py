@@ -22,7 +22,8 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from wsproto import ConnectionType, WSConnection
@@ -38,6 +39,11 @@ from wsproto.events import (
 )
 from wsproto.utilities import RemoteProtocolError
 
+from bcclone.recording.run_tables import write_trace
+from bcclone.simulator.score import Score
+from bcclone.simulator.track import load_track
+from bcclone.simulator.world import World, open_world
+from bcclone.simulator.world_settings import ServerSettings, SimulationSettings
 from bcclone.system.errors import UserError
 
 # ---- the websocket
@@ -200,27 +206,6 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
 
 
 # ---- a drive
-
-
-@dataclass(frozen=True)
-class CarState:
-    """What the car reports with a frame."""
-
-    steering_degrees: float
-    throttle: float
-    speed_mph: float
-    jpeg: bytes  # the frame, a JPEG file
-    manual: bool = False  # a driving key is held; the server is then told nothing else
-
-
-class World(Protocol):
-    """A car in its surroundings."""
-
-    def observe(self) -> CarState | None:
-        """Advance to the next frame and return the car's state; None after the end of the drive."""
-
-    def steer(self, steering: float, throttle: float) -> None:
-        """Set the controls, -1 to 1; they hold until the next call."""
 
 
 @dataclass(frozen=True)
@@ -449,3 +434,46 @@ def _parsed(message: str, kind: type) -> Any:
         if isinstance(value, kind):
             return value
     raise ServerGone(f"a packet that the simulator cannot read: {ascii(message[:100])}")
+
+
+# ---- a drive in the simulated world
+
+_RECORDER_SECONDS = 5.0  # longest wait for a server to write its last frames
+
+
+@dataclass(frozen=True)
+class ServedDrive:
+    """The result of a drive by a drive server."""
+
+    score: Score
+    report: DriveReport
+    traced: int | None  # frames of the run folder with the car's position; None without a folder
+
+
+def simulate(settings: SimulationSettings, server: ServerSettings) -> ServedDrive:
+    """Let a drive server drive in a simulated world; raises UserError."""
+    track = load_track(settings.track, settings.reverse)
+    folder = settings.run_folder
+    with (
+        connected(server.host, server.port, server.wait) as connection,
+        open_world(track, settings=settings, conditions=settings) as world,
+    ):
+        # the server makes its run folder when it starts
+        if folder is not None and not folder.is_dir():
+            raise UserError(
+                f"{folder}: no such folder; name the one that drive.py records into, or leave "
+                "--run out"
+            )
+        frames = 0 if folder is None else _count_frames(folder)
+        report = UnityClient(connection, world).drive()
+    if folder is None:
+        return ServedDrive(world.score(), report, None)
+    frames += report.steers  # the server records one frame for each steer message
+    until = time.monotonic() + _RECORDER_SECONDS
+    while _count_frames(folder) < frames and time.monotonic() < until:
+        time.sleep(0.1)
+    return ServedDrive(world.score(), report, write_trace(folder, world.shown))
+
+
+def _count_frames(folder: Path) -> int:
+    return len(list(folder.glob("*.jpg")))

@@ -2,7 +2,6 @@
 
 Controls are steering and throttle, -1 to 1. A frame is a JPEG of the centre camera, normally every
 0.04 s of simulated time, and with it what the car reports: its steering, throttle and speed.
-simulate() lets a drive server, another program, control the car.
 """
 
 import math
@@ -10,25 +9,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Protocol
 
 from bcclone.camera.images import Image, encode_jpeg
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES, MPH
-from bcclone.recording.run_tables import ShownFrame, digest_of, write_trace
+from bcclone.recording.run_tables import ShownFrame, digest_of
 from bcclone.simulator.car import STEP_SECONDS, TrackedCar
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.score import Score, Scorer
-from bcclone.simulator.track import Track, TrackPosition, load_track
-from bcclone.simulator.unity_client import CarState, DriveReport, UnityClient, connected
+from bcclone.simulator.track import Track, TrackPosition
 from bcclone.simulator.world_settings import (
     LAPS_DRIVEN,
     LOST_M,
     Conditions,
-    ServerSettings,
-    SimulationSettings,
     WorldSettings,
 )
-from bcclone.system.errors import UserError
 from bcclone.system.process import ProgressBar
 
 FRAME_SECONDS = 2 * STEP_SECONDS  # simulated time between two frames
@@ -39,6 +35,27 @@ _MAX_STEPS = 50  # most steps of 0.02 s that a world in real time makes up for a
 _STUCK_SECONDS = 20.0  # longest time that the car may stand still
 _STUCK_SPEED = 0.2  # m/s; a slower car counts as standing still
 _SLOWEST = 1.5  # m/s, least mean speed along the track, from which the time limit follows
+
+
+@dataclass(frozen=True)
+class CarState:
+    """What the car reports with a frame."""
+
+    steering_degrees: float
+    throttle: float
+    speed_mph: float
+    jpeg: bytes  # the frame, a JPEG file
+    manual: bool = False  # a driving key is held; the server is then told nothing else
+
+
+class World(Protocol):
+    """A car in its surroundings."""
+
+    def observe(self) -> CarState | None:
+        """Advance to the next frame and return the car's state; None after the end of the drive."""
+
+    def steer(self, steering: float, throttle: float) -> None:
+        """Set the controls, -1 to 1; they hold until the next call."""
 
 
 class SimulatedWorld:
@@ -261,41 +278,3 @@ def open_world(
     renderer = Renderer(track.road.name, conditions)
     with ProgressBar("driving", round(track.goal_m(settings.laps)), "m") as progress:
         yield SimulatedWorld(renderer, track, settings, progress.advance)
-
-
-_RECORDER_SECONDS = 5.0  # longest wait for a server to write its last frames
-
-
-def simulate(
-    settings: SimulationSettings, server: ServerSettings
-) -> tuple[Score, DriveReport, int | None]:
-    """Let a drive server drive in a simulated world; raises UserError.
-
-    Returns the score, the client's measurements, and how many frames of the run folder got the
-    car's position, None without a run folder.
-    """
-    track = load_track(settings.track, settings.reverse)
-    folder = settings.run_folder
-    with (
-        connected(server.host, server.port, server.wait) as connection,
-        open_world(track, settings=settings, conditions=settings) as world,
-    ):
-        # the server makes its run folder when it starts
-        if folder is not None and not folder.is_dir():
-            raise UserError(
-                f"{folder}: no such folder; name the one that drive.py records into, or leave "
-                "--run out"
-            )
-        frames = 0 if folder is None else _count_frames(folder)
-        report = UnityClient(connection, world).drive()
-    if folder is None:
-        return world.score(), report, None
-    frames += report.steers  # the server records one frame for each steer message
-    until = time.monotonic() + _RECORDER_SECONDS
-    while _count_frames(folder) < frames and time.monotonic() < until:
-        time.sleep(0.1)
-    return world.score(), report, write_trace(folder, world.shown)
-
-
-def _count_frames(folder: Path) -> int:
-    return len(list(folder.glob("*.jpg")))

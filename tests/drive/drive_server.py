@@ -26,7 +26,8 @@ from bcclone.drive.drive import serve, serve_policy
 from bcclone.drive.drive_settings import ASYNC_MODES, DriveSettings
 from bcclone.game.play import play
 from bcclone.game.play_settings import PlaySettings
-from bcclone.simulator.unity_client import CarState, UnityClient, connected
+from bcclone.simulator.unity_client import UnityClient, connected
+from bcclone.simulator.world import CarState
 from tests.processes import KILL, on_a_full_disk, wait_for
 from tests.running import command
 

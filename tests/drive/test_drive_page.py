@@ -14,7 +14,8 @@ import requests
 from bcclone.camera.images import encode_jpeg
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_drivers
-from bcclone.simulator.unity_client import CarState, UnityClient, connected
+from bcclone.simulator.unity_client import UnityClient, connected
+from bcclone.simulator.world import CarState
 from tests.drive.drive_server import next_event, raw, serving, telemetry_text
 from tests.pages import BrowserPage, chromium, errors_of, named_controls, needs_browser, window_of
 from tests.processes import wait_for

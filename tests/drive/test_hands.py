@@ -29,7 +29,7 @@ class Held(Hands):
     def held(self, hands, steps=1, model=None):
         """Return the control of the next frame with these hands."""
         self.move("page", hands)
-        return self.turn(model, steps)
+        return self.next_control(model, steps)
 
     def steered(self, model, person):
         """Return the steering of the next frame. person: None for hands off."""
@@ -59,7 +59,7 @@ def test_keys_follow_the_simulators_ramp_and_positions_count_as_they_are(
     *_, last = (page.held(hands, steps) for hands, steps in inputs)
     assert (last.steering, last.throttle) == (pytest.approx(steering), pytest.approx(throttle))
     # without a model, nothing is a take-over
-    assert page.by == DrivenBy(HUMAN)
+    assert page.driven_by == DrivenBy(HUMAN)
 
 
 def test_a_persons_throttle_counts_and_without_one_the_models():
@@ -74,21 +74,21 @@ def test_the_model_steers_until_a_person_does_and_again_after():
 
     def driver(person):
         page.steered(0.2, person)
-        return page.by
+        return page.driven_by
 
     one = DrivenBy(HUMAN, 1)
     two = DrivenBy(HUMAN, 2)
     drivers = [driver(person) for person in (None, 0.1, 0.0, None, 0.5, None)]
     assert drivers == [BY_MODEL, one, one, BY_MODEL, two, BY_MODEL]
-    page.kept = True
+    page.keeps_wheel = True
     three = DrivenBy(HUMAN, 3)
     assert [driver(person) for person in (None, 0.3, None)] == [three, three, three]
-    page.kept = False
+    page.keeps_wheel = False
     assert driver(None) == BY_MODEL
     # they are counted on for another car
     driver(0.3)
     page.forget()
-    assert page.by == BY_MODEL
+    assert page.driven_by == BY_MODEL
     assert driver(0.3) == DrivenBy(HUMAN, 5)
 
 
@@ -108,7 +108,7 @@ def test_at_a_hand_over_the_steering_changes_by_at_most_a_twentieth(frames):
     page = Held()
     before = None
     for model, person in frames:
-        after = page.steered(model, person), page.by.driver
+        after = page.steered(model, person), page.driven_by.driver
         if before is not None and before[1] != after[1]:
             assert abs(after[0] - before[0]) <= 0.05 + 1e-9
         before = after
@@ -118,16 +118,16 @@ def test_keys_turn_the_wheel_by_the_clock_and_a_page_that_falls_silent_lets_go()
     clock = Clock()
     hands = Hands(clock=clock)
     hands.join("page")
-    hands.turn(None)
+    hands.next_control(None)
     for seconds, expected in ((0.04, 0.1), (0.06, 0.25), (0.3, 1.0)):
         clock.seconds += seconds
         hands.move("page", RIGHT)
-        assert hands.turn(None).steering == pytest.approx(expected)
-    hands.turn(Control(0.2, 0.0))
-    assert hands.by.driver == HUMAN
+        assert hands.next_control(None).steering == pytest.approx(expected)
+    hands.next_control(Control(0.2, 0.0))
+    assert hands.driven_by.driver == HUMAN
     clock.seconds += SILENT_SECONDS + 0.01
-    hands.turn(Control(0.2, 0.0))
-    assert hands.by.driver == MODEL
+    hands.next_control(Control(0.2, 0.0))
+    assert hands.driven_by.driver == MODEL
 
 
 def test_the_page_that_asked_last_steers_and_after_it_the_one_before():
@@ -142,10 +142,12 @@ def test_the_page_that_asked_last_steers_and_after_it_the_one_before():
     hands.move("first", RIGHT)
     with pytest.raises(ValueError, match="only watches"):
         hands.move("third", LEFT)
-    assert hands.turn(None, 1).steering > 0
+    assert hands.next_control(None, 1).steering > 0
     hands.ask("third")
     assert steering() == ["third"]
-    assert hands.turn(None, 1).steering == 0  # what the hands at the page before did is over
+    assert (
+        hands.next_control(None, 1).steering == 0
+    )  # what the hands at the page before did is over
     hands.move("third", LEFT)
     hands.ask("nobody")
     hands.ask("second")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bcclone.pictures.overlay import GREEN, ORANGE, SKY, WHITE, Overlay, TrackMap
-from bcclone.pictures.run import FrameInfo, read_run
+from bcclone.pictures.recorded_run import FrameInfo, read_run
 from bcclone.recording.run_tables import (
     ANSWERS,
     DRIVERS,

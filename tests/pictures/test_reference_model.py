@@ -9,7 +9,7 @@ import pytest
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import PRESETS
 from bcclone.pictures.clip import ReferenceDrive, load_reference
-from bcclone.pictures.run import read_run
+from bcclone.pictures.recorded_run import read_run
 from bcclone.system.errors import UserError
 from tests.pictures.video_runs import make_run
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bcclone.pictures.run import read_run
+from bcclone.pictures.recorded_run import read_run
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.editing import EditedRecording
 from bcclone.recording.edits import DELETE, MIRROR, Edit

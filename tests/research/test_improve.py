@@ -8,8 +8,8 @@ import pytest
 from bcclone.dataset.shards import open_store
 from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenBy
 from bcclone.research.improve import OPTIONS, count_images, work_folder
+from bcclone.research.improve_settings import ImproveSettings
 from bcclone.research.rounds import Improvement, Round, compare
-from bcclone.research.settings import ImproveSettings
 from bcclone.simulator.score import Score
 from bcclone.system.errors import UserError
 from tests.recordings import images_of

@@ -8,7 +8,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 from bcclone.camera.vehicle import MPH, steering_of
 from bcclone.research.margins import map_by_answers
-from bcclone.research.returning import RENDERED, Cars, follow, shape_of, state_grid
+from bcclone.research.returning import RENDERED, CarStates, follow, shape_of, state_grid
 from bcclone.simulator.car import TrackedCar, holding_throttle
 from bcclone.simulator.roads import ControlPoint, RoadPlan
 from bcclone.simulator.track import build_track, load_track
@@ -98,7 +98,7 @@ def test_cars_move_on_the_map_as_they_do_in_the_simulator():
     road = shape_of(track)
     along = random.integers(0, 2200, 60) / track.points_a_metre + 1e-9
     starts = np.column_stack([along, random.uniform(-2, 2, 60), random.uniform(-0.15, 0.15, 60)])
-    cars = Cars(*starts.T, np.abs(starts[:, 1]))
+    cars = CarStates(*starts.T, np.abs(starts[:, 1]))
     after = follow(road, grid, steering.astype(np.float32), cars, SPEED, 20.0)
     assert np.isfinite(after.offset_m).all()
     steer = interpolator(grid, steering)

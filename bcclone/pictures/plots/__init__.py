@@ -1,4 +1,7 @@
-"""Draw pictures of a model, its training and its drives: values in, PNG files out."""
+"""Draw pictures of a model, its training and its drives: values in, PNG files out.
+
+The import acts: matplotlib reads its settings when it is loaded, so they are reset here.
+"""
 
 import sys
 from contextlib import chdir, nullcontext

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
+from bcclone.simulator.figures import read_figures
 from bcclone.simulator.scene.roadmap import CELL_M, Grid, RoadMap, map_road
 from bcclone.simulator.scene.textures import Field, resize, tiling_noise
-from bcclone.simulator.track import DESIGNED_STYLE, LAKE, LEVEL_M, Track, read_figures
+from bcclone.simulator.track import DESIGNED_STYLE, LAKE, LEVEL_M, Track
 from bcclone.system.exact_math import exponentials
 from bcclone.system.numbers import BoolArray, Float32Array, FloatArray
 

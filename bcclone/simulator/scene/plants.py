@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcclone.camera.images import Image, cv2
+from bcclone.simulator.figures import read_figures
 from bcclone.simulator.roads import REACH_M
 from bcclone.simulator.scene.land import Ground
 from bcclone.simulator.scene.roadmap import CELL_M
-from bcclone.simulator.track import LAKE, MOUNTAIN_STYLE, Track, read_figures
+from bcclone.simulator.track import LAKE, MOUNTAIN_STYLE, Track
 from bcclone.system.exact_math import cosine, normals, sine
 from bcclone.system.numbers import Float32Array, Random
 

@@ -1,4 +1,4 @@
-"""Read a run or a recording: a folder -> a `Run`, its frames in order of time and their values."""
+"""Read a run or a recording: a folder -> its frames in order of time, and their values."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -34,7 +34,7 @@ class FrameInfo:
 
 
 @dataclass(frozen=True)
-class Run:
+class RecordedRun:
     """The frames of a run."""
 
     folder: Path
@@ -64,7 +64,7 @@ class Run:
         return frame
 
 
-def read_run(folder: Path, times_only: bool = False) -> Run:
+def read_run(folder: Path, times_only: bool = False) -> RecordedRun:
     """Read a run, or a recording's centre camera.
 
     Frames without a time in the name are skipped; those of rows that `bcclone edit` deleted are
@@ -80,7 +80,7 @@ def read_run(folder: Path, times_only: bool = False) -> Run:
     seconds = _seconds(bare_names, points)
     if times_only:
         infos = tuple(FrameInfo(time) for time in seconds.tolist())
-        return Run(folder, names, size, skipped, infos, seconds)
+        return RecordedRun(folder, names, size, skipped, infos, seconds)
 
     answers = read_answers(folder)
     drivers = read_drivers(folder)
@@ -103,7 +103,7 @@ def read_run(folder: Path, times_only: bool = False) -> Run:
             info = replace(info, cross_track_m=point.cross_track_m, place=place)
         known.append(info)
     driver = _label_of(bare_names[0], bool(trace), [row.driver for row in drivers.values()])
-    return Run(folder, names, size, skipped, tuple(known), seconds, driver, track, notes)
+    return RecordedRun(folder, names, size, skipped, tuple(known), seconds, driver, track, notes)
 
 
 def _size_of_first(
@@ -201,7 +201,7 @@ def _seconds(names: Sequence[str], points: Sequence[TracePoint | None]) -> Float
 
 
 def _label_of(first_name: str, has_trace: bool, drivers: Sequence[str]) -> str:
-    """Return the label of the steering, which says who drove, as in Run.driver."""
+    """Return the label of the steering, which says who drove, as in RecordedRun.driver."""
     # the simulator names the images of its recordings after the camera
     is_recording = first_name.lower().startswith(CAMERAS[0])
     if not is_recording or MODEL in drivers:
