@@ -145,9 +145,8 @@ def test_the_page_that_asked_last_steers_and_after_it_the_one_before():
     assert hands.next_control(None, 1).steering > 0
     hands.ask("third")
     assert steering() == ["third"]
-    assert (
-        hands.next_control(None, 1).steering == 0
-    )  # what the hands at the page before did is over
+    # what the hands at the page before did is over
+    assert hands.next_control(None, 1).steering == 0
     hands.move("third", LEFT)
     hands.ask("nobody")
     hands.ask("second")
