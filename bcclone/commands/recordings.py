@@ -163,13 +163,8 @@ def export(
     from bcclone.exchange import recording_export
 
     result = recording_export.export(given.make(ExportSettings))
-    return Result(
-        result,
-        f"{result.output}: {result.format}, {number_of(result.rows, 'row')} in "
-        f"{number_of(result.episodes, 'episode')}, cameras {', '.join(result.cameras)}, "
-        f"{len(result.skipped)} left out; it took {result.seconds:.1f} s",
-        notes=[f"left out: {line}" for line in result.skipped[:_SHOWN_SKIPS]],
-    )
+    notes = [f"left out: {line}" for line in result.skipped[:_SHOWN_SKIPS]]
+    return Result(result, result.as_text(), notes=notes)
 
 
 COMMANDS: dict[str, Command] = {"edit": edit, "import": import_, "export": export}

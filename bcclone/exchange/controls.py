@@ -32,7 +32,7 @@ _MPH_OF = {  # end of a plain name of a speed -> miles an hour in its unit
     **dict.fromkeys(("mps", "m_s"), 2.236936),
     "knots": 1.150779,
 }
-_USUAL = {  # control -> its usual plain names, without those of data sets before the last point
+_USUAL = {  # control -> the plain names that are known for it; no other column is found
     "steering": re.compile(
         r"(?:\w+_)?steer(?:ing)?(?:_wheel)?(?:_(?:angle|cmd|command|value|pos))?"
         rf"(?:_(?:{'|'.join(_ANGLE_UNITS)}))?"

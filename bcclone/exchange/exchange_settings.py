@@ -30,7 +30,8 @@ UNITS = (RADIANS, DEGREES, RATIO)
 # settings of the formats whose columns are found by their names
 OF_TABLES = frozenset(("steering_column", "unit", "left_positive", "straight", "max_degrees"))
 
-_table = partial(setting, group="tables of others, and LeRobot")
+_TABLES = "tables of others, and LeRobot"  # their group of options
+_table = partial(setting, group=_TABLES)
 ExportFormat = Annotated[str, Setting(choices=EXPORT_FORMATS)]
 
 
@@ -171,18 +172,25 @@ class ImportSettings(Checked):
         shown="a row for each frame",
     )
 
+    @property
+    def given_of_tables(self) -> list[str]:
+        """Return the names of the settings of tables that the user changed."""
+        return [
+            declared.name
+            for declared in settings_of(ImportSettings)
+            if declared.group == _TABLES and getattr(self, declared.name) != declared.field.default
+        ]
+
     def validate(self) -> None:
         # settings' names in braces, {fov} and {steering}, become their options
-        for declared in settings_of(ImportSettings):
-            if getattr(self, declared.name) == declared.field.default:
-                continue
-            if declared.name in ("fov", "camera_height_m") and not self.steering:
-                raise SettingError(f"{{{declared.name}}} needs {{steering}} {FROM_MOTION}")
+        for name in ("fov", "camera_height_m"):
+            if getattr(self, name) is not None and not self.steering:
+                raise SettingError(f"{{{name}}} needs {{steering}} {FROM_MOTION}")
+        for name in self.given_of_tables:
             # a film may need the rate of its frames, and nothing else of a table
-            if declared.group and declared.name != "frame_rate" and self.steering:
+            if self.steering and name != "frame_rate":
                 raise SettingError(
-                    f"{{{declared.name}}} is of a table, which is not read with {{steering}} "
-                    f"{FROM_MOTION}"
+                    f"{{{name}}} is of a table, which is not read with {{steering}} {FROM_MOTION}"
                 )
         if self.fov and self.framing:
             raise SettingError(

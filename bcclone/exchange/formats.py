@@ -17,7 +17,7 @@ from bcclone.recording.files import LOG_NAME, is_recording, subfolders
 from bcclone.recording.log import other_file_at
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import as_local, is_hidden
-from bcclone.system.settings import SettingError, settings_of
+from bcclone.system.settings import SettingError
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,7 @@ def chosen_format(settings: ImportSettings) -> str:
 
     Raises SettingError for a setting of tables that the format does not read.
     """
-    # the settings of tables that the user changed
-    given = [
-        declared.name
-        for declared in settings_of(ImportSettings)
-        if declared.group and getattr(settings, declared.name) != declared.field.default
-    ]
+    given = settings.given_of_tables
     name = settings.format or format_of(settings.source, given)
     for option in given:
         if option not in FORMATS[name].options:
@@ -87,7 +82,7 @@ def chosen_format(settings: ImportSettings) -> str:
 def format_of(source: Path, given: Collection[str] = ()) -> str:
     """Return the name of a source's format, found by its files; raises UserError for none.
 
-    given: names of the settings of tables that the user changed. If the first format that fits the
+    given: see ImportSettings.given_of_tables. If the first format that fits the
         files reads no such settings (a recording of the simulator), the first one that fits and
         reads all of them is taken: driving_log.csv is then read as any other table.
     """

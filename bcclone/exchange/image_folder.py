@@ -71,7 +71,9 @@ def is_image_folder(path: Path) -> bool:
 
 
 def read_images(settings: ImportSettings, seen: Seen) -> Items:
-    """Return the rows of a folder of images, with its table, or without if one is estimated."""
+    """Return the rows of a folder of images: from its table; without a table if the steering is to
+    be estimated.
+    """
     if settings.steering:
         return _rows_without_table(settings, seen)
     return _rows_of_table(settings, seen)
@@ -109,7 +111,7 @@ def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
     """Yield the rows of a table; those whose image is not in the folder are left out."""
     table = read_table(find_table(settings))
     yield from table.broken
-    controls, read = read_controls(table, settings, seen)
+    controls, control_columns = read_controls(table, settings, seen)
     columns = _image_columns(table, settings)
     _refuse_several_cameras(table, columns[_CENTER])
     times = read_times(table, settings, list(map(_stem_of, table.columns[columns[_CENTER]])))
@@ -123,7 +125,7 @@ def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
         further = [name for name in table.columns if name in set(FIELDS) - set(NUMBERS)]
     else:
         times.check_rate(table.path)
-    used = {*read.values(), *columns.values(), times.column, *further}
+    used = {*control_columns.values(), *columns.values(), times.column, *further}
     seen.columns_left_out = [name for name in table.columns if name not in used]
 
     folder = settings.source if settings.source.is_dir() else table.path.parent
@@ -168,7 +170,8 @@ def _image_columns(table: Table, settings: ImportSettings) -> dict[str, str]:
     for name in of_files:
         # a column is called like its camera, or its images are, as those of the simulator
         for called in (camera_of_name(name), camera_of(PureWindowsPath(firsts[name]).name)):
-            by_camera.setdefault(called or "", name)
+            if called:
+                by_camera.setdefault(called, name)
     if _CENTER in by_camera:
         return {camera: by_camera[camera] for camera in CAMERAS if camera in by_camera}
     usual = [name for name in table.columns if _IMAGES.fullmatch(plain(name))]
@@ -182,7 +185,8 @@ def _image_columns(table: Table, settings: ImportSettings) -> dict[str, str]:
 
 
 def _refuse_several_cameras(table: Table, image_column: str) -> None:
-    """Raise UserError for a row for each image of several cameras, which take turns.
+    """Raise UserError for a table that has a row for each image, where the images of several
+    cameras take turns.
 
     That is told by the folders and names of the images without their numbers, or by a column that
     is called like cameras.

@@ -1,10 +1,10 @@
 """The format video: a video and a table -> a row for each frame that has values. Needs PyAV.
 
-In a table without times, row 1 belongs to frame 1, or a column numbers the frames. So it is in a
-table of times with as many rows as the film has frames; each frame then has the time of its row. In
-any other table of times, the user says with --film-offset when the film begins: the values of a
-frame are interpolated between the rows before and after it, by the film's own times. A frame
-between rows that are far apart gets no values, and no row.
+Row 1 belongs to frame 1, and so on, unless a column of a table without times numbers the frames. A
+table of times must then have as many rows as the film has frames, and each frame has the time of
+its row. For any other table of times, the user says with --film-offset when the film begins: the
+values of a frame are interpolated between the rows before and after it, by the film's own times. A
+frame between rows that are far apart gets no values, and no row.
 """
 
 import re
@@ -60,14 +60,6 @@ def is_labelled_video(path: Path) -> bool:
     return bool(videos) and path.is_dir() and not FolderImages(path).paths
 
 
-def stated_focal_mm(source: Path) -> float | None:
-    """Return the focal length that a video states, for film of 36x24 mm; None for none."""
-    if not is_labelled_video(source):
-        return None
-    with open_video(_only_video(source)) as video:
-        return video.focal_mm
-
-
 def _videos(source: Path) -> list[Path]:
     """Return the file that was named, or the videos in the folder or beside the table.
 
@@ -84,7 +76,7 @@ def _videos(source: Path) -> list[Path]:
     return paths
 
 
-def _only_video(source: Path) -> Path:
+def only_video(source: Path) -> Path:
     """Return the video of a source; raises UserError for none, and for several."""
     paths = _videos(source)
     if len(paths) == 1:
@@ -108,7 +100,7 @@ def read_video(settings: ImportSettings, seen: Seen) -> Items:
 
     Without a table, for a film whose steering will be estimated, each frame has a steering of 0.
     """
-    path = _only_video(settings.source)
+    path = only_video(settings.source)
     with open_video(path) as video:
         if settings.steering:
             yield from _labelled(video, _without_table(path, settings.frame_rate, seen), seen)
@@ -165,10 +157,10 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
     """Yield a row for each frame for which the table has values."""
     table = read_table(find_table(settings))
     yield from table.broken
-    controls, read = read_controls(table, settings, seen)
+    controls, control_columns = read_controls(table, settings, seen)
     times = read_times(table, settings)
     number_column, numbers = _frame_numbers(table, is_timed=times is not None)
-    used = {*read.values(), number_column}
+    used = {*control_columns.values(), number_column}
     if times is not None:
         used.add(times.column)
         seen.notes.append(times.words)
@@ -191,7 +183,7 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
         label = _by_time(path, known, times.milliseconds[is_known], offset)
         yield from _labelled(video, label, seen)
         return
-    if times is not None and not _is_paired(path, table, times):
+    if times is not None and not _has_row_for_each_frame(path, table, times):
         raise UserError(
             f"{table.path}: its rows are not one for each frame of {path}, in order of time; "
             "say by how many seconds the film begins later than the table with --film-offset, "
@@ -213,8 +205,8 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
     yield from _labelled(video, label_by_number, seen, places)
 
 
-def _is_paired(path: Path, table: Table, times: Times) -> bool:
-    """Return whether a table has as many rows, in order of time, as a film has frames.
+def _has_row_for_each_frame(path: Path, table: Table, times: Times) -> bool:
+    """Return whether a table has as many rows as a film has frames, in order of time.
 
     Rows that cannot be read count, too.
     """

@@ -34,7 +34,7 @@ from bcclone.exchange.simulator_log import rows_of_log
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, number_of
 from bcclone.system.files import NEW_FOLDER, new_folder, writes
 from bcclone.system.hardware import usable_cores
 from bcclone.system.location import Location, is_url, parse_location
@@ -59,6 +59,13 @@ class ExportResult:
     size: tuple[int, int]  # height and width of the images
     skipped: tuple[str, ...]  # a line for each row that is left out
     seconds: float
+
+    def as_text(self) -> str:
+        rows = f"{number_of(self.rows, 'row')} in {number_of(self.episodes, 'episode')}"
+        return (
+            f"{self.output}: {self.format}, {rows}, cameras {', '.join(self.cameras)}, "
+            f"{len(self.skipped)} left out; it took {self.seconds:.1f} s"
+        )
 
 
 @writes(NEW_FOLDER)

@@ -130,28 +130,31 @@ def open_source(
     framing: how pictures become frames; None to stretch them to 320x160
     first: how many rows to read from the start of the source; None for all
     """
-
-    def driving() -> Items:
-        count = 0
-        for item in source:
-            if isinstance(item, LeftOut) or seen.drives(item):
-                yield item
-            count += isinstance(item, Row)
-            if count == first:
-                return
-
-    def counted() -> Iterator[Row]:
-        for item in framed:
-            seen.add(item)
-            if isinstance(item, Row):
-                yield item
-
     with (
         # the threads of framed_rows() read the source, so they end before it is closed
         closing(FORMATS[format].read(settings, seen)) as source,
-        framed_rows(driving(), framing) as framed,
+        framed_rows(_driving(source, seen, first), framing) as framed,
     ):
-        yield counted()
+        yield _counted(framed, seen)
+
+
+def _driving(source: Items, seen: Seen, first: int | None) -> Items:
+    """Yield the items without the rows that have too little throttle. first: see open_source()"""
+    count = 0
+    for item in source:
+        if isinstance(item, LeftOut) or seen.drives(item):
+            yield item
+        count += isinstance(item, Row)
+        if count == first:
+            return
+
+
+def _counted(items: Iterable[Row | LeftOut], seen: Seen) -> Iterator[Row]:
+    """Count the items, and yield those that are rows."""
+    for item in items:
+        seen.add(item)
+        if isinstance(item, Row):
+            yield item
 
 
 # ---- frames
@@ -179,8 +182,7 @@ def _at_distinct_times(items: Iterable[Row | LeftOut]) -> Iterator[Row | LeftOut
     """Yield the items, whose rows have a time of their own in their recording, by which their
     images are named: where a millisecond is taken, the next free one.
     """
-    # recording and taken time -> later time at which to look for a free one. The search goes from
-    # one to the next, and skips the times that earlier rows of the same millisecond took
+    # recording and taken time -> later time at which to look for a free one
     later: dict[tuple[int, int], int] = {}
     for item in items:
         if not isinstance(item, Row):
@@ -189,6 +191,7 @@ def _at_distinct_times(items: Iterable[Row | LeftOut]) -> Iterator[Row | LeftOut
         time_ms = item.time_ms
         while (item.recording, time_ms) in later:
             time_ms = later[item.recording, time_ms]
+        # both the wanted and the found millisecond now lead to the one after the found one
         later[item.recording, item.time_ms] = time_ms + 1
         later[item.recording, time_ms] = time_ms + 1
         yield replace(item, source_ms=item.time_ms, time_ms=time_ms)
@@ -217,6 +220,7 @@ def _with_frames(row: Row, framing: Framing | None) -> Row:
     frames = {camera: _frame_of(image, framing) for camera, image in row.images.items()}
     images = {camera: jpeg for camera, (jpeg, _) in frames.items()}
     _, size = frames[CAMERAS[0]]
+    # an image that is a frame already stays the same object: upright_jpeg() returns what it got
     converted = sum(jpeg is not row.images[camera] for camera, jpeg in images.items())
     made_by = None
     if converted and (framing or size != _FRAME_SIZE):
@@ -234,7 +238,7 @@ def _frame_of(image: bytes | VideoFrame, framing: Framing | None) -> tuple[bytes
         if framing is None and isinstance(image, VideoFrame):
             return image.stretched_jpeg(), image.size
         if framing is None and isinstance(image, bytes):
-            with suppress(BadImage):
+            with suppress(BadImage):  # not a JPEG of 320x160: go on and convert it
                 decode_jpeg(image)
                 return upright_jpeg(image), _FRAME_SIZE
         if isinstance(image, VideoFrame):
@@ -242,7 +246,8 @@ def _frame_of(image: bytes | VideoFrame, framing: Framing | None) -> tuple[bytes
         else:
             picture = decode_image(image, others=True)
         size = (picture.shape[1], picture.shape[0])
-        if framing and size == _FRAME_SIZE != (framing.width, framing.height):
+        is_frame = size == _FRAME_SIZE
+        if framing and is_frame and (framing.width, framing.height) != _FRAME_SIZE:
             raise LeftOut(
                 "its image is a frame already, and the framing is for pictures of "
                 f"{framing.width}x{framing.height}; import its source with this framing",

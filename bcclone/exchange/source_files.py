@@ -1,4 +1,7 @@
-"""The files of a source; none outside of its folder is opened, also not through a link."""
+"""The files of a source.
+
+No link to a file outside of its folder is followed; links to folders are, in FolderImages.
+"""
 
 import os
 from collections import defaultdict
@@ -86,10 +89,12 @@ class FolderImages:
         entered: set[str] = set()
         for where, folders, names in os.walk(folder, followlinks=True):
             # links may lead in a circle, but each folder is entered once
-            is_new = os.path.realpath(where) not in entered
+            if os.path.realpath(where) in entered:
+                folders.clear()
+                continue
             entered.add(os.path.realpath(where))
-            folders[:] = sorted(name for name in folders if is_new and not is_hidden(name))
-            images = [name for name in names if is_new and is_image(name) and not is_hidden(name)]
+            folders[:] = sorted(name for name in folders if not is_hidden(name))
+            images = [name for name in names if is_image(name) and not is_hidden(name)]
             inner = Path(where).relative_to(folder)
             self.paths.update((inner / name).as_posix() for name in images)
         for path in self.paths:
@@ -98,9 +103,9 @@ class FolderImages:
             self._named[normal_name(name.stem)].append(path)
 
     def of_cameras(self, cells: Mapping[str, str]) -> dict[str, str]:
-        """Return camera -> path of the image that its cell names; raises LeftOut for no such image.
+        """Return camera -> path of the image that its cell names; raises errors as find().
 
-        A camera at the side is left out for an empty cell, or that of the centre camera.
+        A camera at the side is left out if its cell is empty or names the centre camera's image.
         """
         center = self.find(cells[_CENTER])
         paths = {camera: self.find(cell) for camera, cell in cells.items() if cell}
@@ -109,7 +114,10 @@ class FolderImages:
         }
 
     def find(self, cell: str) -> str:
-        """Return the path of the image that a cell names; raises RowError for none or several."""
+        """Return the path of the image that a cell names.
+
+        Raises LeftOut, which is a RowError, for none; RowError for several.
+        """
         name = cell.replace("\\", "/").removeprefix("./")
         if name in self.paths:
             return name

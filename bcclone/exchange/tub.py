@@ -335,13 +335,13 @@ def _open_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], see
     else:
         raise no_times(f"{folder}: its records")
     seen.notes.append(times.words)
-    # these are the dicts in `records`, which get their number and time here
-    for row, each in enumerate(stated):
+    for row, (place, record) in enumerate(records):
         time_ms = times.of(row)
         if times.column == "milliseconds" and time_ms is not None:
             time_ms += start_ms
-        each["_index"] = numbers[row]
-        each[_INPUTS["time_ms"]] = time_ms
+        if isinstance(record, dict):
+            numbered = {**record, "_index": numbers[row], _INPUTS["time_ms"]: time_ms}
+            records[row] = (place, numbered)
     return _Tub(
         images="",
         inputs=inputs,

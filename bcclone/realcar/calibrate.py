@@ -20,7 +20,7 @@ from bcclone.realcar.labelled_drive import LabelledDrive, read_drive
 from bcclone.realcar.lens_search import (
     LEAST_CORRELATION,
     MOST_TRIALS,
-    Answer,
+    AnswerThrough,
     answers_through,
     find_lens,
     fit_delay,
@@ -171,7 +171,9 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     )
 
 
-def _framing_of(settings: CalibrateSettings, drive: LabelledDrive, answer: Answer) -> Framing:
+def _framing_of(
+    settings: CalibrateSettings, drive: LabelledDrive, answer: AnswerThrough
+) -> Framing:
     """Return the user's framing, or else the best one."""
     try:
         if settings.framing:

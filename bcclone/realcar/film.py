@@ -30,13 +30,14 @@ from bcclone.diagnosis.motion import RecordingFigures
 from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
 from bcclone.exchange.exchanged_rows import Row, Seen
 from bcclone.exchange.formats import chosen_format
-from bcclone.exchange.labelled_video import stated_focal_mm
+from bcclone.exchange.labelled_video import is_labelled_video, only_video
 from bcclone.exchange.recording_import import (
     ImportResult,
     open_source,
     result_of,
     write_recordings,
 )
+from bcclone.exchange.video_file import open_video
 from bcclone.model.model_path import shipped_model
 from bcclone.realcar.film_path import measure_paths, steering_of_path
 from bcclone.realcar.lens_search import LEAST_CORRELATION, answers_through, witness_of
@@ -305,17 +306,22 @@ def _angle_of_view(stretched: Framing, settings: ImportSettings) -> float:
             "import", settings.source, "-o", settings.output, "--steering", FROM_MOTION, "--fov"
         )
         raise UserError(
-            f"{settings.source}: the film does not state its angle of view, on which the scale of "
-            "the steering depends; say with --fov how many degrees the camera sees from the left "
-            "to the right edge, or less if the film is cropped or stabilised: 69 for the main "
-            "camera of a phone, 104 for a dashcam of 120 degrees, which is its diagonal, 62 for a "
-            "Raspberry Pi camera 2; docs/how-to/film.md has more of them. For a phone, for "
-            f"example: {command} 69"
+            f"{settings.source}: the film does not state its angle of view; say with --fov how "
+            "many degrees the camera sees from the left to the right edge; docs/how-to/film.md "
+            f"lists usual cameras; for the main camera of a phone: {command} 69"
         )
     # a stated focal length is for a film of 36 mm; a picture that is higher than wide shows less of
     # its width
     half_mm = 18 * min(1.0, stretched.width / stretched.height)
     return math.degrees(2 * math.atan(half_mm / focal_mm))
+
+
+def stated_focal_mm(source: Path) -> float | None:
+    """Return the focal length that a video states, for film of 36x24 mm; None for none."""
+    if not is_labelled_video(source):
+        return None
+    with open_video(only_video(source)) as video:
+        return video.focal_mm
 
 
 def _agreement(evidence: Evidence, framing: Framing) -> str:

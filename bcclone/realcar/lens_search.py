@@ -31,7 +31,7 @@ _SAMPLE_SECONDS = 2.0
 
 Witness = Callable[[Sequence[Image]], FloatArray]  # frames, 320x160 -> steering, (frames,)
 # a framing, and pictures of the camera -> the witness's steering on their frames, (pictures,)
-Answer = Callable[[Framing, Sequence[Image]], FloatArray]
+AnswerThrough = Callable[[Framing, Sequence[Image]], FloatArray]
 
 
 def witness_of(path: Path) -> Witness:
@@ -69,8 +69,8 @@ def answers_through(framing: Framing, pictures: Sequence[Image], witness: Witnes
     return answers
 
 
-# ---- the posterior of a number: the points that are tried, (points,), and their scores, the log of
-# the posterior, (points,) or (points, others), summed over the others
+# ---- the posterior of a number. It is given by its points, (points,), and its scores (log):
+# (points,), or (points, others), which are summed over the others
 
 _FINE_POINTS = 4  # how many points a finer grid has
 _FINE_REACH = 1.5  # how far it reaches to either side, in standard deviations of the posterior
@@ -114,7 +114,7 @@ MOST_TRIALS = 2 * len(_FOCALS) * len(_HORIZONS) + _FINE_POINTS**2 + len(_COLUMNS
 
 def find_lens(
     drive: LabelledDrive,
-    answer: Answer,
+    answer: AnswerThrough,
     focal_px: float | None = None,
     horizon_row: float | None = None,
 ) -> Framing:
@@ -125,13 +125,13 @@ def find_lens(
     width, height = drive.size
     middle = width / 2 - 0.5
 
-    def framing_of(focal: float, horizon: float, column: float, fisheye: bool) -> Framing:
+    def framing_of(focal: float, horizon: float, column: float, is_fisheye: bool) -> Framing:
         """Return the framing of a lens, in the units of the grids; its column is in pixels."""
         lens = Lens(
             focal_px=round(math.exp(focal) * width, 3),
             horizon_row=round(horizon * height - 0.5, 3),
             vanishing_column=round(column, 3),
-            fisheye=fisheye,
+            fisheye=is_fisheye,
         )
         return Framing(width, height, lens=lens)
 
@@ -141,12 +141,15 @@ def find_lens(
         return float(np.logaddexp.reduce(scores))
 
     def log_posterior(
-        pictured: LabelledDrive, focals: FloatArray, horizons: FloatArray, fisheye: bool
+        pictured: LabelledDrive, focals: FloatArray, horizons: FloatArray, is_fisheye: bool
     ) -> FloatArray:
-        """Return that of each lens, (focals, horizons); beforehand, none is more likely."""
+        """Return the log of the posterior of each lens, (focals, horizons).
+
+        With a flat prior it is the likelihood.
+        """
         log_likelihoods = [
             [
-                log_likelihood(pictured, framing_of(focal, horizon, middle, fisheye))
+                log_likelihood(pictured, framing_of(focal, horizon, middle, is_fisheye))
                 for horizon in horizons
             ]
             for focal in focals
@@ -158,19 +161,19 @@ def find_lens(
     # every Nth picture is enough to show the kind of the lens, and about where its numbers are
     rough = drive.thinned(max(1, len(drive.pictures) // FEWEST_PICTURES))
     scores_of = {kind: log_posterior(rough, focals, horizons, kind) for kind in (False, True)}
-    fisheye = max(scores_of, key=lambda kind: float(np.logaddexp.reduce(scores_of[kind], None)))
+    is_fisheye = max(scores_of, key=lambda kind: float(np.logaddexp.reduce(scores_of[kind], None)))
     # all pictures, on a finer grid, show the numbers of the lens more exactly
-    focals = _finer(focals, scores_of[fisheye])
-    horizons = _finer(horizons, scores_of[fisheye].T)
-    scores = log_posterior(drive, focals, horizons, fisheye)
+    focals = _finer(focals, scores_of[is_fisheye])
+    horizons = _finer(horizons, scores_of[is_fisheye].T)
+    scores = log_posterior(drive, focals, horizons, is_fisheye)
     focal, _ = _mean_and_deviation(focals, scores)
     horizon, _ = _mean_and_deviation(horizons, scores.T)
     of_columns = [
-        log_likelihood(drive, framing_of(focal, horizon, share * width - 0.5, fisheye))
+        log_likelihood(drive, framing_of(focal, horizon, share * width - 0.5, is_fisheye))
         for share in _COLUMNS
     ]
     share, _ = _mean_and_deviation(_COLUMNS, np.array(of_columns) + _COLUMN_PRIOR)
-    return framing_of(focal, horizon, share * width - 0.5, fisheye)
+    return framing_of(focal, horizon, share * width - 0.5, is_fisheye)
 
 
 # ---- the driver

@@ -13,9 +13,8 @@ from bcclone.camera.images import encode_jpeg
 from bcclone.diagnosis.check import check
 from bcclone.editor.editor_page import Viewed
 from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
-from bcclone.exchange.labelled_video import stated_focal_mm
 from bcclone.exchange.recording_import import import_recording
-from bcclone.realcar.film import import_film
+from bcclone.realcar.film import import_film, stated_focal_mm
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import LEFT_OUT, MOTION
 from bcclone.simulator.expert import record
