@@ -6,16 +6,16 @@ steps: plan, write, count.
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from bcclone.dataset.frames import ImageFiles
 from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
-from bcclone.dataset.plan import Plan, make_plan
+from bcclone.dataset.plan import LogRead, Plan, make_plan
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.sample_settings import (
     TEST,
@@ -58,7 +58,7 @@ class Conversion:
     test: int
     skips: tuple[str, ...]  # rows and images that were left out because they cannot be used
     notices: tuple[str, ...]  # warnings for the user
-    logs: Sequence[Mapping[str, Any]]  # as Plan.logs_read
+    logs: Sequence[LogRead]  # as Plan.logs_read
     seconds: float  # duration of the conversion
     output: Location  # the store
 
@@ -68,7 +68,7 @@ class Conversion:
             "rows": self.rows,
             "episodes": self.episodes,
             "frames": self.frames,
-            "logs": [dict(log) for log in self.logs],
+            "logs": [asdict(log) for log in self.logs],
             "samples": {"train": self.train, "validation": self.validation, "test": self.test},
             "skipped": len(self.skips),
             "seconds": round(self.seconds, 3),
@@ -240,7 +240,7 @@ def open_in_place(
         digest.update(recording.sha256.encode())
     digest.update(samples.tobytes())
     return Store(
-        path=parse_location(plan.logs_read[0]["path"]).parent,
+        path=parse_location(plan.logs_read[0].path).parent,
         preprocessing=preprocessing,
         sample_settings=settings,
         content_hash=digest.hexdigest(),

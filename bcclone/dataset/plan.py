@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,6 +39,27 @@ _MOST_LISTED = 10  # skips that an error lists
 
 
 @dataclass(frozen=True)
+class LogRead:
+    """Counts of a log that was read."""
+
+    path: str
+    rows: int  # number of usable rows
+    bad_rows: int
+    deleted_rows: int
+    part: str  # VALIDATION or TEST if all rows are held back for it; "" if they are divided
+
+    def as_text(self) -> str:
+        text = f"read {self.path}: {self.rows} rows"
+        if self.bad_rows:
+            text += f", and {self.bad_rows} bad ones"
+        if self.part:
+            text += f", all of them for {self.part}"
+        if self.deleted_rows:
+            text += f"; {self.deleted_rows} deleted ones are left out"
+        return text
+
+
+@dataclass(frozen=True)
 class Plan:
     """The rows that a store will hold, and the image files that they name.
 
@@ -56,10 +76,8 @@ class Plan:
     rows: pd.DataFrame
     files: Sequence[str]  # path of the image of each frame
     recordings: Sequence[RecordingInfo]  # the new recordings
-    # counts of each log, also of those without a new row: path, rows, bad_rows, deleted_rows, part
-    logs_read: Sequence[Mapping[str, Any]]
-    # a line for each bad row, and for each image without a file
-    skips: Sequence[str]
+    logs_read: Sequence[LogRead]  # also of logs without a new row
+    skips: Sequence[str]  # a line for each bad row, and for each image without a file
     notices: Sequence[str]  # warnings for the user
     rows_read: int  # number of rows of the new recordings' logs, with bad ones
     images_named: int  # number of images that the rows name, with those without a file
@@ -86,7 +104,7 @@ class Plan:
             )
 
         bad_rows = sum(recording.bad_rows for recording in self.recordings)
-        bad_images = len(skips) - bad_rows
+        bad_images = len(skips) - bad_rows  # a skip is of a bad row or of an image
         listed = "".join(f"\n  {skip}" for skip in skips[:_MOST_LISTED])
         is_useless = bad_images >= self.images_named
         is_too_bad = (
@@ -121,98 +139,90 @@ def make_plan(
     held_back: VALIDATION or TEST -> recordings that are held back whole for this part. They are
         read first, since a row that two recordings have belongs to the one that is read first
     """
-    parts = _parts_of_logs(inputs, held_back)
     logs_read = []
     chosen = []
-    rows_of_logs = 0
-    for path, part in parts.items():
+    for path, part in _parts_of_logs(inputs, held_back).items():
         log = read_log(path)
-        counts = {
-            "path": str(path),
-            "rows": len(log.rows),
-            "bad_rows": len(log.bad_rows),
-            "deleted_rows": len(log.deleted),
-            "part": part,
-        }
-        notify(_described(counts))
-        logs_read.append(counts)
+        read = LogRead(str(path), len(log.rows), len(log.bad_rows), len(log.deleted), part)
+        notify(read.as_text())
+        logs_read.append(read)
         chosen.append(choose_rows(log, samples.rows))
-        rows_of_logs += len(log.rows)
-    notices: list[str] = []
-    left_out = rows_of_logs - sum(len(log.rows) for log in chosen)
+    notices = []
+    left_out = sum(read.rows for read in logs_read) - sum(len(log.rows) for log in chosen)
     if left_out:
         notices.append(f"--rows {samples.rows}: {left_out} rows left out")
-    # if all rows are chosen, there are some: read_log() refuses a log without usable rows
+    # only --rows can leave none: read_log() refuses a log without usable rows
     if all(log.rows.empty for log in chosen):
         raise UserError(
             f"{chosen[0].path}: --rows {samples.rows} leaves none of the {left_out} rows; name a "
             f"recording with take-overs, or use --rows {ALL_ROWS}"
         )
 
-    number = len(old.recordings) if old else 0
-    episode = int(old.rows["episode"].max()) + 1 if old else 0
-    used = [camera for camera in CAMERAS if camera in samples.cameras]
     known = _known_images(old)
-    all_rows = []
-    all_paths = []
-    recordings = []
-    skips: list[str] = []
-    rows_read = 0
-    images_named = 0
-    for log in chosen:
-        # logs in one folder share its images, and the centre image tells a row from others
-        centers = known[log.path.resolve().parent]
-        is_known = log.rows["center"].duplicated() | log.rows["center"].isin(list(centers))
-        centers.update(log.rows["center"])
-        if is_known.any():
+    added = []
+    for log, read in zip(chosen, logs_read, strict=True):
+        rows = _new_rows(log, known)
+        if repeated := len(log.rows) - len(rows):
             notices.append(
-                f"{log.path}: {int(is_known.sum())} repeated rows left out, which an earlier row "
+                f"{log.path}: {repeated} repeated rows left out, which an earlier row "
                 "or the store has, too"
             )
-        rows = log.rows[~is_known].reset_index(drop=True)
-        if rows.empty:  # it is no recording of the store
-            continue
-        # a recording that is split has no part of its own: it counts as TRAINING, and `validation`
-        # says which of its rows are held back
-        part = parts[log.path] or TRAINING
-        rows = rows.assign(
-            recording=number,
-            episode=rows["episode"] - rows["episode"].min() + episode,
-            part=np.uint8(PARTS.index(part)),
-        )
-        number += 1
-        episode = int(rows["episode"].max()) + 1
-        # as objects: a text of pandas cannot hold a name whose bytes are no UTF-8
-        index = ImageIndex(log.path)
-        paths = pd.DataFrame(
-            {camera: list(map(index.find, rows[camera])) for camera in used},
-            rows.index,
-            dtype=object,
-        )
-        named = (rows[used] != "").to_numpy()
-        info = _info(log, len(rows))
-        skips += [f"{info.path}, line {bad.row}: {bad.reason}" for bad in log.bad_rows]
-        for row, camera in np.argwhere(named & paths.isna().to_numpy()).tolist():
-            image = rows[used[camera]].iloc[row]
-            skips.append(f"{info.path}, line {rows['line'].iloc[row]}: image {image} is missing")
-        rows_read += log.row_count
-        images_named += int(named.sum())
-        all_rows.append(rows)
-        all_paths.append(paths)
-        recordings.append(info)
-    if not recordings:
+        if not rows.empty:  # else it is no recording of the store
+            added.append(_added(log, rows, read.part, samples))
+    if not added:
         notices.append("the store holds all of this already; nothing is added")
-    rows, files = _joined(all_rows, all_paths, samples, old)
+    rows, files = _joined(added, samples, old)
     return Plan(
         rows=rows,
         files=files,
-        recordings=tuple(recordings),
+        recordings=tuple(one.info for one in added),
         logs_read=tuple(logs_read),
-        skips=tuple(skips),
+        skips=tuple(skip for one in added for skip in one.skips),
         notices=tuple(notices),
-        rows_read=rows_read,
-        images_named=images_named,
+        rows_read=sum(one.rows_read for one in added),
+        images_named=sum(one.images_named for one in added),
     )
+
+
+@dataclass(frozen=True)
+class _Added:
+    """A recording that is added to the store: its new rows, and the images that they name."""
+
+    rows: pd.DataFrame
+    paths: pd.DataFrame  # of each image, with a column for each camera used; None without a file
+    part: str  # as LogRead.part
+    info: RecordingInfo
+    skips: Sequence[str]  # as Plan.skips
+    rows_read: int  # number of rows of the log, with bad ones
+    images_named: int  # number of images that the rows name, with those without a file
+
+
+def _new_rows(log: Log, known: defaultdict[Location, set[str]]) -> pd.DataFrame:
+    """Return the rows of a log that are not known yet, and add them to those that are known.
+
+    known: as _known_images() returns it
+    """
+    # logs in one folder share its images, and the centre image tells a row from others
+    centers = known[log.path.resolve().parent]
+    is_known = log.rows["center"].duplicated() | log.rows["center"].isin(list(centers))
+    centers.update(log.rows["center"])
+    return log.rows[~is_known].reset_index(drop=True)
+
+
+def _added(log: Log, rows: pd.DataFrame, part: str, samples: SampleSettings) -> _Added:
+    """Find the images of a log's new rows."""
+    used = [camera for camera in CAMERAS if camera in samples.cameras]
+    index = ImageIndex(log.path)
+    found = {camera: list(map(index.find, rows[camera])) for camera in used}
+    # as objects: a text of pandas cannot hold a name whose bytes are no UTF-8
+    paths = pd.DataFrame(found, rows.index, dtype=object)
+    named = (rows[used] != "").to_numpy()
+    info = _info(log, len(rows))
+    skips = [f"{info.path}, line {bad.row}: {bad.reason}" for bad in log.bad_rows]
+    for row, camera in np.argwhere(named & paths.isna().to_numpy()).tolist():
+        image = rows[used[camera]].iloc[row]
+        skips.append(f"{info.path}, line {rows['line'].iloc[row]}: image {image} is missing")
+    return _Added(rows, paths, part, info, skips, log.row_count, int(named.sum()))
 
 
 def _known_images(old: Store | None) -> defaultdict[Location, set[str]]:
@@ -249,18 +259,6 @@ def _parts_of_logs(
     return dict(logs.values())
 
 
-def _described(log: Mapping[str, Any]) -> str:
-    """Return the line of a log that was read; log: as Plan.logs_read."""
-    text = f"read {log['path']}: {log['rows']} rows"
-    if log["bad_rows"]:
-        text += f", and {log['bad_rows']} bad ones"
-    if log["part"]:
-        text += f", all of them for {log['part']}"
-    if log["deleted_rows"]:
-        text += f"; {log['deleted_rows']} deleted ones are left out"
-    return text
-
-
 def _info(log: Log, rows: int) -> RecordingInfo:
     """Return what a store keeps of a log, of which it has so many rows."""
     with reaching(log.path):
@@ -277,27 +275,33 @@ def _info(log: Log, rows: int) -> RecordingInfo:
 
 
 def _joined(
-    all_rows: Sequence[pd.DataFrame],
-    all_paths: Sequence[pd.DataFrame],
-    samples: SampleSettings,
-    old: Store | None,
+    added: Sequence[_Added], samples: SampleSettings, old: Store | None
 ) -> tuple[pd.DataFrame, Sequence[str]]:
-    """Return the rows of all recordings, and the files of their frames.
+    """Return the rows of the added recordings, and the files of their frames.
 
     The files are in the order of the rows, so that the frames of neighbouring rows are next to each
     other in the store.
-
-    all_paths: for the rows of each recording, the paths of the images, a column for each camera
-        that is used; None if there is no file
     """
-    if not all_rows:
+    if not added:
         return pd.DataFrame(), ()
+    episode = int(old.rows["episode"].max()) + 1 if old else 0
+    all_rows = []
+    for number, one in enumerate(added, len(old.recordings) if old else 0):
+        rows = one.rows.assign(
+            recording=number,
+            episode=one.rows["episode"] - one.rows["episode"].min() + episode,
+            # a recording that is divided has no part of its own: it counts as TRAINING, and
+            # `validation` says which of its rows are held back
+            part=np.uint8(PARTS.index(one.part or TRAINING)),
+        )
+        episode = int(rows["episode"].max()) + 1
+        all_rows.append(rows)
     rows = pd.concat(all_rows, ignore_index=True)
     if not rows["part"].any():
         rows = rows.drop(columns="part")
 
     # factorize() numbers equal paths alike, and None by -1, which is NO_FRAME
-    paths = pd.concat(all_paths)
+    paths = pd.concat([one.paths for one in added])
     numbers, files = pd.factorize(paths.to_numpy(object).ravel())
     numbers_of_camera = dict(zip(paths.columns, numbers.reshape(paths.shape).T, strict=True))
     for camera in CAMERAS:

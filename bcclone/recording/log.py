@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -135,8 +136,12 @@ def _read_text(path: Location) -> str:
     return text
 
 
-# number of a line in its file, time of its row, and its fields
-_Split = tuple[int, int, Fields]
+class _Split(NamedTuple):
+    """A line of a log, split into its fields."""
+
+    line: int  # number in the file, from 1
+    time_ms: int
+    fields: Fields
 
 
 def _read_lines(
@@ -160,7 +165,7 @@ def _read_lines(
             f"{bad_rows[0].reason} (the file begins with {first_line.strip()[:60]!r})"
         )
         raise ForeignLog(path, reason, is_table=True)
-    all_fields = [fields for _, _, fields in split]
+    all_fields = [one.fields for one in split]
     dialect = Dialect(
         spaced=sum(fields.separator == ", " for fields in all_fields) * 2 > len(all_fields),
         decimal_comma=any(fields.decimal_mark == "," for fields in all_fields),
@@ -189,7 +194,7 @@ def _split_lines(
             continue
         try:
             fields = split_line(text)
-            split.append((number, time_of(fields.images[0]), fields))
+            split.append(_Split(number, time_of(fields.images[0]), fields))
         except RowError as error:
             if contradiction := header_error(text):
                 reason = f"line {number}: its header has {contradiction}"
@@ -204,7 +209,7 @@ def _table_of(split: Sequence[_Split]) -> tuple[pd.DataFrame, list[BadRow]]:
     """Return the usable rows as a table, in order of time, and the others as bad rows."""
     # if so, a row without its end may have decimal commas that split_line() took for separators
     has_spaced_commas = any(
-        fields.separator == ", " and fields.decimal_mark == "," for _, _, fields in split
+        one.fields.separator == ", " and one.fields.decimal_mark == "," for one in split
     )
     rows = []
     bad = []
@@ -232,9 +237,9 @@ def _refuse_bare_commas(path: Location, split: Sequence[_Split]) -> None:
 
     0,5,1,0,30,18 can be read in several ways.
     """
-    bare = [line for line, _, fields in split if fields.has_bare_commas]
+    bare = [one.line for one in split if one.fields.has_bare_commas]
     with_points = sum(
-        fields.decimal_mark == "." and fields.extra_columns > 0 for _, _, fields in split
+        one.fields.decimal_mark == "." and one.fields.extra_columns > 0 for one in split
     )
     if len(bare) > with_points:
         raise ForeignLog(
@@ -253,7 +258,7 @@ def _refuse_other_unit(path: Location, split: Sequence[_Split]) -> None:
     fewest = 5  # rows beyond -1 to 1; fewer are an accident
     least_share = 0.1  # of the rows that steer
     most_degrees = 1000.0  # greatest angle of a steering wheel; more is no steering
-    steering = np.abs([fields.numbers[0] for _, _, fields in split])
+    steering = np.abs([one.fields.numbers[0] for one in split])
     beyond = steering[(steering > 1 + ROUNDING) & (steering <= most_degrees)]
     if len(beyond) >= max(fewest, least_share * np.count_nonzero(steering)):
         raise ForeignLog(
@@ -279,9 +284,8 @@ class ForeignLog(UserError):
     ) -> None:
         if is_table:
             reason += (
-                "; a table of another program with pictures beside it, its steering in COLUMN (a "
-                "name or number) and UNIT (deg, rad, or ratio for -1 to 1), becomes a recording "
-                f"with: bcclone import {shlex.quote(str(path))} -o recordings/NAME "
+                "; import another program's table (UNIT: deg, rad, or ratio for -1 to 1) with: "
+                f"bcclone import {shlex.quote(str(path))} -o recordings/NAME "
                 "--steering-column COLUMN --unit UNIT"
             )
         exit_code = 1 if empty else 2

@@ -1,6 +1,7 @@
 """The contract of all feeds: each sample once an epoch, in the same order, from any step on."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
 from bcclone.feed.order import Order
 from bcclone.feed.selection import Source, select
 from bcclone.system.errors import UserError
+from tests.feed.test_feed_threads import count_epoch
 
 BATCH = 64  # samples
 SEED = 3
@@ -40,23 +42,35 @@ def form(request):
 
 
 @pytest.fixture(scope="module")
-def feed(form, store, files):
-    settings = FORMS[form]
-    data = files if settings.feed == "files" else store
-    with open_feed(select(data), settings, BATCH, SEED) as feed:
+def data_of(store, files, sharded_store):
+    """A function that returns the samples of the store, as a form of feeds reads them."""
+    with open_store(sharded_store) as shards:
+        others = {"files": files, "shards": shards}
+        yield lambda form: others.get(form, store)
+
+
+@pytest.fixture(scope="module")
+def selection(form, data_of):
+    return select(data_of(form))
+
+
+@pytest.fixture(scope="module")
+def feed(form, selection):
+    with open_feed(selection, FORMS[form], BATCH, SEED) as feed:
         yield feed
 
 
 @pytest.fixture(scope="module")
-def expected(form, store):
+def expected(form, store, selection):
     """Return a function that computes images and steering of an epoch in the simplest way."""
     samples = store.samples[~store.samples["validation"]]
-    return lambda epoch: plain(store, samples[order_of(FORMS[form], len(samples), epoch)])
+    return lambda epoch: plain(store, samples[order_of(form, selection, epoch)])
 
 
-def order_of(settings, size, epoch):
-    one_file = np.zeros(size, np.uint32)
-    return Order(size, *settings.ordering[:2], SEED, shard_of_sample=one_file).positions(epoch)
+def order_of(form, selection, epoch):
+    ordering = FORMS[form].ordering[:2]
+    order = Order(len(selection), *ordering, SEED, shard_of_sample=selection.shard)
+    return order.positions(epoch)
 
 
 def plain(store, samples):
@@ -106,6 +120,29 @@ def test_leaving_an_epoch_early_or_by_an_error_does_not_affect_the_next(feed, ex
     assert_same(drain(feed, 3), expected(3))
 
 
+class SpoiltLabels:
+    """The labels of samples, of which one cannot be read."""
+
+    def __init__(self, labels, spoilt):
+        self.shape = labels.shape
+        self._labels = labels
+        self._spoilt = spoilt
+
+    def __getitem__(self, positions):
+        if self._spoilt in positions:
+            raise ValueError("a sample is spoilt")
+        return self._labels[positions]
+
+
+def test_an_error_in_mid_epoch_comes_at_its_batch_and_does_not_end_the_feed(form, selection):
+    spoilt = order_of(form, selection, 1)[2 * BATCH]
+    labels = SpoiltLabels(selection.labels, spoilt)
+    with open_feed(replace(selection, labels=labels), FORMS[form], BATCH, SEED) as feed:
+        for _ in range(2):
+            count, error = count_epoch(feed)
+            assert (count, str(error)) == (2 * BATCH, "a sample is spoilt")
+
+
 def test_validation_samples_come_in_order_and_apart(store, files):
     validation = store.samples[store.samples["validation"]]
     for data in (store, files):
@@ -139,14 +176,13 @@ def plain_windows(store, validation):
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_every_feed_gives_the_same_windows_from_any_start(name, store, files):
+def test_every_feed_gives_the_same_windows_from_any_start(name, store, data_of):
     images, steering = plain_windows(store, validation=False)
-    data = files if name == "files" else store
-    selection = select(data, seq_length=SEQ_LENGTH)
+    selection = select(data_of(name), seq_length=SEQ_LENGTH)
     with open_feed(selection, FORMS[name], BATCH, SEED) as feed:
         assert len(feed) == len(images)
         for epoch, start in ((1, 0), (2, 100)):
-            order = order_of(FORMS[name], len(images), epoch)[start:]
+            order = order_of(name, selection, epoch)[start:]
             assert_same(drain(feed, epoch, start), (images[order], steering[order]))
 
 
