@@ -57,8 +57,9 @@ def _help_of_commands() -> Iterator[str]:
 
 
 def _change_included_page(app: Any, path: Any, parent: str, source: list[str]) -> None:
+    text = re.sub(r"\]\((?:\.\./models/)?making/README\.md", "](/repository/making.md", source[0])
     # it is shown in docs/repository/, mostly a folder deeper than it lies
-    source[0] = _with_lab_log(source[0], up="" if "making" in str(path) else "../")
+    source[0] = _with_lab_log(text, up="" if "making" in str(path) else "../")
 
 
 def _with_lab_log(text: str, up: str) -> str:
