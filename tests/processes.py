@@ -6,9 +6,6 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-
-import pytest
 
 # Windows has no SIGKILL; its SIGTERM ends a process as suddenly
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -21,14 +18,6 @@ def wait_for(condition, seconds=120, every_seconds=0.05):
         assert time.monotonic() < end, f"not true after {seconds} s"
         time.sleep(every_seconds)
     return value
-
-
-def children_of(pid):
-    """Return the child processes of a process, from /proc."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    if not listed.exists():
-        pytest.skip("this system does not list a process's children")
-    return [int(child) for child in listed.read_text().split()]
 
 
 @contextmanager
@@ -129,3 +118,7 @@ def free_addresses(count):
             _, port = server.getsockname()
             addresses.append(f"127.0.0.1:{port}")
         return tuple(addresses)
+
+
+def content_of(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -206,15 +206,7 @@ def test_no_module_of_the_current_folder_is_run(tmp_path, simulated_recording, s
         ("evaluate", model, "--laps", 0.01, "-o", tmp_path / "score"),
         ("doctor", "--full", "--port", 0),
         ("preprocess", simulated_recording, "-o", tmp_path / "store", "--shard-mb", 1, "--jobs", 2),
-        (
-            "model",
-            simulated_store,
-            "-o",
-            tmp_path / "m.h5",
-            "--epochs",
-            1,
-            "--no-plots",
-        ),
+        ("model", simulated_store, "-o", tmp_path / "m.h5", "--epochs", 1, "--no-plots"),
     ):
         done = said(sys.executable, "-P", "-m", "bcclone", *line, "--quiet", cwd=tmp_path)
         assert done.returncode in (0, 1), done.stderr

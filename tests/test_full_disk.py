@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import on_a_full_disk, said
+from tests.processes import content_of, on_a_full_disk, said
 from tests.running import command
 
 _LEAST = 1 << 13  # bytes; what processes share is a file, too
@@ -102,10 +102,6 @@ def prepared(writing, inputs, here):
         copy(*before[1:])
     elif before:
         said(*command(*before), check=True)
-
-
-def content_of(folder):
-    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def largest_file(writing, inputs, here):

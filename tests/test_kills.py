@@ -25,7 +25,7 @@ from bcclone.recording.log import read_log
 from tests.drive.drive_server import Still, drive, serving
 from tests.recordings import many_rows
 from tests.running import command, run_process
-from tests.training.test_train import assert_same_weights, state_of
+from tests.training.trainings import assert_same_weights, state_of
 
 pytestmark = pytest.mark.long
 

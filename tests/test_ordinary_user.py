@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.messages.small_recording import without_privileges
-from tests.processes import said
+from tests.processes import content_of, said
 from tests.running import run_script
-from tests.test_full_disk import content_of
 
 # runs a command twice in one process: first with all rights, which loads what it needs, then as
 # another user

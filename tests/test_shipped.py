@@ -32,8 +32,7 @@ def test_a_shipped_model_is_small_and_contains_weights_only(name):
     [
         drive_of("lake", False, 30.0, laps=0.15),
         pytest.param(
-            drive_of("lake", True, 20.0, laps=0.2, latency_ms=200),
-            marks=pytest.mark.long,
+            drive_of("lake", True, 20.0, laps=0.2, latency_ms=200), marks=pytest.mark.long
         ),
         pytest.param(drive_of("lake", False, 30.0), marks=pytest.mark.long),
     ],

@@ -156,15 +156,11 @@ def test_results_are_replaced_only_with_force_and_other_folders_never(untrained_
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "report.html").write_text("mine")
     line = ("replay", untrained_model, recording, "-o")
-    with pytest.raises(
-        UserError, match="mine exists, and is no folder of results; choose another name"
-    ):
+    with pytest.raises(UserError, match="mine.*another name"):
         run_command(*line, tmp_path / "mine", "--force")
     run_command(*line, report := tmp_path / "new" / "out")
     before = (report / "report.html").stat().st_ino
-    with pytest.raises(
-        UserError, match="out exists already; overwrite it with --force, or name another -o"
-    ):
+    with pytest.raises(UserError, match="out.*--force.*-o"):
         run_command(*line, report)
     assert (report / "report.html").stat().st_ino == before
     run_command(*line, report, "--force")
@@ -226,7 +222,7 @@ def test_a_second_command_that_writes_the_same_output_is_told_who_writes(
                 "preprocess.py", simulated_recording, "-o", output, *force, code=1
             ).stderr
             assert f"data.h5: process {pid} (preprocess.py {recording} -o" in refused
-            assert "is writing it; wait until it ends, or choose another name" in refused
+            assert "another name" in refused
     with open_store(output) as store:
         assert store.recordings[0].path == recording / "driving_log.csv"
 

@@ -20,10 +20,7 @@ def recordings(tmp_path_factory):
 
     def make(parent):
         for seed, name in enumerate("abcd"):
-            record(
-                parent / name,
-                RecordSettings(laps=0.02, seed=seed, recoveries=0),
-            )
+            record(parent / name, RecordSettings(laps=0.02, seed=seed, recoveries=0))
 
     return made_once(tmp_path_factory, "four-recordings", make)
 

@@ -11,7 +11,7 @@ import pytest
 
 from bcclone.dataset.shards import open_store
 from bcclone.system.errors import UserError
-from tests.dataset.test_store import some_frames, write_store
+from tests.dataset.small_stores import some_frames, write_store
 from tests.hostile import WRONG_PARTS, in_another_place, put, thinned
 
 OBJECTS = ("frames", "samples", "rows", "recordings")

@@ -55,6 +55,6 @@ def test_a_shard_at_a_url_must_have_the_size_that_the_manifest_describes(sharded
     url.fs.put(str(sharded_store), url.path, recursive=True)
     shard = url / "00001.h5"
     shard.write_bytes(shard.read_bytes() + b"x")
-    with pytest.raises(UserError, match="00001.h5: not the shard that the manifest describes"):
+    with pytest.raises(UserError, match="00001.h5.*manifest"):
         open_store(url)
     url.fs.rm(url.path, recursive=True)

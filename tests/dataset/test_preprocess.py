@@ -40,10 +40,7 @@ def test_the_name_of_a_folder_may_be_bytes_that_are_no_utf_8(simulated_recording
 def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
     lines = []
     settings = PreprocessSettings(
-        (str(simulated_recording),),
-        tmp_path / "data.h5",
-        cameras=("center",),
-        block_seconds=1,
+        (str(simulated_recording),), tmp_path / "data.h5", cameras=("center",), block_seconds=1
     )
     made = convert_recordings(settings, lines.append)
     assert (made.rows, made.frames, made.train + made.validation) == (120, 120, 240)

@@ -7,13 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, PARTS, SampleSettings
-from bcclone.dataset.samples import (
-    assign_validation,
-    indices_of,
-    row_table,
-    sample_chunks,
-    windows,
-)
+from bcclone.dataset.samples import assign_validation, indices_of, row_table, sample_chunks, windows
 
 
 def make_rows(count, episodes=1, interval_ms=100, cameras=3):

@@ -37,11 +37,7 @@ def preprocess(*arguments, code=0):
 
 def content_of(path):
     with open_store(path) as store:
-        tables = (
-            store.samples.tobytes(),
-            store.rows.dtype,
-            store.rows.tobytes(),
-        )
+        tables = (store.samples.tobytes(), store.rows.dtype, store.rows.tobytes())
         frames = np.asarray(store.frames).tobytes()
         return (
             store.content_hash,

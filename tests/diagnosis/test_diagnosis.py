@@ -66,9 +66,7 @@ def test_foreign_pictures_are_named_by_row_and_none_is_left(fault, loaded_record
         assert all(f"--delete {first} {last}" in found.remedy for first, last in found.rows)
 
 
-def test_a_car_that_stands_is_no_fault_of_the_pictures(
-    loaded_recording,
-):
+def test_a_car_that_stands_is_no_fault_of_the_pictures(loaded_recording):
     def halted(share):
         speeds = loaded_recording.column("speed_mph")
         speeds[loaded_recording.first_of(share) :] = 0

@@ -205,8 +205,8 @@ def test_a_client_whose_connect_cannot_be_read_joins_by_its_first_event(data):
     assert reaction.event == TelemetryEvent(None)
 
 
-NO_PACKET = "^a text that is no packet of Socket.IO, expected one such as"
-NOT_SUPPORTED = "^binary events are not supported; send the image as base64 text$"
+NO_PACKET = "no packet.*expected"
+NOT_SUPPORTED = "binary.*base64"
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,7 @@ from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.run_writer import record_decision, run_recorder
 from bcclone.recording.log import read_log
 from bcclone.recording.run_folder import Recorder, RecordingWriter, locked_run
-from bcclone.recording.run_tables import (
-    BY_MODEL,
-    HUMAN,
-    DrivenBy,
-    read_answers,
-    read_drivers,
-)
+from bcclone.recording.run_tables import BY_MODEL, HUMAN, DrivenBy, read_answers, read_drivers
 from bcclone.system.errors import UserError
 from tests.drive.drive_server import Constant
 from tests.processes import full_disk, wait_for

@@ -151,10 +151,7 @@ def test_a_recording_of_another_framing_is_refused(recording, untrained_model, t
     (copy / "framing.json").write_text(Framing(160, 120).to_json())
     framing = Framing(160, 120, rows=(40, 120))
     car = calibrated(untrained_model, tmp_path / "car.h5", framing=framing)
-    for words in (
-        ("predict", car, copy, "-o", tmp_path / "p.csv"),
-        ("replay", car, copy),
-    ):
+    for words in (("predict", car, copy, "-o", tmp_path / "p.csv"), ("replay", car, copy)):
         with pytest.raises(UserError, match="rows 40 to 120.*import the recording again"):
             run_command(*words)
     (copy / "framing.json").write_text("{}")

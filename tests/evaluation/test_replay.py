@@ -21,14 +21,11 @@ from bcclone.model.policy import load_policy
 from bcclone.pictures.reports import write_replay
 from bcclone.system.errors import UserError
 from tests.conftest import shared
+from tests.evaluation.conftest import LEGACY
 from tests.recordings import rewrite
 
 FULL = PRESETS["carnd-160x320-rgb"]
 ROAD = slice(65, 136)
-LEGACY = {
-    "keras-1.2.1_66x200_yuv.h5": "nvidia-66x200-yuv-bgr",
-    "keras-2.11.0_66x200_yuv.h5": "nvidia-66x200-yuv",
-}
 
 
 @pytest.fixture(scope="session")
@@ -75,9 +72,7 @@ def test_a_replay_scores_the_recorded_steering_best_and_none_below_zero(referenc
     assert counts[0] > counts[-1]
 
 
-def test_a_view_is_what_a_camera_at_that_place_sees(
-    reference,
-):
+def test_a_view_is_what_a_camera_at_that_place_sees(reference):
     views = Views(FULL)
     frames = read_row(reference.images[150])
 

@@ -10,13 +10,7 @@ import pytest
 
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.settings import SuiteSettings
-from bcclone.evaluation.suite import (
-    SuiteResult,
-    SuiteTask,
-    best_of,
-    run_task,
-    select_scenarios,
-)
+from bcclone.evaluation.suite import SuiteResult, SuiteTask, best_of, run_task, select_scenarios
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
@@ -25,18 +19,12 @@ from bcclone.system.values import part_of
 from models.making.samples import FIRST_ROAD
 from tests.conftest import made_once
 from tests.dask_cluster import dask_cluster
+from tests.evaluation.conftest import FIGURES
 from tests.model.foreign.old_models import keras1_config, write
 from tests.running import run_script
 
 # each process loads TensorFlow, on cores that other tests use, too
 pytestmark = pytest.mark.timeout(600)
-
-FIGURES = {
-    "autonomy_percent": 100.0, "interventions": 0, "first_off_road_m": None, "distance_m": 1140.0,
-    "mean_abs_cross_track_m": 0.3, "max_abs_cross_track_m": 1.0, "mean_speed_mph": 19.0,
-    "steering_smoothness": 0.2, "seconds": 130.0, "departures": {}, "laps": 1.0,
-    "ended": "laps driven",
-}  # fmt: skip
 
 
 def scenario(name):

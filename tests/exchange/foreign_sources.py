@@ -15,6 +15,7 @@ from bcclone.exchange.recording_import import import_recording
 from bcclone.recording.log import read_log
 
 SIZE = (96, 64)
+NAMES = ["frame_0001.png", "frame_0002.png", "frame_0003.png"]
 FIRST_NS = 1_479_425_441_182_877_835
 PICTURE = cv2.imencode(".png", np.full((48, 96, 3), (10, 10, 200), np.uint8))[1].tobytes()  # a PNG
 
@@ -31,6 +32,12 @@ def picture(index, size=SIZE):
 
 def imported(source, target, **settings):
     return import_recording(ImportSettings(source, target, **settings))
+
+
+def imported_frames(source, **settings):
+    """Import frames that are 50 ms apart."""
+    target = source.parent / "new" / "out"
+    return imported(source, target, **({"frame_rate": 20} | settings))
 
 
 def rows_of(folder):

@@ -26,10 +26,7 @@ def test_of_several_cameras_of_a_data_set_the_one_that_looks_forward_is_asked_fo
     (folder / "meta" / "info.json").write_text(
         json.dumps(info | {"features": image | info["features"]})
     )
-    with pytest.raises(
-        UserError,
-        match=r"several may look forward; name it with --image-column; there are: .*wrist, ",
-    ):
+    with pytest.raises(UserError, match=r"several.*--image-column.*wrist, "):
         imported(folder, tmp_path / "out")
 
 
@@ -48,10 +45,7 @@ def test_a_lerobot_data_set_of_another_program_becomes_a_recording(tmp_path):
 
 def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
     folder = make_lerobot(tmp_path / "set", camera=PICTURE, names=("shoulder", "elbow"))
-    with pytest.raises(
-        UserError,
-        match="the steering: .*--steering-column; there are: action.shoulder .*, action.elb",
-    ):
+    with pytest.raises(UserError, match="--steering-column.*action.shoulder .*, action.elb"):
         imported(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     named = {"steering_column": "shoulder", "unit": "ratio", "left_positive": True}

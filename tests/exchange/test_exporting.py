@@ -103,9 +103,7 @@ def test_many_rows_without_a_usable_image_are_refused(lake, tmp_path):
     images = sorted((lake / "IMG").glob("left_*.jpg"))
     images[1].unlink()
     images[2].write_bytes(images[2].read_bytes()[:500])
-    with pytest.raises(
-        UserError, match=r"(?s)2 of 6 rows .* at most 5%; .*--cameras.*line 2: .*missing"
-    ):
+    with pytest.raises(UserError, match=r"(?s)2 of 6 rows.*5%.*--cameras.*line 2"):
         export(ExportSettings(str(lake), tmp_path / "out"))
     assert (
         export(ExportSettings(str(lake), tmp_path / "center", cameras=("center", "right"))).rows

@@ -11,20 +11,22 @@ from bcclone.system.errors import UserError
 from tests.exchange.driven_recordings import make_driven
 from tests.exchange.foreign_sources import (
     FIRST_NS,
+    NAMES,
     color_of,
     color_shown,
+    imported_frames,
     make_car,
     make_frames,
     make_tub,
+    rows_of,
     write_image,
 )
-from tests.exchange.test_tables import NAMES, imported, rows_of
 
 
 def test_names_of_nanoseconds_and_angles_of_the_wheel_become_times_and_steering(tmp_path):
     car = make_car(tmp_path / "car")
-    result = imported(car, unit="rad", left_positive=True, max_degrees=370, frame_rate=None)
-    rows = rows_of(result)
+    result = imported_frames(car, unit="rad", left_positive=True, max_degrees=370, frame_rate=None)
+    rows = rows_of(result.output)
     expected = [-math.degrees(0.1 * (index - 3)) / 14.8 / 25 for index in range(8)]
     assert rows["steering"].tolist() == pytest.approx(expected)
     # times are rounded
@@ -46,7 +48,7 @@ def test_images_of_every_common_format_are_read_and_broken_ones_left_out(tmp_pat
     folder = make_frames(tmp_path / "set", names, table)
     (folder / names[6]).write_bytes((folder / names[6]).read_bytes()[:-200])
     (folder / names[7]).write_bytes(b"P6\n6000 6000\n255\n" + bytes(6000 * 6000 * 3))
-    result = imported(folder)
+    result = imported_frames(folder)
     assert (result.rows, result.seen.unreadable_images) == (6, 2)
     shown = [color_shown(result.output, n) for n in range(6)]
     assert shown == [pytest.approx(color_of(n), abs=6) for n in range(6)]
@@ -55,7 +57,7 @@ def test_images_of_every_common_format_are_read_and_broken_ones_left_out(tmp_pat
 def test_the_end_of_a_path_tells_images_of_the_same_name_apart(tmp_path):
     names = [f"run{n // 3}/{n % 3}.png" for n in range(6)]
     rows = [("image", "steering"), *((f"/data/{name}", 0.1) for name in names)]
-    result = imported(make_frames(tmp_path / "set", names, rows))
+    result = imported_frames(make_frames(tmp_path / "set", names, rows))
     shown = [color_shown(result.output, n) for n in range(6)]
     assert shown == [pytest.approx(color_of(n), abs=6) for n in range(6)]
 
@@ -65,7 +67,7 @@ def test_a_table_that_names_no_image_of_the_folder_is_refused(tmp_path, cells):
     table = [("image", "steering"), *((cell, 0.1) for cell in cells)]
     folder = make_frames(tmp_path / "set", NAMES, table)
     with pytest.raises(UserError, match=r"line 2: image .* not in the folder; .*--image-column"):
-        imported(folder)
+        imported_frames(folder)
 
 
 def test_what_is_broken_missing_or_nobodys_is_counted(tmp_path):
@@ -76,7 +78,7 @@ def test_what_is_broken_missing_or_nobodys_is_counted(tmp_path):
     folder = make_frames(tmp_path / "set", names, [("image", "steering"), *rows, ("8.jpg",)])
     (folder / names[4]).write_bytes(b"")
     write_image(folder / "deeper" / "90.jpg", 0)
-    result = imported(folder)
+    result = imported_frames(folder)
     seen = result.seen
     counts = (seen.broken_lines, seen.records_without_image, seen.empty_images)
     assert (result.rows, counts) == (5, (2, 1, 1))
@@ -92,14 +94,14 @@ def test_a_folder_of_sources_names_them(tmp_path):
     for extra in ("", "notes.txt"):
         if extra:
             (tmp_path / "mycar" / extra).write_text("two laps, and then the battery was empty")
-        with pytest.raises(UserError, match=r"2 of them: data/tub_2, tub_1; .*bcclone import "):
-            imported(tmp_path / "mycar", frame_rate=None)
+        with pytest.raises(UserError, match=r"data/tub_2, tub_1.*bcclone import "):
+            imported_frames(tmp_path / "mycar", frame_rate=None)
 
 
 def test_among_sources_a_recording_needs_no_import(tmp_path):
     make_driven(tmp_path / "car" / "a")
-    with pytest.raises(UserError, match="recordings need no import: bcclone preprocess .*car/a$"):
-        imported(tmp_path / "car", frame_rate=None)
+    with pytest.raises(UserError, match="no import.*bcclone preprocess .*car/a$"):
+        imported_frames(tmp_path / "car", frame_rate=None)
     make_tub(tmp_path / "car" / "tub")
     with pytest.raises(UserError, match="the first with: bcclone import .*car/tub -o"):
-        imported(tmp_path / "car", frame_rate=None)
+        imported_frames(tmp_path / "car", frame_rate=None)

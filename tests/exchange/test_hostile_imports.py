@@ -27,13 +27,7 @@ from bcclone.exchange.recording_import import framed_rows, import_recording, wri
 from bcclone.recording.run_tables import DrivenBy
 from bcclone.system.errors import UserError
 from tests.exchange.driven_recordings import make_driven
-from tests.exchange.foreign_sources import (
-    FIRST_NS,
-    make_car,
-    make_lerobot,
-    make_video,
-    write_image,
-)
+from tests.exchange.foreign_sources import FIRST_NS, make_car, make_lerobot, make_video, write_image
 from tests.hostile import damaged, with_wrong_values
 from tests.processes import cpu_limit
 

@@ -148,9 +148,7 @@ def test_what_is_of_no_known_format_is_refused(tmp_path):
         assert imported(tmp_path / "lake", tmp_path / "".join(settings), **settings).rows == 6
     with pytest.raises(UserError, match="lake exists, and is no empty folder"):
         imported(make_tub(tmp_path / "tub"), tmp_path / "lake")
-    with pytest.raises(
-        UserError, match="info.json: cannot be read: No such file .*download the data set"
-    ):
+    with pytest.raises(UserError, match="info.json.*No such file.*download"):
         imported(tmp_path / "tub", tmp_path / "out", format="lerobot")
 
 

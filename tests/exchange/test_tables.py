@@ -5,21 +5,16 @@ import shutil
 import pytest
 
 from bcclone.system.errors import UserError
-from tests.exchange import foreign_sources
-from tests.exchange.foreign_sources import color_of, color_shown, make_frames
+from tests.exchange.foreign_sources import (
+    NAMES,
+    color_of,
+    color_shown,
+    imported_frames,
+    make_frames,
+    rows_of,
+)
 
-NAMES = ["frame_0001.png", "frame_0002.png", "frame_0003.png"]
 STEERING = [-0.1, 0.2, 0.3]
-
-
-def imported(source, **settings):
-    """Import frames that are 50 ms apart."""
-    target = source.parent / "new" / "out"
-    return foreign_sources.imported(source, target, **({"frame_rate": 20} | settings))
-
-
-def rows_of(result):
-    return foreign_sources.rows_of(result.output)
 
 
 def frames(folder, header, *rows):
@@ -50,8 +45,8 @@ def test_the_first_line_says_the_separator_and_the_names(tmp_path, text, setting
     folder = make_frames(tmp_path / "set", NAMES)
     stems = [name.removesuffix(".png") for name in NAMES]
     (folder / "data.csv").write_text(text.format(*stems))
-    result = imported(folder, **settings)
-    steering = rows_of(result)["steering"].tolist()
+    result = imported_frames(folder, **settings)
+    steering = rows_of(result.output)["steering"].tolist()
     assert steering == STEERING[: 2 if text.endswith("\n{}.png") else 3]
     assert color_shown(result.output, 1) == pytest.approx(color_of(1), abs=6)
 
@@ -71,7 +66,7 @@ def test_a_table_whose_lines_are_not_divided_as_the_first_is_refused(tmp_path, t
     folder = make_frames(tmp_path / "set", NAMES)
     (folder / "data.csv").write_text(text.format(NAMES[0]))
     with pytest.raises(UserError, match=f"(?s)data.csv.*{words}|{words}"):
-        imported(folder)
+        imported_frames(folder)
     assert not (tmp_path / "new").exists()
 
 
@@ -84,12 +79,13 @@ def test_a_table_whose_lines_are_not_divided_as_the_first_is_refused(tmp_path, t
 )  # fmt: skip
 def test_the_name_of_a_speed_says_its_unit(tmp_path, column, mph):
     folder = frames(tmp_path, f"steering,{column}", "0,10", "0,10", "0,10")
-    assert rows_of(imported(folder))["speed_mph"].tolist() == pytest.approx([mph] * 3, abs=0.01)
+    rows = rows_of(imported_frames(folder).output)
+    assert rows["speed_mph"].tolist() == pytest.approx([mph] * 3, abs=0.01)
 
 
 def test_a_speed_without_unit_and_a_throttle_in_percent_are_left_out_with_a_note(tmp_path):
     header = "steering,throttle,speed,gear,steering_torque"
-    result = imported(frames(tmp_path, header, *["0.1,40,10,2,3"] * 3))
+    result = imported_frames(frames(tmp_path, header, *["0.1,40,10,2,3"] * 3))
     assert result.seen.columns_left_out == ("throttle", "speed", "gear", "steering_torque")
     notes = "\n".join(result.seen.notes)
     assert "no unit is in its name" in notes
@@ -114,13 +110,13 @@ def test_what_is_not_clear_is_asked_for(tmp_path, header, row, settings, words):
     folder = frames(tmp_path, header, row, row, row)
     if words is None:
         # the usual name decides; without it, nothing does
-        assert imported(folder).rows == 3
+        assert imported_frames(folder).rows == 3
         text = (folder / "labels.csv").read_text()
         (folder / "labels.csv").write_text(text.replace("image", "other"))
         shutil.rmtree(tmp_path / "new")
         words = r"several columns name images; .*--image-column; .*: other .*, copy"
     with pytest.raises(UserError, match=words):
-        imported(folder, **settings)
+        imported_frames(folder, **settings)
     assert not (tmp_path / "new").exists()
 
 
@@ -135,10 +131,10 @@ def test_what_is_not_clear_is_asked_for(tmp_path, header, row, settings, words):
 def test_a_steering_to_one_side_alone_needs_its_middle(tmp_path, angles, given, options):
     folder = frames(tmp_path, "angle", *map(str, angles))
     with pytest.raises(UserError, match=r"--straight"):
-        imported(folder, **given)
+        imported_frames(folder, **given)
     first = 1.0 if angles[0] > angles[1] else -1.0
-    result = imported(folder, **(given | options))
-    assert rows_of(result)["steering"].tolist() == pytest.approx([first, 0, -first])
+    result = imported_frames(folder, **(given | options))
+    assert rows_of(result.output)["steering"].tolist() == pytest.approx([first, 0, -first])
 
 
 # ---- tables without names
@@ -155,8 +151,8 @@ def test_columns_without_names_are_named_by_their_numbers(tmp_path):
         for n, stamp in enumerate(stamps)
     ]
     (folder / "labels.csv").write_text("\n".join(lines))
-    result = imported(folder, unit="ratio", steering_column="7", straight=0.0)
-    rows = rows_of(result)
+    result = imported_frames(folder, unit="ratio", steering_column="7", straight=0.0)
+    rows = rows_of(result.output)
     assert rows["steering"].tolist() == [n / 20 for n in range(12)]
     assert "brake is left out: it has 12.5" in " ".join(result.seen.notes)
     assert rows["left"].map(bool).all()
@@ -168,15 +164,15 @@ def test_columns_without_names_are_named_by_their_numbers(tmp_path):
 def test_of_several_tables_one_is_asked_for_and_it_may_lie_elsewhere(tmp_path):
     folder = frames(tmp_path, "steering", "0.1", "0.1", "0.1")
     (folder / "notes.txt").write_text("a drive\n")  # beside a .csv, a text is no table
-    assert imported(folder).rows == 3
+    assert imported_frames(folder).rows == 3
     shutil.rmtree(tmp_path / "new")
     (folder / "gps.csv").write_text("lat,lon\n1,2\n")
-    with pytest.raises(UserError, match=r"which table .*--table; there are: .*gps.csv, .*labels"):
-        imported(folder)
+    with pytest.raises(UserError, match=r"--table.*gps.csv, .*labels"):
+        imported_frames(folder)
     other = make_frames(tmp_path / "other", NAMES)
-    with pytest.raises(UserError, match="no table .* beside the pictures; name one with --table"):
-        imported(other)
-    assert imported(other, table=folder / "labels.csv").rows == 3
+    with pytest.raises(UserError, match="no table.*--table"):
+        imported_frames(other)
+    assert imported_frames(other, table=folder / "labels.csv").rows == 3
 
 
 # ---- several cameras
@@ -189,10 +185,10 @@ def test_three_cameras_are_three_cameras_and_a_side_camera_may_be_missing(tmp_pa
     rows[2] = ("", "left/2.jpg", "right/2.jpg", 0.1)
     rows[3] = ("center/3.jpg", "center/3.jpg", "right/3.jpg", 0.1)  # no image of its own
     header = ("center", "left", "right_camera", "steering")
-    result = imported(make_frames(tmp_path / "set", names, [header, *rows]))
+    result = imported_frames(make_frames(tmp_path / "set", names, [header, *rows]))
     assert (result.rows, result.seen.records_without_image) == (3, 1)
-    assert rows_of(result)["left"].map(bool).tolist() == [True, False, False]
-    assert rows_of(result)["right"].map(bool).all()
+    assert rows_of(result.output)["left"].map(bool).tolist() == [True, False, False]
+    assert rows_of(result.output)["right"].map(bool).all()
 
 
 @pytest.mark.parametrize(
@@ -216,4 +212,4 @@ def test_rows_of_several_cameras_in_turns_are_asked_about(tmp_path, cameras, pla
     (folder / "labels.csv").write_text("\n".join([header, *lines]))
     rate = None if "time_ms" in header else 20
     with pytest.raises(UserError, match="several cameras.*--t|several cameras, keep those of one"):
-        imported(folder, frame_rate=rate)
+        imported_frames(folder, frame_rate=rate)

@@ -48,7 +48,7 @@ def test_dates_may_be_written_in_several_ways(cells, milliseconds):
     ],
 )  # fmt: skip
 def test_what_no_camera_can_have_are_no_times(cells):
-    with pytest.raises(UserError, match="holds no times of a camera, such as .*_ms, _us or _ns"):
+    with pytest.raises(UserError, match="no times.*_ms, _us or _ns"):
         milliseconds_of(cells)
 
 

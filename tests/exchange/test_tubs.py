@@ -15,13 +15,7 @@ from bcclone.model.model_file import load_model
 from bcclone.recording.edits import ADVANCE, MIRROR, Edit
 from bcclone.recording.run_tables import read_drivers
 from bcclone.system.errors import UserError
-from tests.exchange.foreign_sources import (
-    imported,
-    make_tub,
-    make_tub_of_files,
-    rows_of,
-    spoil,
-)
+from tests.exchange.foreign_sources import imported, make_tub, make_tub_of_files, rows_of, spoil
 from tests.running import run_script
 
 
@@ -77,12 +71,7 @@ def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path)
     result = imported(folder, tmp_path / "out")
     rows = rows_of(tmp_path / "out")
     # what the pilot steered in the last one is missing
-    assert rows["steering"].tolist() == [
-        0.0,
-        0.1,
-        -0.7,
-        -0.7,
-    ]
+    assert rows["steering"].tolist() == [0.0, 0.1, -0.7, -0.7]
     assert rows["throttle"].tolist() == [-0.5, -0.5, -0.5, 0.2]
     drivers = read_drivers(tmp_path / "out")
     assert [drivers[name].driver for name in rows["center"]] == ["human"] * 2 + ["model"] * 2
@@ -113,10 +102,7 @@ def test_a_tub_without_times_of_its_drive_is_refused_and_can_be_counted(times, w
 )
 def test_a_tub_in_degrees_is_refused(angle, beyond, tmp_path):
     folder = make_tub(tmp_path / "tub", rows=40, **{"user/angle": angle})
-    with pytest.raises(
-        UserError,
-        match=f"the steering of {beyond} of 40 records is beyond -1 to 1, as in degrees",
-    ):
+    with pytest.raises(UserError, match=f"{beyond} of 40 records.*-1 to 1.*degrees"):
         imported(folder, tmp_path / "out")
 
 
@@ -211,10 +197,7 @@ def test_a_tub_of_which_next_to_nothing_is_left_is_refused(tmp_path):
     images = make_tub(tmp_path / "tub", rows=30, **{"user/angle": 0.1}) / "images"
     for index in range(28):
         (images / f"{index}_cam_image_array_.jpg").write_bytes(b"")
-    with pytest.raises(
-        UserError,
-        match=r"2 of 30 rows can be used, expected a tenth or more .28 empty images.*record 1",
-    ):
+    with pytest.raises(UserError, match=r"2 of 30 rows.*expected.*28 empty images.*record 1"):
         imported(tmp_path / "tub", tmp_path / "deep" / "er" / "out")
     assert not (tmp_path / "deep").exists()
     assert run_script("import", tmp_path / "tub", "-o", tmp_path / "out", code=1).stdout == ""
@@ -228,9 +211,7 @@ def test_rows_without_throttle_are_counted_and_left_out_on_demand(tmp_path):
     result = imported(folder, tmp_path / "out", min_throttle=0.1)
     assert (result.rows, result.seen.below_min_throttle) == (1, 5)
     assert rows_of(tmp_path / "out")["throttle"].tolist() == [0.3]
-    with pytest.raises(
-        UserError, match=r"0 of 6 rows have the throttle of --min-throttle 0.9; .* nearer to 0"
-    ):
+    with pytest.raises(UserError, match=r"0 of 6 rows.*--min-throttle 0.9.*nearer to 0"):
         imported(folder, tmp_path / "none", min_throttle=0.9)
     assert not (tmp_path / "none").exists()
 
@@ -248,15 +229,14 @@ def test_the_camera_of_a_tub_that_looks_forward_is_asked_for_and_can_be_chosen(t
     for path in (folder / "catalog_0.catalog", folder / "manifest.json"):
         path.write_text(path.read_text().replace("cam/image_array", "cam/a"))
     with pytest.raises(
-        UserError, match="4 missing images.*no .cam/image_array.; name .*--image-column; .*: cam/a;"
+        UserError, match="4 missing images.*cam/image_array.*--image-column.*cam/a;"
     ):
         imported(folder, tmp_path / "out")
     assert imported(folder, tmp_path / "out", image_column="cam/a").rows == 4
 
 
 @pytest.mark.parametrize(
-    "content",
-    ["", "\0" * 100, '["cam/image_array"]\n["ima', None, '[]\n[]\n{}\n{}\n{"paths": []}'],
+    "content", ["", "\0" * 100, '["cam/image_array"]\n["ima', None, '[]\n[]\n{}\n{}\n{"paths": []}']
 )
 def test_a_tub_whose_manifest_a_power_failure_damaged_is_read_by_its_catalogs(tmp_path, content):
     tub = make_tub(tmp_path / "tub", deleted=(1,))

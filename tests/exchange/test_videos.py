@@ -319,7 +319,7 @@ def test_a_picture_on_a_cover_is_no_film(tmp_path):
 def test_the_films_of_two_cameras_in_one_file_are_asked_about(tmp_path):
     write_table(tmp_path / "set", [(0.1, 0)])
     make_streams(tmp_path / "set" / "drive.mp4", (5, (96, 64)), (5, (96, 64)))
-    with pytest.raises(UserError, match=r"2 videos in one file.*ffmpeg -i .* -map 0:v:0 -c copy "):
+    with pytest.raises(UserError, match=r"2 videos.*ffmpeg -i .* -map 0:v:0"):
         imported(tmp_path / "set", tmp_path / "out")
 
 
@@ -363,8 +363,6 @@ def test_a_folder_of_films_names_them_and_a_table_belongs_to_the_film_of_its_nam
     folder = write_table(tmp_path / "set", [(steering(n), 0) for n in range(20)])
     for name in ("drive.mp4", "lap2.mp4"):
         make_video(folder / name)
-    with pytest.raises(
-        UserError, match=r"2 videos, expected one; .*there are: drive.mp4, lap2.mp4"
-    ):
+    with pytest.raises(UserError, match=r"2 videos, expected one.*drive.mp4, lap2.mp4"):
         imported(folder, tmp_path / "out")
     assert imported(folder / "drive.csv", tmp_path / "out").rows == 20

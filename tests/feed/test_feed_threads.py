@@ -1,7 +1,6 @@
 """Threads of feeds end with an error, an epoch or the training, and leave nothing behind."""
 
 import gc
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +13,7 @@ from bcclone.feed.loading import Feed, WindowFeed
 from bcclone.feed.order import Order
 from bcclone.feed.selection import Buffers, Source, select
 from bcclone.system.errors import UserError
+from tests.feed.feeds import feed_threads
 
 SHAPE = (8, 8, 3)
 SIZE = 200
@@ -62,10 +62,6 @@ def count_epoch(feed):
     except Exception as error:
         return count, error
     return count, None
-
-
-def feed_threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("bcclone-")]
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from bcclone.feed.feed import open_feed, open_feed_in_order
 from bcclone.feed.feed_settings import STRATEGIES, AugmentSettings, FeedSettings
 from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
-from tests.feed.test_feed_threads import feed_threads
+from tests.feed.feeds import feed_threads
 
 FORMS = {name: (FeedSettings(name, feed_workers=1), None) for name in STRATEGIES}
 FORMS["augmented on the CPU"] = (FeedSettings("hdf5-shuffle", feed_workers=1), AugmentSettings())

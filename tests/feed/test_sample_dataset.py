@@ -15,7 +15,7 @@ from bcclone.dataset.shards import open_store
 from bcclone.feed.keras_sequence import SampleDataset
 from bcclone.feed.order import shuffled
 from bcclone.system.errors import UserError
-from tests.feed.test_feed import plain
+from tests.feed.feeds import plain
 from tests.processes import said
 from tests.running import ROOT
 
@@ -148,9 +148,7 @@ def test_targets_are_a_function_of_the_samples_and_their_rows(simulated_store):
 
 
 def test_targets_that_nothing_is_called_by_are_refused(simulated_store, tmp_path):
-    with pytest.raises(
-        ValueError, match="'brake', expected one of steering, speed, throttle, path"
-    ):
+    with pytest.raises(ValueError, match="'brake', expected.*steering"):
         SampleDataset.from_store(simulated_store, targets="brake")
     with pytest.raises(UserError, match="no test samples.*--test-recording"):
         SampleDataset.from_store(

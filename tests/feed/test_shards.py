@@ -15,7 +15,7 @@ from bcclone.feed.selection import select
 from bcclone.system.errors import UserError
 from bcclone.system.files import FileVersion
 from bcclone.system.location import parse_location
-from tests.feed.test_feed import drain
+from tests.feed.feeds import drain
 
 SEED = 3
 SETTINGS = FeedSettings("shards", window_shards=2)
@@ -112,7 +112,7 @@ def test_a_shard_that_was_damaged_since_is_named_when_it_is_fetched(sharded_stor
 
 
 def test_what_is_not_a_folder_of_shards_at_a_url_is_refused(far_store):
-    with pytest.raises(UserError, match="00000.h5: a file at a URL, expected a folder of shards"):
+    with pytest.raises(UserError, match="00000.h5.*expected a folder"):
         open_store(far_store / "00000.h5")
     with pytest.raises(UserError, match="memory://stores/none: no such store"):
         open_store(parse_location("memory://stores/none"))
@@ -120,5 +120,5 @@ def test_what_is_not_a_folder_of_shards_at_a_url_is_refused(far_store):
 
 def test_a_url_is_read_by_the_feed_shards_and_no_other(far):
     assert choose_feed(far)[0] == "shards"
-    with pytest.raises(UserError, match="--feed memory reads local stores; use --feed shards"):
+    with pytest.raises(UserError, match="--feed memory.*--feed shards"):
         check_feed(far, FeedSettings("memory"))

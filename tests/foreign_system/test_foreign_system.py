@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bcclone.recording.log import read_log
+from tests.chain import run_chain
 from tests.processes import said
 from tests.running import run_process
-from tests.test_chain import run_chain
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/maps").exists(), reason="finds open files as Linux does"

@@ -25,7 +25,7 @@ from bcclone.simulator.world import WorldPace
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
 from tests.drive.drive_server import Clock
-from tests.drive.test_controller import LAWS
+from tests.drive.laws import LAWS
 from tests.processes import full_disk, wait_for
 
 PAGE = "a page"

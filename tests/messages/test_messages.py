@@ -18,7 +18,7 @@ from bcclone.feed.feed_settings import FeedSettings
 from bcclone.model.model_file import model_content
 from bcclone.model.network import build_network
 from bcclone.system.errors import UserError
-from tests.dataset.test_store import some_frames, write_store
+from tests.dataset.small_stores import some_frames, write_store
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import DRIVEN, make_recording
 from tests.model.foreign import old_models

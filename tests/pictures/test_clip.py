@@ -106,9 +106,7 @@ def test_in_a_gif_a_broken_frame_keeps_its_time_and_pauses_count_ten_seconds_at_
     assert make_clip(ClipSettings(run, tmp_path / "run2.gif")).frames == 12 * 18 + 1
 
 
-def test_a_clip_of_irregular_frames_is_as_long_as_the_drive_without_its_pauses(
-    tmp_path,
-):
+def test_a_clip_of_irregular_frames_is_as_long_as_the_drive_without_its_pauses(tmp_path):
     run = make_run(tmp_path / "run1", 1)
     frame = (run / name_of(0)).read_bytes()
     for milliseconds in (20, 100, 120, 200, 220, 300, 320, 400, 5400, 5500):  # a pause of 5 s

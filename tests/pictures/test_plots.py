@@ -17,19 +17,10 @@ from bcclone.model.layer_kinds import frame_layers
 from bcclone.model.model_file import load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.pictures.all_pictures import draw_pictures, plot
-from bcclone.pictures.plots.model_pictures import (
-    activations,
-    draw_crop,
-    layer_rows,
-    mosaic,
-)
+from bcclone.pictures.plots.model_pictures import activations, draw_crop, layer_rows, mosaic
 from bcclone.pictures.plots.style import DPI
 from bcclone.pictures.plots.subject import Subject
-from bcclone.pictures.plots.training_pictures import (
-    describe_errors,
-    plot_predictions,
-    predictions,
-)
+from bcclone.pictures.plots.training_pictures import describe_errors, plot_predictions, predictions
 from bcclone.pictures.settings import PICTURE_NAMES, PlotSettings
 from bcclone.training.training_state import Epoch, history_csv
 from tests.recordings import rewrite
@@ -81,10 +72,7 @@ def test_the_error_in_the_picture_is_the_one_of_the_training(
         cameras=("center",), flip=False, block_seconds=2.0, smooth_seconds=smooth_seconds
     )
     data = open_in_place((str(recording),), Preprocessing(), settings)
-    with (
-        open_feed_in_order(select(data, "validation", 1), 1000) as feed,
-        feed.epoch(1) as batches,
-    ):
+    with open_feed_in_order(select(data, "validation", 1), 1000) as feed, feed.epoch(1) as batches:
         (batch,) = batches
     steering = model_file.model(batch.images, training=False).numpy()[:, 0]
     val_mae = float(np.abs(steering - np.asarray(batch.labels)[:, 0]).mean())
@@ -156,10 +144,7 @@ def test_a_network_of_windows_gets_those_of_its_feed(subject, store, tmp_path):
         subject, file=replace(subject.file, model=build_network(seq_length=3, network="cnn"))
     )
     _, _, _, network = predictions(windows)
-    with (
-        open_feed_in_order(select(store, "validation", 3), 1000) as feed,
-        feed.epoch(1) as batches,
-    ):
+    with open_feed_in_order(select(store, "validation", 3), 1000) as feed, feed.epoch(1) as batches:
         (batch,) = batches
     fed = windows.file.model(batch.images, training=False).numpy()[:, 0]
     assert 0 < len(network) < len(fed)

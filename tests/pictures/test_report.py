@@ -17,7 +17,7 @@ from bcclone.pictures.report_page import write_report
 from bcclone.pictures.reports import write_evaluation, write_training
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.training.result import SampleCounts, TrainResult, ValidationScore
-from tests.evaluation.test_suite import FIGURES
+from tests.evaluation.conftest import FIGURES
 from tests.pages import chromium, errors_of, needs_browser, window_of
 
 HOSTILE = """<script>alert(1)</script>"'&</title><img src=//evil.example/x onerror=alert(2)>"""
@@ -213,9 +213,7 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
 
 @needs_browser
 @pytest.mark.slow
-def test_a_browser_shows_a_report_and_runs_nothing_that_was_put_into_it(
-    tmp_path,
-):
+def test_a_browser_shows_a_report_and_runs_nothing_that_was_put_into_it(tmp_path):
     long = f"{HOSTILE}-a-name-without-a-space" * 20
     wide = [
         ("row", *(f"model {number}" for number in range(12))),

@@ -155,19 +155,15 @@ def test_what_drives_no_donkeycar_is_refused(
     untrained_model, untrained_window_model, untrained_recurrent_model, tmp_path
 ):
     for model in (untrained_window_model, untrained_recurrent_model):
-        with pytest.raises(UserError, match="a network of 3 frames, expected one of single frames"):
+        with pytest.raises(UserError, match="3 frames, expected.*single"):
             exported(model, tmp_path)
-    with pytest.raises(
-        UserError, match="it sees several frames; --quantize int8 takes networks of single frames"
-    ):
+    with pytest.raises(UserError, match="several frames.*--quantize int8.*single"):
         export_model(
             ExportModelSettings(
                 model, "litert", tmp_path / "x.tflite", quantize="int8", calibrate=tmp_path
             )
         )
-    with pytest.raises(
-        UserError, match="predicts no speed for --throttle-speed; leave that out, or train"
-    ):
+    with pytest.raises(UserError, match="no speed.*--throttle-speed.*train"):
         exported(untrained_model, tmp_path, throttle_speed_mph=5.0)
     assert not list(tmp_path.iterdir())
 
@@ -177,9 +173,7 @@ def test_too_few_pictures_are_refused(untrained_model, tmp_path):
     cv2.imwrite(str(tmp_path / "images" / "1.jpg"), PICTURES[0])
     (tmp_path / "images" / "2.jpg").write_bytes(b"")
     os.mkfifo(tmp_path / "images" / "3.jpg")
-    with pytest.raises(
-        UserError, match=r": 1 pictures \(.jpg, .png\) that can be read, expected 20 or more"
-    ):
+    with pytest.raises(UserError, match=r"1 pictures.*expected 20"):
         exported(untrained_model, tmp_path, quantize="int8", calibrate=tmp_path / "images")
     with pytest.raises(UserError, match=": 0 pictures"):
         exported(untrained_model, tmp_path, quantize="int8", calibrate=tmp_path / "none")

@@ -199,7 +199,7 @@ def test_a_file_that_answers_otherwise_is_not_kept(tmp_path):
     answer = load_policy(tmp_path / "lake.onnx").answer(first)
     (folder := tmp_path / "steeper").mkdir()
     model = steeper(LAKE, folder / "millions.h5", straight_at=answer.steering)
-    with pytest.raises(UserError, match="not written, because its answers.*train it longer"):
+    with pytest.raises(UserError, match="not written.*train it longer"):
         export_model(ExportModelSettings(model, "onnx", folder / "model.onnx"))
     assert list(folder.iterdir()) == [model]
 
@@ -409,5 +409,5 @@ def test_an_exported_litert_file_is_read_only_as_it_was_written(car, exported, t
         assert before in content
         damaged = tmp_path / "damaged.tflite"
         damaged.write_bytes(content.replace(before, after))
-        with pytest.raises(UserError, match="not a LiteRT file of one picture that can be run"):
+        with pytest.raises(UserError, match="damaged.tflite"):
             load_policy(damaged)

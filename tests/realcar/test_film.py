@@ -174,7 +174,7 @@ def test_a_film_of_a_standing_car_is_refused_with_the_reason(drive, tmp_path):
     frame = cv2.imread(str(drive.parent / "IMG" / read_log(drive).rows["center"][50]))
     for row in range(30):
         cv2.imwrite(str(tmp_path / "film" / f"{row}.png"), frame)
-    with pytest.raises(UserError, match="shown in 0 rows; left out: 29 where the car stands"):
+    with pytest.raises(UserError, match="0 rows.*29 where the car stands"):
         filmed(tmp_path / "film", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -73,11 +73,7 @@ def test_rows_are_deleted_restored_and_trimmed_by_number_and_taken_back(tmp_path
 
 @pytest.mark.parametrize(
     ("positions", "deleted"),
-    [
-        (("0.2s", "0.4s"), [3, 4, 5]),
-        (("start", ".1s"), [1, 2]),
-        (("9", "99s"), [9, 10]),
-    ],
+    [(("0.2s", "0.4s"), [3, 4, 5]), (("start", ".1s"), [1, 2]), (("9", "99s"), [9, 10])],
 )
 def test_rows_are_chosen_by_seconds(tmp_path, positions, deleted):
     make_recording(tmp_path, rows=10)

@@ -88,5 +88,5 @@ def test_a_log_without_a_usable_row_is_refused_with_its_first_bad_row_or_its_siz
     ]
     with pytest.raises(ForeignLog, match="first bad one is line 1: steering is 5"):
         read_log(write(tmp_path, lines))
-    with pytest.raises(UserError, match=r"10000004 lines, expected at most 10000000; divide it"):
+    with pytest.raises(UserError, match=r"10000004 lines.*10000000.*divide"):
         read_log(write(tmp_path, [*log_lines(), "\n" * 10_000_000]))

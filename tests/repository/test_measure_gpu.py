@@ -37,9 +37,7 @@ def test_each_step_is_a_command_with_options_that_exist(tmp_path, recording, qui
 
 
 @pytest.mark.slow
-def test_steps_that_are_not_complete_are_run_again(
-    tmp_path,
-):
+def test_steps_that_are_not_complete_are_run_again(tmp_path):
     module = script()
     lap = tmp_path / "lap"
     step = module.Step("a lap", ("simulate", "record", lap, "--laps", 0.01), lap)

@@ -95,16 +95,13 @@ def test_the_figures_of_the_readme_are_those_of_the_results():
     def times_the_usual(feed):
         return ours[feed]["samples_per_second"] / usual
 
-    faster, answered = re.search(
-        r"(\d+) times as many samples.*?answered in\s+([\d.]+) ms", README, re.DOTALL
-    ).groups()
-    assert int(faster) == int(times_the_usual("hdf5-shuffle"))
-    augmented = float(
-        re.search(r"default in training, it is still ([\d.]+) times", joined(README))[1]
-    )
-    assert augmented == round(times_the_usual("hdf5-shuffle-augmented"), 1)
     drive = {one["name"]: one["value"] for one in results("drive")["measures"]}
-    assert float(answered) == round(drive["request to steer, threading, p50"], 1)
+    for figure in (
+        f"{int(times_the_usual('hdf5-shuffle'))} times",
+        f"{times_the_usual('hdf5-shuffle-augmented'):.1f} times",
+        f"{drive['request to steer, threading, p50']:.1f} ms",
+    ):
+        assert figure in joined(README)
 
 
 def test_the_exit_codes_are_documented():
@@ -304,10 +301,7 @@ def test_no_file_contains_machine_paths_or_names():
 
 
 # folders of records, which name files and commands of their date
-OF_THEIR_TIME = {
-    "decisions",
-    "lab-log",
-}
+OF_THEIR_TIME = {"decisions", "lab-log"}
 
 
 def is_record(page):
@@ -315,14 +309,7 @@ def is_record(page):
 
 
 # files that commands have made
-MADE = {
-    "checkpoints/",
-    "demo/",
-    "plots/",
-    "recordings/",
-    "runs/",
-    "store/",
-}
+MADE = {"checkpoints/", "demo/", "plots/", "recordings/", "runs/", "store/"}
 NOT_FILES = {  # names within other programs' data sets
     "cam/image_array", "cam/image_array_left", "pilot/", "pilot/throttle",
     "user/angle", "user/mode", "user/steering", "user/throttle",

@@ -14,7 +14,7 @@ from tests.evaluation.blind import Blind
 from tests.processes import started
 from tests.recordings import images_of
 from tests.running import command, run_script
-from tests.training.test_train import assert_same_weights
+from tests.training.trainings import assert_same_weights
 
 # an untrained network leaves the road here
 ROUNDS = ("--expert", "--rounds", 1, "--epochs", 1, "--jobs", 1)

@@ -58,12 +58,7 @@ def improvement(*scores):
 
 def test_rows_that_became_worse_are_named():
     before = {"lake-15": score(2), "fog": score(0), "lake-30": score(2), "no-lines": score(2)}
-    after = {
-        "lake-15": score(0),
-        "fog": score(1),
-        "lake-30": score(2),
-        "no-lines": score(0),
-    }
+    after = {"lake-15": score(0), "fog": score(1), "lake-30": score(2), "no-lines": score(0)}
     made = improvement(before, after)
     verdicts = [row["verdict"] for row in made.figures()["compared"]]
     assert verdicts == ["better", "worse", "same", "better"]
@@ -97,11 +92,7 @@ def test_the_outcome_says_which_model_was_written(scores, words, is_new):
 
 @pytest.mark.parametrize(
     ("more", "words"),
-    [
-        (("--expert", "--rows", "lake-99"), "lake-30"),
-        (("none",), "none"),
-        ((), "taken over"),
-    ],
+    [(("--expert", "--rows", "lake-99"), "lake-30"), (("none",), "none"), ((), "taken over")],
 )
 def test_a_mistake_is_refused_before_anything_is_driven_or_written(
     simulated_recording, tmp_path, more, words

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from bcclone.system.hdf5_file import Place, UnfitContent, kind_of, read_hdf5
+from bcclone.system.hdf5_file import Place, UnfitContent, read_hdf5
 from tests.hostile import WRONG_PARTS, in_another_place, put
 
 ROW = np.dtype([("frame", "u4"), ("name", "S3"), ("is_flipped", "?")])
@@ -139,24 +139,3 @@ def test_no_filter_is_loaded(path, name, number):
             pytest.skip("this library does not write that filter")
     with pytest.raises(UnfitContent, match="compressed"):
         read_hdf5(path, SCHEMA)
-
-
-def write_kinds(folder):
-    """Write a file of each kind of HDF5, a damaged one, and a text, each called so."""
-    for name, attribute in (
-        ("store", "schema_version"),
-        ("model", "model_config"),
-        ("weights", "layer_names"),
-    ):
-        with h5py.File(folder / name, "w") as file:
-            file.attrs[attribute] = 1
-    h5py.File(folder / "other", "w").close()
-    (folder / "damaged").write_bytes((folder / "store").read_bytes()[:100])
-    (folder / "text").write_text("precious")
-
-
-def test_stores_models_and_damaged_files_are_told_apart(tmp_path):
-    write_kinds(tmp_path)
-    kinds = {path.name: kind for path in tmp_path.iterdir() if (kind := kind_of(path))}
-    assert kinds == {"store": "store", "model": "model", "weights": "model", "damaged": "damaged"}
-    assert kind_of(tmp_path / "missing") is None

@@ -52,9 +52,7 @@ def test_a_url_of_an_unknown_kind_or_without_its_package_or_of_nothing_is_refuse
 def test_a_folder_is_writable_or_not_and_errors_of_programs_stay_as_they_are(folder, tmp_path):
     check_writable(folder)
     assert not list(folder.fs.find(folder.path))
-    with pytest.raises(
-        UserError, match=r"http://127.0.0.1:9/x: URLs of this kind cannot be written"
-    ):
+    with pytest.raises(UserError, match=r"http://127.0.0.1:9/x.*cannot be written"):
         check_writable(parse_location("http://127.0.0.1:9/x"))
     with pytest.raises(FileNotFoundError), reaching(tmp_path):
         (tmp_path / "none").read_bytes()

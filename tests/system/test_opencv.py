@@ -15,8 +15,7 @@ OWN = "from bcclone.system.process import claim_process; claim_process(); "
 
 
 @pytest.mark.parametrize(
-    ("before", "code"),
-    [(None, PRINT), ("/opt/lib", PRINT), (None, OWN + PRINT)],
+    ("before", "code"), [(None, PRINT), ("/opt/lib", PRINT), (None, OWN + PRINT)]
 )
 def test_processes_that_are_started_load_no_library_of_the_current_folder(before, code):
     environment = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}

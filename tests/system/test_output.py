@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
+import h5py
 import pytest
 
 from bcclone.system.errors import UserError
@@ -22,7 +23,6 @@ from bcclone.system.files import (
     writing,
 )
 from tests.processes import KILL
-from tests.system.test_hdf5_file import write_kinds
 
 HOLD = """
 import sys
@@ -39,6 +39,20 @@ OUTPUTS = {
     PICTURE: b"\x89PNG\r\n\x1a\n....IHDR....tEXtSoftware\0bcclone" + bytes(9000),
     "table of predictions": b"frame_id,steering_angle\n1,0.5\n",
 }
+
+
+def write_kinds(folder):
+    """Write a file of each kind of HDF5, a damaged one, and a text, each called so."""
+    for name, attribute in (
+        ("store", "schema_version"),
+        ("model", "model_config"),
+        ("weights", "layer_names"),
+    ):
+        with h5py.File(folder / name, "w") as file:
+            file.attrs[attribute] = 1
+    h5py.File(folder / "other", "w").close()
+    (folder / "damaged").write_bytes((folder / "store").read_bytes()[:100])
+    (folder / "text").write_text("precious")
 
 
 @pytest.fixture
@@ -80,7 +94,7 @@ def test_folders_and_devices_are_no_files_and_a_new_folder_is_empty(files):
     (files / "empty folder").mkdir()
     check_output(files / "empty folder", NEW_FOLDER)
     for path in (files, files / "text"):
-        with pytest.raises(UserError, match="exists, and is no empty folder; choose another name"):
+        with pytest.raises(UserError, match="another name"):
             check_output(path, NEW_FOLDER, force=True)
 
 

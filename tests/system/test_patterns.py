@@ -15,18 +15,7 @@ import pytest
 import bcclone
 
 # a pattern that tries again and again fails early
-_LENGTHS = [
-    16,
-    20,
-    24,
-    32,
-    64,
-    256,
-    1024,
-    4096,
-    1 << 13,
-    1 << 15,
-]
+_LENGTHS = [16, 20, 24, 32, 64, 256, 1024, 4096, 1 << 13, 1 << 15]
 _PARTS = (
     *" \t0a,.;:_-+/[\"'\\",
     "0.",

@@ -91,7 +91,7 @@ def test_a_cluster_without_workers_and_a_scheduler_that_ends_are_told(tmp_path):
             list(run_tasks(pool, pool_tasks.square, [1]))
 
         with (
-            pytest.raises(UserError, match=f"the Dask scheduler at {cluster.address}, or .* ended"),
+            pytest.raises(UserError, match=f"scheduler.*{cluster.address}.*ended"),
             open_pool(scheduler=cluster.address) as pool,
         ):
             end(pool)

@@ -56,7 +56,7 @@ def test_what_cannot_be_learned_since_it_never_changes_is_told_or_refused(simula
         constant = replace(store, rows=rows)
         settings = TrainSettings(predict="speed", feed="hdf5-shuffle")
         select_samples(constant, settings, lines.append)
-        with pytest.raises(UserError, match="the same throttle, 0, .* without --predict throttle"):
+        with pytest.raises(UserError, match="same throttle.*--predict throttle"):
             select_samples(constant, replace(settings, predict="throttle"), print)
     assert [line.partition(",")[0] for line in lines] == ["note: the steering is 0.25 in every row"]
 

@@ -4,11 +4,9 @@ import json
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from bcclone.dataset.sample_settings import SampleSettings
 from bcclone.system.errors import UserError
 from bcclone.training.plan import new_run, resumed_run
 from bcclone.training.result import SampleCounts, TrainResult, ValidationScore, best_model
@@ -20,6 +18,7 @@ from bcclone.training.training_state import (
     read_history,
 )
 from tests.hostile import with_wrong_values
+from tests.training.trainings import data
 
 SETTINGS = TrainSettings(seq_length=1, learning_rate=1e-3, feed="hdf5-shuffle")
 RESULT = TrainResult(
@@ -37,16 +36,6 @@ RESULT = TrainResult(
     "memory",
     "--epochs 10",
 )
-
-
-def data(name="data.h5", content_hash="hash", seq_length=1):
-    """Return samples, as far as a run follows from them."""
-    return SimpleNamespace(
-        path=Path(name),
-        content_hash=content_hash,
-        sample_settings=SampleSettings(seq_length=seq_length),
-        recordings=[],
-    )
 
 
 def begin(folder, name=None, output="model.h5", samples=None, **settings):
@@ -183,7 +172,7 @@ def test_a_mean_with_the_start_model_that_is_better_is_handed_over_and_said():
     }
     assert best_model({**others, "trained": ValidationScore.of_epoch(epochs[2])}) == "halfway"
     result = result_of(epochs, others, "halfway")
-    assert "halfway, the mean of start and trained weights: on the validation" in result.note
+    assert "halfway" in result.note
     assert "trained.h5" in result.note
 
 

@@ -20,7 +20,7 @@ from bcclone.dataset.shards import open_store
 from tests.conftest import made_once
 from tests.processes import free_addresses, wait_for
 from tests.running import command, run_process, run_script
-from tests.training.test_train import assert_same_weights, state_of, weights
+from tests.training.trainings import assert_same_weights, state_of, weights
 
 # 69 samples in batches of 7: neither 2 nor 3 workers divide the batches, and the last one has fewer
 # samples than 7. At a fifth of the usual rate, 60 steps of Muon do not enlarge how sums in another
@@ -276,13 +276,7 @@ def tf_config(index, kind="worker", **jobs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "text",
-    [
-        "not json",
-        tf_config(0, "ps", worker=["one:2345"], ps=["c:1"]),
-    ],
-)
+@pytest.mark.parametrize("text", ["not json", tf_config(0, "ps", worker=["one:2345"], ps=["c:1"])])
 def test_a_wrong_tf_config_is_refused(tmp_path, monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     said = run_process("model.py", code=1, cwd=tmp_path).stderr

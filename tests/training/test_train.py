@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import signal
 import time
@@ -24,6 +25,7 @@ from bcclone.model.policy import load_policy
 from tests.conftest import calibrated, made_once
 from tests.processes import started, wait_for
 from tests.running import ROOT, command, run_process, run_script
+from tests.training.trainings import assert_same_weights, state_of, weights
 
 BATCH_NORM = [name for name, architecture in ARCHITECTURES.items() if architecture.is_normalized]
 QUICK = ("--epochs", 3, "--batch-size", 16)
@@ -47,28 +49,6 @@ def history_of(run):
     """Return the epochs in the history of a run folder."""
     with (run / "history.csv").open() as file:
         return list(csv.DictReader(file))
-
-
-def weights(path):
-    """Return the arrays of a model file by their names."""
-    arrays = {}
-
-    def collect(name, member):
-        if isinstance(member, h5py.Dataset):
-            arrays[name] = member[()]
-
-    with h5py.File(path) as file:
-        file["model_weights"].visititems(collect)
-    return arrays
-
-
-def assert_same_weights(first, second):
-    first_arrays = weights(first)
-    second_arrays = weights(second)
-    assert first_arrays.keys() == second_arrays.keys()
-    assert len(first_arrays) >= 16  # kernels and biases of 8 layers, the fewest that cnn has
-    for name, array in first_arrays.items():
-        assert (array == second_arrays[name]).all(), name
 
 
 @pytest.fixture(scope="session")
@@ -112,11 +92,6 @@ def trained(simulated_store, tmp_path_factory):
 
 def test_standard_output_holds_only_the_result(trained):
     folder, result, notices = trained
-    assert set(result) == {
-        "model", "epochs", "epoch", "best_epoch", "loss", "val_loss", "val_mae",
-        "samples_per_second", "data_wait_share", "seconds", "samples", "feed", "ended",
-        "test_loss", "test_mae", "onednn", "batch_size", "drivers", "handed_over", "note",
-    }  # fmt: skip
     assert result["ended"] == "--epochs 3"
     assert result["model"] == str(folder / "model.h5")
     assert result["epochs"] == 3
@@ -223,20 +198,6 @@ def killed_training(store, folder, *options, after):
         return checkpoints()[0].parents[1]
 
 
-def state_of(run):
-    """Return what later steps depend on in the newest checkpoint, and the history.
-
-    The history is without its times.
-    """
-    newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
-    with h5py.File(newest) as file:
-        variables = [file["variables"][name][()].tobytes() for name in sorted(file["variables"])]
-        progress = json.loads(file["progress"].asstr()[()])
-    losses = ("loss", "mae", "val_loss", "val_mae")
-    epochs = [{name: row[name] for name in losses} for row in progress["history"]]
-    return variables, epochs, progress["step"]
-
-
 @pytest.mark.slow
 def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weights(
     trained, simulated_store, tmp_path
@@ -262,15 +223,14 @@ def test_a_training_killed_within_an_epoch_resumes_at_its_step_to_the_same_weigh
 def test_resuming_a_complete_run_trains_nothing(trained, simulated_store):
     folder, result, _ = trained
     done = train(simulated_store, folder, *QUICK, "--resume")
-    assert "is complete already" in done.stderr
     assert json.loads(done.stdout) == result
     other = ("--batch-size", 8, "--augment-on", "device")  # which was decided when the run began
     refused = train(simulated_store, folder, "--resume", *other, code=1)
-    assert "batch size: 16, but 8 is given" in refused.stderr
-    assert "augment on: cpu, but device is given" in refused.stderr
+    assert re.search("batch size.*16.*8", refused.stderr)
+    assert re.search("augment on.*cpu.*device", refused.stderr)
     options = ("--resume", "--name", "whole", "-o", folder / "other.h5")
     elsewhere = train(simulated_store, folder, *options, code=1)
-    assert "this run exists already" in elsewhere.stderr
+    assert str(folder / "runs" / "whole") in elsewhere.stderr
 
 
 def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_store):
@@ -279,9 +239,9 @@ def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_
     assert result["feed"] == "hdf5-shuffle"
     other_order = ("--resume", "--epochs", 4, "--feed", "hdf5-chunks")
     refused = train(simulated_store, folder, *other_order, code=1)
-    assert "feed: hdf5-shuffle, but hdf5-chunks is given" in refused.stderr
+    assert re.search("feed.*hdf5-shuffle.*hdf5-chunks", refused.stderr)
     same_order = train(simulated_store, folder, "--resume", "--feed", "memory")
-    assert "complete already" in same_order.stderr
+    assert json.loads(same_order.stdout) == result
 
 
 @pytest.mark.long
@@ -309,7 +269,7 @@ def test_a_fine_tuned_model_begins_as_its_start_and_keeps_what_the_options_chose
     assert {name: settings[name] for name in given} == given
     earlier.write_bytes(simulated_store.read_bytes()[:1000])
     refused = train(simulated_store, tmp_path, *start, "--resume", code=1)
-    assert "did not begin with --from" in refused.stderr
+    assert "--from" in refused.stderr
     refused = train(simulated_store, tmp_path, "--from", earlier, "--force", code=1)
     assert str(earlier) in refused.stderr
 
@@ -335,10 +295,7 @@ def test_a_start_model_that_is_better_than_the_trained_one_is_handed_over(
     assert result["loss"] is None
     assert result["val_loss"] == drivers["start"]["loss"]
     assert result["val_mae"] == drivers["start"]["mae"]
-    assert (
-        "is the start model, unchanged: on the validation samples it is clearly better"
-        in (result["note"])
-    )
+    assert "start model" in result["note"]
     assert json.loads((run / "result.json").read_text()) == result
     assert (run / "model.h5").read_bytes() == (tmp_path / "model.h5").read_bytes()
 
@@ -368,7 +325,7 @@ def test_without_validation_samples_a_fine_tuned_model_is_halfway(simulated_reco
     halfway = json.loads(train(store, tmp_path, *options, "--name", "one").stdout)
     assert halfway["handed_over"] == "halfway"
     assert halfway["drivers"] == {}
-    assert "no validation samples tell what the training has forgotten" in halfway["note"]
+    assert "no validation samples" in halfway["note"]
     before, trained, written = (
         weights(path)
         for path in (start, tmp_path / "runs" / "one" / "trained.h5", tmp_path / "model.h5")
@@ -395,7 +352,7 @@ def test_without_validation_samples_a_fine_tuned_model_is_halfway(simulated_reco
 
 def test_settings_of_a_fine_tuning_are_refused_where_they_mean_nothing(simulated_store, tmp_path):
     done = train(simulated_store, tmp_path, "--batch-norm", "fixed", code=1)
-    assert "--batch-norm fixed is for fine-tuning" in done.stderr
+    assert re.search("--batch-norm fixed.*--from", done.stderr)
     start = tmp_path / "start.h5"
     with open_store(simulated_store) as data:
         network = build_network(data.preprocessing.shape, network="cnn")
@@ -404,7 +361,7 @@ def test_settings_of_a_fine_tuning_are_refused_where_they_mean_nothing(simulated
         save_model(tmp_path / "tanh.h5", network, data.preprocessing, {})
     speed = ("--predict", "speed", "--epochs", 1)
     done = train(simulated_store, tmp_path, "--from", tmp_path / "tanh.h5", *speed, code=1)
-    assert "cannot get the outputs that --predict speed adds" in done.stderr
+    assert re.search(r"tanh\.h5.*--predict speed", done.stderr)
     learned = json.loads(train(simulated_store, tmp_path, "--from", start, *speed).stdout)
     assert learned["handed_over"] == "trained"
     assert "start" in learned["drivers"]
@@ -420,7 +377,7 @@ def test_a_training_ends_when_its_time_is_up(simulated_store, tmp_path):
     assert result["ended"] == "--time 10s"
     assert 9 <= result["seconds"] < 300
     longer = train(simulated_store, tmp_path, "--epochs", 1, "--time", 0, "--resume")
-    assert "nothing is left to train: --epochs 1" in longer.stderr
+    assert "--epochs 1" in longer.stderr
 
 
 @pytest.mark.slow
@@ -459,7 +416,7 @@ def test_a_model_that_another_program_writes_meanwhile_is_left_as_it_is(
         shutil.copyfile(untrained_model, output)
         _, notices = run.communicate(timeout=120)
     assert run.returncode == 1
-    assert "written by another program" in notices
+    assert "another program" in notices
     assert output.read_bytes() == untrained_model.read_bytes()
     (model,) = tmp_path.glob("runs/*/model.h5")
     assert str(model) in notices
@@ -497,7 +454,7 @@ def test_resuming_never_overwrites_the_model_of_another_run(trained, simulated_s
     (copy / "model.h5").write_text("mine")
     for force in ((), ("--force",)):
         refused = train(simulated_store, copy, "--resume", *force, code=1)
-        assert "exists, and is no model" in refused.stderr
+        assert str(copy / "model.h5") in refused.stderr
     assert (copy / "model.h5").read_text() == "mine"
     shutil.copy(ROOT / "models" / "lake.h5", copy / "model.h5")
     assert "--force" in train(simulated_store, copy, "--resume", code=1).stderr

@@ -19,7 +19,7 @@ from bcclone.training.train_settings import (
     settings_as_text,
 )
 from bcclone.training.training_state import TrainingState
-from tests.training.test_run_folder import data
+from tests.training.trainings import data
 
 DEFAULT = TrainSettings(
     network="cnn-small",

@@ -108,9 +108,7 @@ def test_pages_of_other_sites_have_no_access_and_our_own_and_persons_have(path):
 @pytest.mark.parametrize("settings", [DriveSettings, PlaySettings])
 def test_a_host_for_other_machines_needs_a_token_that_nobody_guesses(host, settings):
     for token in ("", "4711", "x" * 11):
-        with pytest.raises(
-            ValueError, match="set a secret for them with token, of at least 12"
-        ) as refused:
+        with pytest.raises(ValueError, match="token.*12") as refused:
             settings(host=host, token=token)
     proposal = re.search(r"such as (\S+),", str(refused.value))[1]
     assert settings(host=host, token=proposal).token == proposal

@@ -106,10 +106,7 @@ def received(client):
 
 
 def test_the_handshake_is_accepted_and_offers_no_extension(echoing):
-    offering = {
-        "Sec-WebSocket-Extensions": "permessage-deflate",
-        "Sec-WebSocket-Protocol": "chat",
-    }
+    offering = {"Sec-WebSocket-Extensions": "permessage-deflate", "Sec-WebSocket-Protocol": "chat"}
     with connected(echoing, HEADERS | offering) as (_, response):
         accept = b64encode(
             hashlib.sha1((KEY + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()

@@ -18,12 +18,7 @@ from bcclone.dataset.shards import open_store
 from bcclone.feed.augment.changes import AugmentationInputs, draw, steering_change, view_warps
 from bcclone.feed.augment.on_cpu import CpuAugmenter
 from bcclone.feed.feed import open_feed
-from bcclone.feed.feed_settings import (
-    SHUFFLED,
-    STRATEGIES,
-    AugmentSettings,
-    FeedSettings,
-)
+from bcclone.feed.feed_settings import SHUFFLED, STRATEGIES, AugmentSettings, FeedSettings
 from bcclone.feed.selection import select
 from tests.feed.augment.strengths import APPEARANCE, NOTHING, alone
 

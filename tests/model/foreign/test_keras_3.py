@@ -90,7 +90,7 @@ def test_weights_are_read_with_the_configuration_of_their_name(weights, tmp_path
     model = network(48, 64, 3, first=[layers.Rescaling(1 / 255)])
     model.save_weights(tmp_path / "m.weights.h5")
     (tmp_path / "m.weights.h5").rename(tmp_path / weights)
-    with pytest.raises(UserError, match="holds weights only; put the .* beside it, as .*m.json"):
+    with pytest.raises(UserError, match="weights only.*m.json"):
         open_model(tmp_path / weights)
     # many programs write the text as JSON once more
     for config in (model.to_json(), json.dumps(model.to_json())):
@@ -109,7 +109,7 @@ def test_a_network_for_any_size_takes_the_size_that_is_given(tmp_path):
     model = keras.Model(image, layers.Dense(1)(small_values(image)))
     path = tmp_path / "old.keras"
     model.save(path)
-    with pytest.raises(UserError, match="its input has the shape .* by --preprocess, such as 200x"):
+    with pytest.raises(UserError, match="shape.*--preprocess.*200x"):
         load_policy(path, "YUV")
     resized = cv2.resize(FRAME, (64, 48)).astype("float32")
     expected = float(model(resized[np.newaxis])[0, 0])

@@ -67,7 +67,7 @@ def test_a_text_prepares_frames_as_the_author_did_and_is_stored(text, tmp_path):
     for same in (text, stated, without_scale):
         load_policy(new, same)
     other_scale = "0..1" if "raw" in text else "raw"
-    with pytest.raises(UserError, match="states its own preprocessing.*import its old file again"):
+    with pytest.raises(UserError, match="own preprocessing.*import"):
         load_policy(new, f"{without_scale}, {other_scale}")
 
 

@@ -14,10 +14,7 @@ def test_an_archive_that_unpacks_to_too_much_or_lacks_a_part_is_refused(tmp_path
         archive.writestr("metadata.json", b" " * (1 << 24))
         archive.writestr("config.json", "{}")
         archive.writestr("model.weights.h5", "")
-    with pytest.raises(
-        UnsupportedModel,
-        match="its metadata.json unpacks to 16777216 bytes, expected at most 1048576",
-    ):
+    with pytest.raises(UnsupportedModel, match="metadata.json.*16777216.*1048576"):
         read_stored(tmp_path / "bomb.keras")
     with zipfile.ZipFile(tmp_path / "part.keras", "w") as archive:
         archive.writestr("metadata.json", "{}")

@@ -1,0 +1,55 @@
+"""What a training begins with and leaves: samples, weights, and the state of a run."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+
+from bcclone.dataset.sample_settings import SampleSettings
+
+
+def data(name="data.h5", content_hash="hash", seq_length=1):
+    """Return samples, as far as a run follows from them."""
+    return SimpleNamespace(
+        path=Path(name),
+        content_hash=content_hash,
+        sample_settings=SampleSettings(seq_length=seq_length),
+        recordings=[],
+    )
+
+
+def weights(path):
+    """Return the arrays of a model file by their names."""
+    arrays = {}
+
+    def collect(name, member):
+        if isinstance(member, h5py.Dataset):
+            arrays[name] = member[()]
+
+    with h5py.File(path) as file:
+        file["model_weights"].visititems(collect)
+    return arrays
+
+
+def assert_same_weights(first, second):
+    first_arrays = weights(first)
+    second_arrays = weights(second)
+    assert first_arrays.keys() == second_arrays.keys()
+    assert len(first_arrays) >= 16  # kernels and biases of 8 layers, the fewest that cnn has
+    for name, array in first_arrays.items():
+        assert (array == second_arrays[name]).all(), name
+
+
+def state_of(run):
+    """Return what later steps depend on in the newest checkpoint, and the history.
+
+    The history is without its times.
+    """
+    newest = max((run / "checkpoints").glob("checkpoint-*[0-9].h5"))
+    with h5py.File(newest) as file:
+        variables = [file["variables"][name][()].tobytes() for name in sorted(file["variables"])]
+        progress = json.loads(file["progress"].asstr()[()])
+    losses = ("loss", "mae", "val_loss", "val_mae")
+    epochs = [{name: row[name] for name in losses} for row in progress["history"]]
+    return variables, epochs, progress["step"]
