@@ -21,7 +21,8 @@ from textwrap import indent
 from bcclone.commands import COMMANDS, GROUPS, load_command, split_line
 from bcclone.commands.command import Command, Common, Given, Result, list_of, notify, parse
 from bcclone.system.errors import UserError, printable
-from bcclone.system.process import claim_process, raising_interrupts
+from bcclone.system.interrupts import raising_interrupts
+from bcclone.system.process import claim_process
 from bcclone.system.values import to_json
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h

@@ -20,7 +20,7 @@ from bcclone.dataset.plan import make_plan
 from bcclone.dataset.shard_writer import ShardTask, shard_tasks, write_shard
 from bcclone.system.hardware import usable_cores
 from bcclone.system.pool import open_pool, run_tasks
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, setting
 from bcclone.training.training_state import read_history
 from benchmarks.feeds.loaders import Results, loader_measures, measure_loader, results_as_json

@@ -26,7 +26,7 @@ from bcclone.camera.images import decode_jpeg
 from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.realcar.export import export_model
 from bcclone.realcar.export_settings import ONNX, ExportModelSettings
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, setting
 from benchmarks.driving import (
     FRAMES_PER_SECOND,

@@ -20,7 +20,7 @@ from typing import IO, Any
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.simulator.expert import record
 from bcclone.simulator.world_settings import RecordSettings
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, Seconds, setting
 from benchmarks.measures import Measure, Report
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.system.pool import open_pool
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, setting
 from benchmarks.measures import Measure, Report
 from benchmarks.rounds import measure_in_rounds, rounds_setting

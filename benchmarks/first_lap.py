@@ -20,7 +20,7 @@ from bcclone.commands.demo import EXPERT, LOOKS, ROWS, STORE, TRAINING, DemoSett
 from bcclone.evaluation.evaluate import evaluate
 from bcclone.evaluation.settings import EvaluateSettings
 from bcclone.system.hardware import usable_cores
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Laps, Mph, Names, Seed, setting
 from benchmarks.measures import Measure, Report, aligned
 from benchmarks.rounds import check_names, folder_of, in_fresh_process, once, run_bcclone

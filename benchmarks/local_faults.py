@@ -34,7 +34,7 @@ from bcclone.recording.edits import (
 )
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, read_log
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, numbers_in
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray, numbers_in
 
 _SHORTEST_SECONDS = 5.0  # of a fault
 _LONGEST_SECONDS = 20.0

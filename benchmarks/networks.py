@@ -16,7 +16,7 @@ from typing import Any
 from bcclone import UserError
 from bcclone.dataset.shards import open_store
 from bcclone.system.hardware import usable_cores
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, Names, Seed, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.training.train_settings import ADAMW, USUAL_RATES

@@ -22,7 +22,7 @@ from bcclone.diagnosis.motion import RecordingFigures
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.numbers import FloatArray, IndexArray
+from bcclone.system.arrays import FloatArray, IndexArray
 
 Change = Callable[[Image], Any]  # a frame -> the changed one
 Inject = Callable[["Recorded", float], "Recorded"]  # a recording, a strength -> the faulty one

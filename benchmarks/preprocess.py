@@ -25,7 +25,7 @@ from bcclone import PreprocessSettings, SampleSettings, UserError, convert
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, read_file
 from bcclone.dataset.plan import Plan, make_plan
 from bcclone.dataset.samples import FRAME_COLUMNS, NO_FRAME
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, setting
 from benchmarks.measures import Measure, Report
 from benchmarks.rounds import measure_in_rounds, median_ratio, rounds_setting

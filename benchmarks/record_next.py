@@ -40,7 +40,7 @@ from bcclone.simulator.expert import BETWEEN_ROWS_SECONDS, CarRecording, Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.system.pool import open_pool
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Seed, setting
 from bcclone.training.train import train
 from benchmarks.measures import Measure, Report, aligned

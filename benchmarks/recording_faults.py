@@ -21,8 +21,8 @@ from bcclone.diagnosis.judging import Diagnosis
 from bcclone.recording.files import ImageIndex, find_log
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.numbers import IndexArray, numbers_in
-from bcclone.system.process import Notify
+from bcclone.system.arrays import IndexArray, numbers_in
+from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, Minutes, Names, Seed, setting
 from benchmarks.local_faults import (
     LOCAL_FAULTS,

@@ -20,7 +20,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from bcclone import UserError
 from bcclone.system.files import write_text
 from bcclone.system.pool import open_pool
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.settings import SettingError, setting
 
 Arguments = ParamSpec("Arguments")

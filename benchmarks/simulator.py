@@ -22,7 +22,7 @@ from bcclone.camera.vehicle import MOUNTS
 from bcclone.simulator.car import Car, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, setting
 from benchmarks.driving import model_or_untrained
 from benchmarks.measures import Measure, Report

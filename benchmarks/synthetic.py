@@ -30,7 +30,7 @@ from bcclone.simulator.car import STEP_SECONDS, TrackedCar, start_on
 from bcclone.simulator.expert import CarRecording, Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
-from bcclone.system.process import ProgressBar
+from bcclone.system.progress import ProgressBar
 
 SYNTHETIC_FRAMES = 40_000  # of a synthetic store
 SYNTHETIC_IMAGES = 12_000  # of a synthetic recording

@@ -27,9 +27,9 @@ from bcclone.dataset.preprocessing_text import LARGEST_IMAGE, SMALLEST_IMAGE
 from bcclone.feed.augment.changes import AugmentationInputs, draw
 from bcclone.feed.selection import Batch
 from bcclone.model.architectures import ARCHITECTURES, Convolution
+from bcclone.system.arrays import Float32Array
 from bcclone.system.hardware import usable_cores
-from bcclone.system.numbers import Float32Array
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, setting
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.training.train_settings import ADAMW, OFF, ON

@@ -22,7 +22,7 @@ from bcclone.evaluation.predict import exponential_mean
 from bcclone.recording.files import find_log
 from bcclone.recording.log import read_log
 from bcclone.recording.row import time_of
-from bcclone.system.numbers import FloatArray
+from bcclone.system.arrays import FloatArray
 from bcclone.system.statistics import correlation
 from bcclone.training.result import right_side
 

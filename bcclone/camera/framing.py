@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from bcclone.camera.geometry import FOCAL_PX, rotation, simulated_camera
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, cv2, resized
+from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
-from bcclone.system.numbers import BoolArray, FloatArray
 from bcclone.system.values import to_json
 
 FRAMING = "bcclone_framing"  # in model files and exported files, the attribute with their framing

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2, recolored
-from bcclone.system.numbers import BoolArray, FloatArray
+from bcclone.system.arrays import BoolArray, FloatArray
 
 # the simulator's cameras, as they are mounted in its car
 FOCAL_PX = FRAME_HEIGHT / 2 * math.sqrt(3)  # focal length, for 60 degrees from top to bottom

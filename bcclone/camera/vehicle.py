@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.system.numbers import BoolArray, FloatArray
+from bcclone.system.arrays import BoolArray, FloatArray
 
 MPH = 1 / 2.23693629  # one mile per hour, in metres per second
 FULL_LOCK_DEGREES = 25.0  # angle of the front wheels at a steering of 1

@@ -38,7 +38,7 @@ from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import BUSY, STORE, inputs_of, locked, replacing, writing
 from bcclone.system.location import Location, as_local, is_url, parse_location
 from bcclone.system.pool import open_pool
-from bcclone.system.process import Notify, ProgressBar
+from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.settings import differences
 from bcclone.system.statistics import constant
 

@@ -20,10 +20,10 @@ import numpy.typing as npt
 
 from bcclone.camera.images import BadImage, Image, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.system.arrays import runs
 from bcclone.system.errors import UserError
 from bcclone.system.files import FileVersion, file_version, make_folder, replacing, sha256_of
 from bcclone.system.location import Location, as_local, is_url, reaching
-from bcclone.system.numbers import runs
 
 Indices = npt.NDArray[np.integer[Any]]
 

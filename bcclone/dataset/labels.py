@@ -17,7 +17,7 @@ import pandas as pd
 from bcclone.camera.vehicle import MOUNTS, MPH, SIDE_CAMERA_M, lookahead_of, steering_to_line
 from bcclone.dataset.answer import Output
 from bcclone.dataset.sample_settings import SampleSettings
-from bcclone.system.numbers import Float32Array, FloatArray, IndexArray
+from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 
 # (rows,), one field for each column of docs/reference/store.md
 RowTable = npt.NDArray[np.void]

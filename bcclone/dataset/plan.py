@@ -33,7 +33,7 @@ from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import BY_MODEL, MODEL, read_drivers
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 
 _MOST_LISTED = 10  # skips that an error lists
 

@@ -24,8 +24,8 @@ from bcclone.dataset.preprocessing_text import (
     fields_of,
     scale_named,
 )
+from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.numbers import Float32Array, FloatArray
 from bcclone.system.settings import Checked, SettingError, setting
 
 # OpenCV's conversions from RGB as matrices, (channels, 4), which map (red, green, blue, 1), each 0

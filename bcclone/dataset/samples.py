@@ -17,7 +17,7 @@ import pandas as pd
 from bcclone.dataset.labels import RowTable, camera_correction, steering_labels
 from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, PARTS, TEST, TRAINING, SampleSettings
 from bcclone.recording.row import CAMERAS, NUMBERS
-from bcclone.system.numbers import BoolArray, IndexArray
+from bcclone.system.arrays import BoolArray, IndexArray
 
 NO_FRAME = -1  # frame number of a row without an image of the camera
 FRAME_COLUMNS = [f"frame_{camera}" for camera in CAMERAS]

@@ -26,6 +26,7 @@ from bcclone.dataset.samples import FRAME_COLUMNS, NO_FRAME
 from bcclone.dataset.shards import MANIFEST_NAME, Manifest, Shard, read_shards
 from bcclone.dataset.store import Store, read_store
 from bcclone.dataset.writer import content_hash, frame_numbers, write_store
+from bcclone.system.arrays import IndexArray
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
 from bcclone.system.files import NEW_FOLDER, check_output, replacing, sha256_of
@@ -37,9 +38,8 @@ from bcclone.system.location import (
     names_url,
     reaching,
 )
-from bcclone.system.numbers import IndexArray
 from bcclone.system.pool import run_tasks
-from bcclone.system.process import ProgressBar
+from bcclone.system.progress import ProgressBar
 from bcclone.system.values import from_json, json_text
 
 _SHARD_FILES = "[0-9]*.h5"  # pattern of the names of shards in their folder

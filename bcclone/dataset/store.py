@@ -30,12 +30,12 @@ from bcclone.dataset.samples import (
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.row import CAMERAS
+from bcclone.system.arrays import IndexArray
 from bcclone.system.codec import explained, from_text, parse_json
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import FileVersion, file_version
 from bcclone.system.hdf5_file import Place, Table, kind_of, read_hdf5
 from bcclone.system.location import Location, as_local
-from bcclone.system.numbers import IndexArray
 from bcclone.system.values import to_json
 
 SCHEMA_VERSION = 2

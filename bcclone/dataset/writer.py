@@ -47,10 +47,10 @@ from bcclone.dataset.samples import (
     sample_chunks,
 )
 from bcclone.dataset.store import SCHEMA_VERSION, RecordingInfo, Store
+from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.location import names_url, read_urls
-from bcclone.system.numbers import IndexArray
-from bcclone.system.pool import prefetch_ordered
+from bcclone.system.prefetch import prefetch_ordered
 
 _SAMPLES_PER_CHUNK = 1 << 12
 _BYTES_AT_ONCE = 1 << 24  # of frames that are copied from another file

@@ -14,7 +14,7 @@ from bcclone.camera.geometry import FOCAL_PX
 from bcclone.camera.vehicle import MPH
 from bcclone.diagnosis.drive_rows import LEAST_MPH, DriveRows
 from bcclone.diagnosis.motion import Turns
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.statistics import block_jackknife, correlation, mean_around, top_of
 
 CLEAR = 0.6  # recordings without a fault have a greater correlation, at the usual delays

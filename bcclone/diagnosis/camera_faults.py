@@ -13,7 +13,7 @@ from bcclone.camera.images import FRAME_WIDTH
 from bcclone.diagnosis.evidence import Evidence, Finding, Judge
 from bcclone.diagnosis.heading import is_trusted
 from bcclone.diagnosis.motion import Shift
-from bcclone.system.numbers import BoolArray, runs
+from bcclone.system.arrays import BoolArray, runs
 
 
 def camera_pose(evidence: Evidence) -> Iterator[Finding]:

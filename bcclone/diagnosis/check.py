@@ -25,10 +25,10 @@ from bcclone.recording.files import ImageIndex, Images, find_logs
 from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import read_trace
+from bcclone.system.arrays import FloatArray, runs
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location
-from bcclone.system.numbers import FloatArray, runs
-from bcclone.system.process import ProgressBar
+from bcclone.system.progress import ProgressBar
 from bcclone.system.values import to_json
 
 Look = Callable[[pd.DataFrame], RecordingFigures]  # reads the frames of some rows -> what they show

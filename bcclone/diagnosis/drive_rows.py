@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bcclone.recording.edits import Span
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, runs
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray, runs
 
 LEAST_MPH = 2.0  # a car that is not faster counts as standing
 

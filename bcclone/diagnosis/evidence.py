@@ -32,9 +32,9 @@ from bcclone.diagnosis.motion import ReadFrame, RecordingFigures, Turns
 from bcclone.diagnosis.stretches import Segmentation, segmented
 from bcclone.recording.edits import DELETE, Edit, Span, delete_numbers, mirror_numbers
 from bcclone.recording.files import LOG_NAME
+from bcclone.system.arrays import BoolArray, numbers_in, runs
 from bcclone.system.errors import number_of, shown_command
 from bcclone.system.location import Location
-from bcclone.system.numbers import BoolArray, numbers_in, runs
 from bcclone.system.values import to_json
 
 

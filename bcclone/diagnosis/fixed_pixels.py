@@ -15,7 +15,7 @@ import numpy as np
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2, recolored, resized
 from bcclone.diagnosis.motion import ReadFrame
-from bcclone.system.numbers import BoolArray, Float32Array, evenly
+from bcclone.system.arrays import BoolArray, Float32Array, evenly
 
 _LEAST_STRENGTH = 8.0  # of a strong gradient, grey levels a pixel
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2, recolored, resized
 from bcclone.diagnosis.motion import ReadFrame, Shift, Turns, is_shift, shift_between
-from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from bcclone.system.statistics import correlation
 
 PARTS = 6  # parts of the recording, one after the other, whose headings are compared

@@ -22,8 +22,8 @@ from bcclone.diagnosis.motion import ReadFrame, RecordingFigures
 from bcclone.recording.edits import DELETE, MIRROR
 from bcclone.recording.log import Log
 from bcclone.recording.run_tables import MOTION
+from bcclone.system.arrays import FloatArray, numbers_in
 from bcclone.system.errors import shown_command
-from bcclone.system.numbers import FloatArray, numbers_in
 from bcclone.system.statistics import constant
 
 # All judges, in the order in which they judge and faults are reported. Rows that one judge deletes

@@ -25,7 +25,7 @@ from bcclone.camera.images import (
 )
 from bcclone.recording.files import Images
 from bcclone.recording.row import CAMERAS
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.statistics import robust_line
 
 ReadFrame = Callable[[int], Image | None]  # index of a row -> its centre frame; None: unreadable

@@ -43,8 +43,8 @@ from bcclone.diagnosis.heading import (
     robust_weights,
 )
 from bcclone.diagnosis.motion import ReadFrame, Turns, is_shift, shift_between
-from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray
-from bcclone.system.pool import read_ahead
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
+from bcclone.system.prefetch import read_ahead
 from bcclone.system.statistics import top_of
 
 _STEP = 1.08  # each speed that is tried is 8 % more than the speed before

@@ -14,7 +14,7 @@ from bcclone.diagnosis.heading import FollowedCount, FramePairs
 from bcclone.diagnosis.motion import RecordingFigures
 from bcclone.diagnosis.stretches import Segmentation
 from bcclone.recording.edits import Edit, delete_numbers
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 
 # ---- single pictures
 

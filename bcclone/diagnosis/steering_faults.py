@@ -27,8 +27,8 @@ from bcclone.recording.edits import (
     mirror_numbers,
 )
 from bcclone.recording.log import Log
+from bcclone.system.arrays import FloatArray, IndexArray, numbers_in
 from bcclone.system.errors import number_of, shown_command
-from bcclone.system.numbers import FloatArray, IndexArray, numbers_in
 from bcclone.system.statistics import block_jackknife, constant, robust_line
 
 _FULL = 0.98  # from here on, steering or throttle counts as full; a log can hold 1 at most

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from bcclone.diagnosis.agreement import FEWEST_STEPS, Signals
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 
 _Line = tuple[float, float]  # steering for a turn rate of 1, and steering of a car straight on
 

@@ -25,7 +25,7 @@ from bcclone.diagnosis.steering_model import (
     models_of,
     refitted,
 )
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, numbers_in
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray, numbers_in
 
 
 @dataclass(frozen=True)

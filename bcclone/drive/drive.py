@@ -22,7 +22,7 @@ from bcclone.model.foreign.stored import read_model
 from bcclone.model.model_path import check_model_path, is_litert, is_onnx
 from bcclone.recording.run_folder import check_free, locked_run
 from bcclone.system.errors import shown_command
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.web.access import Access
 from bcclone.web.server import WebServer
 

@@ -32,7 +32,7 @@ from bcclone.system.codec import whole_number
 from bcclone.system.errors import UserError
 from bcclone.system.files import file_version
 from bcclone.system.hardware import open_in_browser
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.web.access import Access
 from bcclone.web.page import guarded_app, posted, render, with_pictures
 from bcclone.web.server import WebServer, listen

@@ -25,9 +25,9 @@ from bcclone.recording.editing import EditedRecording
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, seconds_text
 from bcclone.recording.log import with_edits
 from bcclone.recording.row import EPISODE_GAP_MS
+from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError, first_line, number_of
 from bcclone.system.files import file_version
-from bcclone.system.numbers import Float32Array
 
 logger = logging.getLogger(__name__)
 

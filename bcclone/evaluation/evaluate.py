@@ -27,7 +27,8 @@ from bcclone.recording.run_tables import TracePoint, write_trace
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld, open_world
-from bcclone.system.errors import Table, TableColumn, UserError
+from bcclone.system.errors import UserError
+from bcclone.system.table import Table, TableColumn
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.system.values import to_json
 

@@ -26,11 +26,12 @@ from bcclone.evaluation.settings import PredictSettings
 from bcclone.model.policy import Memory, Policy, load_policy, not_finite
 from bcclone.recording.files import ImageIndex, find_log, is_recording
 from bcclone.recording.log import read_log
-from bcclone.system.errors import Table, TableColumn, UserError
+from bcclone.system.arrays import FloatArray, IndexArray
+from bcclone.system.errors import UserError
 from bcclone.system.files import replacing, writes
 from bcclone.system.location import is_hidden
-from bcclone.system.numbers import FloatArray, IndexArray
-from bcclone.system.pool import read_ahead
+from bcclone.system.prefetch import read_ahead
+from bcclone.system.table import Table, TableColumn
 
 _FRAME_SIZE = f"{FRAME_WIDTH}x{FRAME_HEIGHT}"
 

@@ -27,8 +27,8 @@ from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import MOTION
 from bcclone.simulator.score import autonomy_percent
+from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import BoolArray, FloatArray
 from bcclone.system.statistics import block_jackknife, correlation
 
 

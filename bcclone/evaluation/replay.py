@@ -23,10 +23,11 @@ from bcclone.evaluation.settings import ReplaySettings
 from bcclone.evaluation.views import RowFrames, Views, read_row
 from bcclone.model.policy import Memory, Policy, load_policy, not_finite
 from bcclone.recording.files import find_log
-from bcclone.system.errors import Table, TableColumn, UserError
-from bcclone.system.numbers import FloatArray
-from bcclone.system.pool import read_ahead
+from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import UserError
+from bcclone.system.prefetch import read_ahead
 from bcclone.system.statistics import correlation
+from bcclone.system.table import Table, TableColumn
 
 _LIMITS_M = (1.0, 1.5, 2.0, 3.0)  # limits for which interventions are counted, too
 _SMOOTHED_ROWS = 9  # 0.6 s, to compare with the mean of the recorded steering

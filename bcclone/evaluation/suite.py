@@ -26,10 +26,12 @@ from bcclone.simulator.roads import read_road_file
 from bcclone.simulator.score import Score
 from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
 from bcclone.simulator.world import SimulatedWorld
-from bcclone.system.errors import Table, TableColumn, UserError, did_you_mean
+from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.files import sha256_of
 from bcclone.system.pool import run_kept
-from bcclone.system.process import Notify, is_own_process
+from bcclone.system.process import is_own_process
+from bcclone.system.progress import Notify
+from bcclone.system.table import Table, TableColumn
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 # ---- the scenarios

@@ -16,8 +16,8 @@ from bcclone.exchange.exchange_settings import DEGREES, RADIANS, RATIO, ImportSe
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, Seen
 from bcclone.exchange.table import Table, number_of, plain
 from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import FloatArray
 
 _ANGLE_UNITS = {  # last word of a plain name -> unit of the steering
     **dict.fromkeys(("rad", "radian", "radians"), RADIANS),

@@ -33,10 +33,10 @@ from bcclone.recording.files import LOG_NAME, find_log, is_recording
 from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS, NUMBERS, image_stamp
 from bcclone.recording.run_tables import DrivenBy
+from bcclone.system.arrays import IndexArray, runs
 from bcclone.system.codec import parse_json, path_inside
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import write_bytes
-from bcclone.system.numbers import IndexArray, runs
 
 _EPOCH = datetime(1970, 1, 1)
 

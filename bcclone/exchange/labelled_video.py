@@ -35,8 +35,8 @@ from bcclone.exchange.video_file import (
     is_video,
     open_video,
 )
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.numbers import FloatArray
 
 _LONGEST_GAP_SECONDS = 1.5  # longest gap to interpolate in; some tables have one row a second
 # largest distance from a frame to the nearest row whose values it takes, where it is not between

@@ -22,6 +22,7 @@ from bcclone.exchange.source_files import read_inside
 from bcclone.exchange.table import Table, camera_of_name
 from bcclone.exchange.video_file import VideoFrame, open_video
 from bcclone.recording.row import CAMERAS, RowError
+from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import (
     explained,
     number,
@@ -33,7 +34,6 @@ from bcclone.system.codec import (
 )
 from bcclone.system.errors import UserError, require_package
 from bcclone.system.location import is_hidden
-from bcclone.system.numbers import FloatArray
 
 INFO = "meta/info.json"
 _REMEDY = "download the data set again; copy a data set of links with cp -rL first"

@@ -38,8 +38,8 @@ from bcclone.system.errors import UserError, number_of
 from bcclone.system.files import NEW_FOLDER, new_folder, writes
 from bcclone.system.hardware import usable_cores
 from bcclone.system.location import Location, is_url, parse_location
-from bcclone.system.pool import prefetch_ordered
-from bcclone.system.process import ProgressBar
+from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.progress import ProgressBar
 
 _TOLERATED = 0.05  # largest fraction of a recording's rows without usable images
 _AHEAD = 4  # rows a core that are read before a format asks for them

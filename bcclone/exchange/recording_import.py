@@ -48,11 +48,11 @@ from bcclone.recording.files import IMAGES
 from bcclone.recording.row import CAMERAS, RowError, image_stamp
 from bcclone.recording.run_folder import RecordingWriter
 from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidecar
+from bcclone.system.arrays import runs
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import NEW_FOLDER, new_folder, write_text, writes
 from bcclone.system.hardware import usable_cores
-from bcclone.system.numbers import runs
-from bcclone.system.pool import prefetch_ordered
+from bcclone.system.prefetch import prefetch_ordered
 
 _EPOCH = datetime(1970, 1, 1)
 _LAST = datetime(9999, 1, 1)  # a later time does not fit into the name of an image

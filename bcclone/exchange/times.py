@@ -13,8 +13,8 @@ import pandas as pd
 
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.table import Table, number_of, plain
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import FloatArray
 
 _PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}  # unit -> how many are a millisecond
 _UNITS = {  # last word of a column's plain name -> unit of its times

@@ -11,7 +11,7 @@ from typing import Any, Self
 from bcclone.camera.images import opencv_on_one_thread
 from bcclone.feed.order import Batches, Order, Positions
 from bcclone.feed.selection import Batch, Buffers, Source
-from bcclone.system.pool import prefetch_ordered
+from bcclone.system.prefetch import prefetch_ordered
 
 CORES = os.cpu_count() or 1
 AHEAD = 4  # batches that are loaded ahead

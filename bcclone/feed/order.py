@@ -13,7 +13,7 @@ import numpy as np
 
 from bcclone.dataset.labels import RowTable
 from bcclone.feed.feed_settings import CHUNKS, IN_ORDER, ORDERS, SHUFFLED, WINDOWS
-from bcclone.system.numbers import BoolArray, IndexArray, Uint32Array
+from bcclone.system.arrays import BoolArray, IndexArray, Uint32Array
 
 Positions = Uint32Array
 

@@ -25,8 +25,8 @@ from bcclone.dataset.samples import SampleTable, windows
 from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import PATH, STEERING
 from bcclone.feed.order import BatchSpan, Positions, has_zero_steering
+from bcclone.system.arrays import BoolArray, Float32Array, IndexArray, Uint32Array
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import BoolArray, Float32Array, IndexArray, Uint32Array
 
 # samples and their rows -> what a network should answer to each: numbers, (samples,) or
 # (samples, labels)

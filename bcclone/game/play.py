@@ -33,7 +33,7 @@ from bcclone.simulator.world import WorldPace
 from bcclone.simulator.world_settings import LOST_M
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import open_in_browser
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.web.access import Access
 from bcclone.web.server import WebServer
 

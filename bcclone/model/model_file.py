@@ -28,12 +28,12 @@ from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.foreign.preprocessing import declared_preprocessing
 from bcclone.model.foreign.stored import StoredModel, UnsupportedModel, read_model
 from bcclone.model.model_path import check_keras_path
+from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import explained, from_text, parse_json, read_bytes
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import replacing
 from bcclone.system.hdf5_file import open_hdf5, read_attribute
-from bcclone.system.numbers import Float32Array
-from bcclone.system.process import note
+from bcclone.system.progress import note
 from bcclone.system.values import from_json, names_of, to_json
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.preprocessing_text import LARGEST_PICTURE
 from bcclone.model.model_path import read_exported
+from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import explained, from_text, whole_number
 from bcclone.system.errors import UserError, first_line, require_package
-from bcclone.system.numbers import Float32Array
 
 # names in the metadata of a file of bcclone export, besides FRAMING
 PICTURE = "bcclone_picture"  # JSON of what the file takes

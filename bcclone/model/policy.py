@@ -20,9 +20,9 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.foreign.litert_model import LiteRtModel
 from bcclone.model.model_path import is_litert, is_onnx
 from bcclone.model.onnx_model import OnnxModel
+from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import Float32Array
-from bcclone.system.process import note
+from bcclone.system.progress import note
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:

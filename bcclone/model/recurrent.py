@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras import layers
 
 from bcclone.model.layer_kinds import DROPOUT, RECURRENT
-from bcclone.system.numbers import Float32Array
+from bcclone.system.arrays import Float32Array
 
 
 def state_sizes_of(model: keras.Model) -> tuple[int, ...]:

@@ -21,8 +21,8 @@ from keras import layers
 from bcclone.camera.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.model.layer_kinds import CONVOLUTIONS, KEEPS_PIXELS, POOLINGS, frame_layers
+from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import Float32Array
 
 # layers that change rows and columns, and through which a mask can be followed back
 _SPATIAL = (*CONVOLUTIONS, *POOLINGS, layers.Cropping2D, layers.ZeroPadding2D)

@@ -14,7 +14,7 @@ from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.pictures.settings import PlotSettings
 from bcclone.system.errors import UserError, first_line, shown_command
 from bcclone.system.files import PICTURE, check_output, make_folder
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.system.values import names_of
 from bcclone.training.result import TrainResult

@@ -16,10 +16,10 @@ from bcclone.pictures.encoder import encode, new_clip
 from bcclone.pictures.overlay import Overlay
 from bcclone.pictures.recorded_run import GAP_SECONDS, RecordedRun, nothing_to_show, read_run
 from bcclone.pictures.settings import ClipSettings
+from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.files import CLIP, writes
-from bcclone.system.numbers import Float32Array
-from bcclone.system.process import ProgressBar
+from bcclone.system.progress import ProgressBar
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:  # loads TensorFlow

@@ -16,8 +16,8 @@ import PIL.ImageFont
 from bcclone.camera.images import Image, cv2
 from bcclone.pictures.recorded_run import FrameInfo
 from bcclone.recording.run_tables import TRACE
+from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import Float32Array, FloatArray
 
 Color = tuple[int, ...]
 Point = tuple[float, float]

@@ -12,9 +12,9 @@ from bcclone.recording.edits import read_edits, seconds_since_first
 from bcclone.recording.files import LOG_NAME, find_log
 from bcclone.recording.row import CAMERAS, time_of
 from bcclone.recording.run_tables import MODEL, TracePoint, read_answers, read_drivers, read_trace
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import is_hidden
-from bcclone.system.numbers import FloatArray
 
 # a longer time between two frames is a pause: another drive begins after it
 GAP_SECONDS = 1.0

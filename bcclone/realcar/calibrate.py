@@ -28,6 +28,7 @@ from bcclone.realcar.lens_search import (
     witness_of,
 )
 from bcclone.recording.files import is_recording
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import (
     MODEL,
@@ -38,8 +39,7 @@ from bcclone.system.files import (
     write_text,
     writes,
 )
-from bcclone.system.numbers import FloatArray
-from bcclone.system.process import Notify, ProgressBar
+from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.statistics import correlation
 
 

@@ -16,12 +16,12 @@ from bcclone.camera.framing import FRAMING
 from bcclone.camera.images import IMAGE_ENDINGS, BadImage, Image, decode_image, resized
 from bcclone.model.onnx_model import PICTURE, SEQ_LENGTH, STEERING, load_onnxruntime
 from bcclone.realcar.export_settings import DONKEYCAR, FORMATS, ONNX, ExportModelSettings
+from bcclone.system.arrays import evenly
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, require_package
 from bcclone.system.files import EXAMPLE, check_output, inputs_of, replacing, write_text, writes
 from bcclone.system.location import is_hidden
-from bcclone.system.numbers import evenly
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.realcar.exported import Interface

@@ -30,8 +30,8 @@ from bcclone.model.model_file import ModelFile, SteeringCalibration
 from bcclone.model.onnx_model import FRAME, Signature
 from bcclone.model.recurrent import step
 from bcclone.realcar.export_settings import DONKEYCAR, INT8, ExportModelSettings
+from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import Float32Array, FloatArray
 
 Inputs = Mapping[str, Any]  # arrays by the names of the inputs
 Outputs = dict[str, Float32Array]

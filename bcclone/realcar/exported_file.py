@@ -27,8 +27,8 @@ from bcclone.realcar.export_settings import (
     ExportModelSettings,
 )
 from bcclone.realcar.exported import Inputs, Interface, Outputs
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.numbers import FloatArray
 from bcclone.system.process import loggers_kept
 from bcclone.system.tensorflow_quietly import LEAST_LEVEL, standard_error_captured, variable_kept
 

@@ -42,10 +42,10 @@ from bcclone.model.model_path import shipped_model
 from bcclone.realcar.film_path import measure_paths, steering_of_path
 from bcclone.realcar.lens_search import LEAST_CORRELATION, answers_through, witness_of
 from bcclone.recording.row import CAMERAS, NUMBERS, RANGES
+from bcclone.system.arrays import evenly
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import NEW_FOLDER, new_folder, writes
-from bcclone.system.numbers import evenly
-from bcclone.system.process import ProgressBar
+from bcclone.system.progress import ProgressBar
 from bcclone.system.statistics import correlation
 
 _LEAST_KEPT = 0.5  # smallest share of rows that show a steering; of a good film, most do

@@ -21,8 +21,8 @@ from bcclone.diagnosis.motion import ReadFrame
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent, measure_motion, shown_pixels
 from bcclone.exchange.exchanged_rows import CameraPath
 from bcclone.recording.row import EPISODE_GAP_MS
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray, evenly
-from bcclone.system.pool import read_ahead
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray, evenly
+from bcclone.system.prefetch import read_ahead
 
 # smallest share of rows with a new picture in an ordinary film; with fewer, pictures were repeated
 # to give a slower film more frames a second

@@ -19,8 +19,8 @@ from bcclone.exchange.tub import is_tub, read_tub
 from bcclone.recording.files import ImageIndex, find_log, is_recording
 from bcclone.recording.log import read_log
 from bcclone.recording.row import EPISODE_GAP_MS
+from bcclone.system.arrays import FloatArray, evenly
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.numbers import FloatArray, evenly
 
 SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in widths of a picture
 FEWEST_PICTURES = 50

@@ -19,8 +19,8 @@ import numpy as np
 from bcclone.camera.framing import Framing, Lens
 from bcclone.camera.images import Image
 from bcclone.realcar.labelled_drive import FEWEST_PICTURES, SHORTEST_FOCAL, LabelledDrive
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import FloatArray
 from bcclone.system.statistics import correlation
 
 LEAST_CORRELATION = 0.4  # a witness reads the camera's pictures only if r is this much or more

@@ -36,10 +36,10 @@ from bcclone.recording.files import ImageIndex, Images
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.recording.run_tables import BY_MODEL, DrivenBy, read_drivers
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import locked
 from bcclone.system.location import as_local
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ import numpy as np
 
 from bcclone.recording.edit_settings import MAX_ADVANCE
 from bcclone.recording.row import EPISODE_GAP_MS, time_of
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.codec import explained, fits, from_text, read_bytes
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import write_text
 from bcclone.system.location import Location, as_local
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 from bcclone.system.values import json_text, to_json
 
 if TYPE_CHECKING:  # takes long to load

@@ -48,7 +48,7 @@ from bcclone.system.codec import (
 )
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import Location
-from bcclone.system.process import note
+from bcclone.system.progress import note
 
 _MOST_LINES = 10_000_000
 

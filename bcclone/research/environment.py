@@ -21,9 +21,9 @@ from bcclone.simulator.scene import Obstacles
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import FRAME_SECONDS
 from bcclone.simulator.world_settings import LOST_M, TOP_SPEED_MPH, Conditions
+from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import require_package
 from bcclone.system.exact_math import cosine, sine
-from bcclone.system.numbers import Float32Array
 from bcclone.system.settings import Checked, Metres, Mph, SettingError, setting
 from bcclone.system.values import names_of, part_of
 

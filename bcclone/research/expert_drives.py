@@ -20,7 +20,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import Perturbations, SimulatedWorld
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions, ExpertSettings
-from bcclone.system.numbers import Random
+from bcclone.system.arrays import Random
 
 # ---- which drives are recorded
 

@@ -50,7 +50,7 @@ from bcclone.system.files import (
     writing,
 )
 from bcclone.system.pool import find_kept, keep, open_pool, run_kept
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.system.values import names_of
 from bcclone.training.train import resume, train

@@ -12,8 +12,8 @@ import numpy as np
 from bcclone.diagnosis.agreement import RADII_M
 from bcclone.research.returning import StateGrid, margins_of
 from bcclone.simulator.track import Track
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.errors import shown_command
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 from bcclone.system.values import to_json
 
 # The box: only states within these limits count in the shares that come back and that stay on the

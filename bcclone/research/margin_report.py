@@ -17,8 +17,8 @@ from bcclone.research.margin_settings import MarginSettings
 from bcclone.simulator.car import holding_throttle, nose_up, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.errors import Table, TableColumn
 from bcclone.system.files import write_text
+from bcclone.system.table import Table, TableColumn
 from bcclone.system.values import json_text
 
 if TYPE_CHECKING:  # bcclone.pictures.plots has to load matplotlib first: see there

@@ -32,11 +32,11 @@ from bcclone.simulator.car import Car, holding_throttle, nose_up, start_on
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions
+from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.files import sha256_of
-from bcclone.system.numbers import Float32Array
 from bcclone.system.pool import open_pool, run_kept
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 
 _PLACES_A_TASK = 12  # places along the road whose states make one task of a worker
 

@@ -22,8 +22,8 @@ import numpy as np
 from bcclone.simulator.car import LAW_MODULES, STEP_SECONDS, next_yaw_rate
 from bcclone.simulator.track import Track
 from bcclone.simulator.world import FRAME_SECONDS
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 from bcclone.system.compiled import compiled, source_checksum
-from bcclone.system.numbers import BoolArray, Float32Array, FloatArray
 
 # ---- grids of states
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from bcclone.evaluation.suite import SCENARIOS
 from bcclone.simulator.score import Score
-from bcclone.system.errors import Table, TableColumn, number_of
+from bcclone.system.errors import number_of
+from bcclone.system.table import Table, TableColumn
 from bcclone.system.values import to_json
 
 _DESCRIPTIONS = {scenario.name: scenario.description for scenario in SCENARIOS}

@@ -14,8 +14,8 @@ from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.camera.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M
 from bcclone.simulator.car import Car
 from bcclone.simulator.world_settings import Conditions
+from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.exact_math import cosine, sine, tangent
-from bcclone.system.numbers import BoolArray, FloatArray
 
 _USUAL = Conditions()
 

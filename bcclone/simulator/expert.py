@@ -25,7 +25,7 @@ from bcclone.simulator.world_settings import UNITY_ROWS_PER_SECOND, ExpertSettin
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import arctangent, arctangent2, length, normals, sine
 from bcclone.system.files import locked
-from bcclone.system.process import ProgressBar
+from bcclone.system.progress import ProgressBar
 
 # ---- the expert
 

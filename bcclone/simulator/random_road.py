@@ -22,9 +22,9 @@ from bcclone.simulator.roads import (
     RoadLook,
     RoadPlan,
 )
+from bcclone.system.arrays import Random
 from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.exact_math import cosine, exponential, sine
-from bcclone.system.numbers import Random
 
 # ---- the name of a random road
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
-from bcclone.system.numbers import FloatArray
+from bcclone.system.arrays import FloatArray
 
 STEP_M = 0.5  # between two points of a centre line
 RUN_OUT_M = 60.0  # length of the straight road before the start and beyond the end of an open road

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bcclone.simulator.road_line import lengths
+from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import FloatArray
 from bcclone.system.settings import Checked, Seed, setting
 from bcclone.system.values import from_json
 

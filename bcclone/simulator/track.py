@@ -23,9 +23,9 @@ from bcclone.simulator.road_line import (
     with_run_outs,
 )
 from bcclone.simulator.roads import RoadLook, RoadPlan, read_points
+from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.exact_math import arctangent2, cosine, sine
-from bcclone.system.numbers import FloatArray, IndexArray
 
 # Styles: which of three ways to draw the surface of a road
 LAKE_STYLE = 0

@@ -25,7 +25,7 @@ from bcclone.simulator.world_settings import (
     Conditions,
     WorldSettings,
 )
-from bcclone.system.process import ProgressBar
+from bcclone.system.progress import ProgressBar
 
 FRAME_SECONDS = 2 * STEP_SECONDS  # simulated time between two frames
 _VIEWS = 12  # frames of a drive that are kept, evenly spaced along the road

@@ -1,13 +1,9 @@
-"""Errors that the user can fix, and text for the user: parts of messages, and tables."""
+"""Errors that the user can fix, and parts of messages."""
 
-import csv
-import io
 import shlex
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 _LONGEST_REASON = 200  # characters that a message repeats of another package's error
 _LONGEST_SHOWN = 60  # characters that a message repeats of a wrong value
@@ -94,53 +90,3 @@ def similar_names(name: str, names: Iterable[str]) -> list[str]:
     import difflib
 
     return difflib.get_close_matches(name, list(names))
-
-
-@dataclass(frozen=True)
-class TableColumn:
-    """A column of a table; the value None is printed as "-"."""
-
-    key: str  # the column's name in CSV
-    words: Callable[[Any], str] = str  # value -> text of the printed cell; not called for None
-    heading: str = ""  # heading in the printed table; "" for the key
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of values, a value for each column.
-
-    A column whose values are all texts is aligned to the left, any other to the right.
-    """
-
-    columns: Sequence[TableColumn]
-    rows: Sequence[Sequence[Any]]
-
-    def cells(self) -> list[list[str]]:
-        """Return the printed cells, the headings first."""
-        cells = [[column.heading or column.key for column in self.columns]]
-        for row in self.rows:
-            cells.append(
-                [
-                    "-" if value is None else column.words(value)
-                    for column, value in zip(self.columns, row, strict=True)
-                ]
-            )
-        return cells
-
-    def __str__(self) -> str:
-        cells = self.cells()
-        aligned = []
-        for number, texts in enumerate(zip(*cells, strict=True)):
-            width = max(map(len, texts))
-            is_text = all(isinstance(row[number], str) for row in self.rows)
-            align = str.ljust if is_text else str.rjust
-            aligned.append([align(text, width) for text in texts])
-        return "\n".join("  ".join(line).rstrip() for line in zip(*aligned, strict=True))
-
-    def csv(self) -> str:
-        """Return the text of a CSV file; numbers are exact, and None is an empty cell."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([column.key for column in self.columns])
-        writer.writerows(self.rows)
-        return text.getvalue()

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.compiled import compiled
-from bcclone.system.numbers import Float32Array, FloatArray
 
 # pi / 2 and ln 2, each as a sum of two parts, which has more digits than a float. The first part
 # ends with 20 or more bits of 0, so that its product with a number of up to 20 bits is exact.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bcclone.system.numbers import FloatArray, IndexArray
+from bcclone.system.arrays import FloatArray, IndexArray
 
 _ROUNDING = 1e-9  # values that differ by less count as equal: the difference comes from rounding
 _NEARLY_ALL = 0.99  # a value counts as constant if a larger share of the rows has it

@@ -20,7 +20,8 @@ from pathlib import Path
 from bcclone.system.codec import from_text
 from bcclone.system.files import make_folder, write_text
 from bcclone.system.hardware import Card, find_cards
-from bcclone.system.process import hidden, interrupts_delayed, is_own_process
+from bcclone.system.interrupts import interrupts_delayed
+from bcclone.system.process import hidden, is_own_process
 from bcclone.system.values import json_text
 
 # environment variables that TensorFlow reads once, when it is imported

@@ -21,7 +21,7 @@ from bcclone.system.codec import from_text
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.files import write_bytes
 from bcclone.system.hdf5_file import Source, read_hdf5
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.values import json_text
 from bcclone.training.trainer import Trainer
 from bcclone.training.training_state import TrainingState

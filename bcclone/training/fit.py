@@ -18,9 +18,9 @@ from bcclone.feed.feed import open_feed_in_order
 from bcclone.feed.feed_settings import STEERING
 from bcclone.feed.selection import Selection, select
 from bcclone.model.model_file import load_model, load_own_model, mean_content
+from bcclone.system.arrays import FloatArray
 from bcclone.system.files import write_bytes
-from bcclone.system.numbers import FloatArray
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import gpu_compiler_fault, used_gpus
 from bcclone.training.checkpoint import checkpoint_content, load_checkpoint, load_content
 from bcclone.training.loop import (

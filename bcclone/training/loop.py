@@ -23,7 +23,8 @@ from bcclone.feed.selection import Batch, Selection
 from bcclone.model.model_file import model_content
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.files import write_bytes
-from bcclone.system.process import Notify, ProgressBar, noting_interrupts
+from bcclone.system.interrupts import noting_interrupts
+from bcclone.system.progress import Notify, ProgressBar
 from bcclone.training.checkpoint import save_checkpoint
 from bcclone.training.result import ValidationScore
 from bcclone.training.run import Run

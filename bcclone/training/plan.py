@@ -20,7 +20,7 @@ from bcclone.model.model_file import stated_network
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import free_gpu_memory
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.settings import differences, option_of
 from bcclone.system.tensorflow_quietly import compiles_for_gpu, load_tensorflow, onednn_for_batches
 from bcclone.system.values import names_of

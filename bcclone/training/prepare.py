@@ -22,9 +22,9 @@ from bcclone.feed.feed_settings import PATH
 from bcclone.model.layer_kinds import DROPOUT, RECURRENT, layers_within
 from bcclone.model.model_file import ModelFile, load_own_model
 from bcclone.model.network import build_network, convolutions_for, layer_table
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of, shown_command
-from bcclone.system.numbers import FloatArray
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.training.optimizer import make_optimizer
 from bcclone.training.train_settings import FIXED, ON, TrainSettings
 from bcclone.training.trainer import Trainer

@@ -14,9 +14,10 @@ from typing import Any, Self
 import numpy as np
 
 from bcclone.feed.selection import Selection
-from bcclone.system.errors import Table, TableColumn, shown_command
-from bcclone.system.numbers import FloatArray
+from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import shown_command
 from bcclone.system.statistics import correlation
+from bcclone.system.table import Table, TableColumn
 from bcclone.system.values import to_json
 from bcclone.training.train_settings import TRAINED, TrainSettings
 from bcclone.training.training_state import Epoch, TrainingState

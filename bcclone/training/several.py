@@ -22,7 +22,8 @@ from bcclone.feed.feed_settings import AUTO, FeedSettings
 from bcclone.feed.order import BatchPart
 from bcclone.system.codec import explained
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.process import Notify, is_own_process
+from bcclone.system.process import is_own_process
+from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import LEAST_LEVEL, load_tensorflow, onednn_for_batches
 from bcclone.system.values import from_json, json_text, names_of
 from bcclone.training.plan import new_run, resumed_run

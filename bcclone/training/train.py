@@ -20,7 +20,7 @@ from bcclone.model.model_path import check_keras_path
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.files import BUSY, locked
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.statistics import constant
 from bcclone.training.plan import new_run, resumed_run
 from bcclone.training.result import TrainResult

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from bcclone.feed.augment.on_device import DeviceAugmenter
 from bcclone.feed.selection import Batch, Gather
-from bcclone.system.numbers import FloatArray
+from bcclone.system.arrays import FloatArray
 
 # most steps in one call of an XLA program that gathers its batches on the device; the loss is read,
 # and progress is shown, at every step whose number is a multiple of it

@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 from bcclone.system.codec import explained, read_table
-from bcclone.system.errors import Table, TableColumn
+from bcclone.system.table import Table, TableColumn
 from bcclone.system.values import from_json, names_of
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bcclone.feed.order import ALL, BatchPart
+from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
-from bcclone.system.numbers import FloatArray
 from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow
 
 

@@ -23,7 +23,8 @@ from typing import Any, Self
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from bcclone.system.errors import UserError
-from bcclone.system.process import Notify, noting_interrupts
+from bcclone.system.interrupts import noting_interrupts
+from bcclone.system.progress import Notify
 from bcclone.system.settings import SIMULATOR_PORT
 from bcclone.web.access import SOCKETIO_PATH, WRONG_TOKEN_SECONDS, Access, is_this_machine
 from bcclone.web.websocket import Websocket

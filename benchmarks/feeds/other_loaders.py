@@ -24,8 +24,8 @@ from bcclone.dataset.store import Store
 from bcclone.feed.feed import open_feed_in_order
 from bcclone.feed.order import Batches, shuffled
 from bcclone.feed.selection import Batch, Buffers, select
-from bcclone.system.numbers import Float32Array
-from bcclone.system.pool import prefetch_ordered
+from bcclone.system.arrays import Float32Array
+from bcclone.system.prefetch import prefetch_ordered
 from benchmarks.feeds.meter import Benchmark, OnBatch
 from benchmarks.rounds import Unavailable
 

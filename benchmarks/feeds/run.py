@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bcclone import TrainSettings, UserError, open_store
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, Names, setting
 from benchmarks.feeds import training
 from benchmarks.feeds.loaders import (

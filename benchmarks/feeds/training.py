@@ -31,7 +31,7 @@ from bcclone.feed.feed import open_feed
 from bcclone.feed.feed_settings import STRATEGIES, FeedSettings
 from bcclone.feed.selection import Batch, select
 from bcclone.system.hardware import CSV_FORMAT, find_cards, find_nvidia_smi, parse_megabytes
-from bcclone.system.process import Notify
+from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, used_gpus
 from bcclone.training.train_settings import ADAMW, USUAL_RATES
 from benchmarks.feeds.loaders import endless_batches, open_data

@@ -19,8 +19,8 @@ from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2, decode_
 from bcclone.simulator.camera import CameraPose, bonnet, pose_of
 from bcclone.simulator.car import Car
 from bcclone.simulator.world_settings import Conditions
+from bcclone.system.arrays import Float32Array, FloatArray, Random
 from bcclone.system.exact_math import arctangent, cosine, exponentials, sine
-from bcclone.system.numbers import Float32Array, FloatArray, Random
 from models.making.roads import DrawnRoad, Pose, chance, draw_road, log_uniform
 
 # ---- any camera

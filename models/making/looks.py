@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bcclone.system.numbers import FloatArray, Random
+from bcclone.system.arrays import FloatArray, Random
 from models.making.roads import DrawnRoad, chance, log_uniform, random_side
 
 # ---- what is painted

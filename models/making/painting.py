@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bcclone.simulator.render.surface import COMPILED_MODULES, covered
+from bcclone.system.arrays import FloatArray
 from bcclone.system.compiled import FINITE, compiled, source_checksum
-from bcclone.system.numbers import FloatArray
 from models.making.looks import Surroundings
 
 # ---- noise, the width of a pixel on the ground, mixed colours

@@ -19,8 +19,8 @@ from bcclone.camera.images import Image, resized
 from bcclone.dataset.preprocessing import choose_preprocessing
 from bcclone.dataset.shards import open_store
 from bcclone.model.policy import load_policy
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
 from bcclone.system.files import replacing
-from bcclone.system.numbers import BoolArray, FloatArray, IndexArray
 from models.making.samples import FIRST_ROAD, Roads, make_samples
 
 ROOT = Path(__file__).parent.parent.parent

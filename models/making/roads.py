@@ -16,8 +16,8 @@ import numpy as np
 from bcclone.camera.vehicle import MOUNTS, ORIGIN_ABOVE_ROAD_M, steering_of
 from bcclone.dataset.labels import PATH_ENDS_M
 from bcclone.simulator.track import Track
+from bcclone.system.arrays import FloatArray, Random
 from bcclone.system.exact_math import cosine, exponential, sine
-from bcclone.system.numbers import FloatArray, Random
 
 # ---- roads of sketches
 

@@ -31,8 +31,8 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system import files
+from bcclone.system.arrays import Float32Array, Random
 from bcclone.system.hardware import usable_cores
-from bcclone.system.numbers import Float32Array, Random
 from models.making.cameras import (
     draw_camera,
     draw_own_camera,

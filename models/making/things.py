@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bcclone.system.arrays import FloatArray, Random
 from bcclone.system.exact_math import cosine, sine
-from bcclone.system.numbers import FloatArray, Random
 from models.making.looks import (
     Band,
     Box,

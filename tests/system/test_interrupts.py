@@ -13,7 +13,7 @@ import time
 import psutil
 import pytest
 
-from bcclone.system.process import interrupts_delayed, noting_interrupts
+from bcclone.system.interrupts import interrupts_delayed, noting_interrupts
 from tests.running import ROOT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
@@ -38,7 +38,8 @@ def test_an_import_is_interrupted_when_it_has_ended_even_if_it_drops_exceptions(
 
 PARENT = """
 import multiprocessing, time
-from bcclone.system.process import become_worker, interrupts_kept_from_children
+from bcclone.system.interrupts import interrupts_kept_from_children
+from bcclone.system.process import become_worker
 
 def work(ready):
     become_worker()

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from bcclone.system.pool import prefetch_ordered
+from bcclone.system.prefetch import prefetch_ordered
 from tests.processes import said
 
 
@@ -83,7 +83,7 @@ def test_a_block_that_is_never_left_ends_with_the_process():
     """
     script = """
 import cv2, numpy as np, time
-from bcclone.system.pool import prefetch_ordered
+from bcclone.system.prefetch import prefetch_ordered
 from tests.processes import said
 image, flipped = np.zeros((512, 512, 3), np.uint8), np.empty((512, 512, 3), np.uint8)
 flip = lambda _: cv2.flip(image, 1, dst=flipped) is None

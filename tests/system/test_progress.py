@@ -9,11 +9,12 @@ import sys
 
 import pytest
 
-from bcclone.system.process import ProgressBar
+from bcclone.system.progress import ProgressBar
 from tests.processes import said
 from tests.running import ROOT
 
-OWN = "from bcclone.system.process import ProgressBar, claim_process; claim_process()\n"
+IMPORT = "from bcclone.system.progress import ProgressBar"
+OWN = f"from bcclone.system.process import claim_process; claim_process(); {IMPORT}\n"
 COUNT = """
 with ProgressBar("checking \\x1b[2J.csv", 3, "things") as bar:
     for _ in range(3):
@@ -46,7 +47,7 @@ def test_only_a_command_shows_a_bar_on_a_terminal(is_own):
     termios = pytest.importorskip("termios")
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
-    code = (OWN if is_own else "from bcclone.system.process import ProgressBar") + COUNT
+    code = (OWN if is_own else IMPORT) + COUNT
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, stderr=theirs, check=True)
     os.close(theirs)
     shown = ""

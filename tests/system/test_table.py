@@ -1,6 +1,6 @@
 """A table of results prints aligned columns, and has the exact values in CSV."""
 
-from bcclone.system.errors import Table, TableColumn
+from bcclone.system.table import Table, TableColumn
 
 TABLE = Table(
     (

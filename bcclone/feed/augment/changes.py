@@ -20,7 +20,7 @@ from bcclone.camera.geometry import CameraMove, Warp, flip_pixels, warp_to
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, steering_to_line
 from bcclone.dataset.preprocessing import Preprocessing, seen_rows
 from bcclone.feed.feed_settings import AugmentSettings
-from bcclone.system.numbers import Float32Array
+from bcclone.system.arrays import Float32Array
 
 Numbers = Mapping[str, Any]  # name -> float32 (samples, numbers), NumPy arrays or tensors
 

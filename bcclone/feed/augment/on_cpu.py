@@ -26,7 +26,7 @@ from bcclone.feed.augment.changes import (
     view_warps,
 )
 from bcclone.feed.feed_settings import AugmentSettings
-from bcclone.system.numbers import Float32Array
+from bcclone.system.arrays import Float32Array
 
 _LEVELS = np.arange(256, dtype=np.float32)
 # level 0 has no logarithm; a millionth of a level becomes 0, too

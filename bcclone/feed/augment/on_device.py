@@ -46,7 +46,7 @@ from bcclone.feed.augment.changes import (
     view_warps,
 )
 from bcclone.feed.feed_settings import AugmentSettings
-from bcclone.system.numbers import Float32Array
+from bcclone.system.arrays import Float32Array
 from bcclone.system.tensorflow_quietly import compiles_for_gpu
 
 

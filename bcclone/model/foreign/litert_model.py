@@ -22,10 +22,10 @@ from bcclone.model.foreign.preprocessing import declared_preprocessing
 from bcclone.model.foreign.tree import BINS, pilot_of, several_inputs
 from bcclone.model.model_path import read_exported
 from bcclone.model.onnx_model import PICTURE
+from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import from_text
 from bcclone.system.errors import UserError, first_line, shown
-from bcclone.system.numbers import Float32Array
-from bcclone.system.process import note
+from bcclone.system.progress import note
 
 
 class LiteRtModel:

@@ -11,7 +11,7 @@ from pathlib import Path
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, preprocessing_of
 from bcclone.model.model_path import is_litert
 from bcclone.system.errors import UserError
-from bcclone.system.process import note
+from bcclone.system.progress import note
 
 
 def declared_preprocessing(

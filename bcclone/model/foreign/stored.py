@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
+from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import (
     HDF5,
     check_regular,
@@ -39,8 +40,7 @@ from bcclone.system.hdf5_file import (
     open_hdf5,
     read_attribute,
 )
-from bcclone.system.numbers import Float32Array
-from bcclone.system.process import interrupts_kept_from_children
+from bcclone.system.interrupts import interrupts_kept_from_children
 
 # layer (.h5) or folder in the file (.keras) -> its arrays
 Weights = Mapping[str, Sequence[Float32Array]]

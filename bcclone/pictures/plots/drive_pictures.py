@@ -25,7 +25,7 @@ from bcclone.pictures.plots.style import (
     show_image,
     tidy,
 )
-from bcclone.system.numbers import FloatArray
+from bcclone.system.arrays import FloatArray
 
 if TYPE_CHECKING:  # they load the drive server
     from bcclone.evaluation.evaluate import Evaluation

@@ -31,7 +31,7 @@ from bcclone.pictures.plots.style import (
     show_image,
 )
 from bcclone.pictures.plots.subject import NotDrawn, Subject, predict
-from bcclone.system.numbers import Float32Array
+from bcclone.system.arrays import Float32Array
 
 # ---- what it sees of a frame
 

@@ -17,8 +17,8 @@ from matplotlib.text import Text
 from PIL.PngImagePlugin import PngInfo
 
 from bcclone.camera.images import Image
+from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.files import MADE_BY, write_bytes
-from bcclone.system.numbers import FloatArray, IndexArray
 
 DPI = 100
 

@@ -17,7 +17,7 @@ from bcclone.dataset.samples import SampleTable
 from bcclone.dataset.store import Store
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.recording.row import EPISODE_GAP_MS
-from bcclone.system.numbers import FloatArray, IndexArray
+from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.training.training_state import Epoch
 
 if TYPE_CHECKING:  # it loads TensorFlow

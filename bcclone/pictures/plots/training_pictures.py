@@ -35,7 +35,7 @@ from bcclone.pictures.plots.style import (
 )
 from bcclone.pictures.plots.subject import NotDrawn, Subject, predict, stretches
 from bcclone.recording.row import CAMERAS
-from bcclone.system.numbers import FloatArray, IndexArray, evenly
+from bcclone.system.arrays import FloatArray, IndexArray, evenly
 from bcclone.system.statistics import correlation
 from bcclone.training.training_state import best_epoch
 

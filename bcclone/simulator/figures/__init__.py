@@ -5,7 +5,7 @@ from importlib import resources
 
 import numpy as np
 
-from bcclone.system.numbers import FloatArray
+from bcclone.system.arrays import FloatArray
 
 
 def read_figures(name: str, kinds: tuple[str, ...] = ()) -> FloatArray:

@@ -36,8 +36,8 @@ from bcclone.simulator.render.surface import (
 from bcclone.simulator.render.things import draw_cards, draw_drops, draw_faces
 from bcclone.simulator.scene import build_scene
 from bcclone.simulator.world_settings import Conditions
+from bcclone.system.arrays import Float32Array, IndexArray
 from bcclone.system.exact_math import exponentials, normals
-from bcclone.system.numbers import Float32Array, IndexArray
 
 # what a pixel can show -> its number in Canvas.labels
 LABELS = {

@@ -30,8 +30,8 @@ from bcclone.simulator.scene.roadmap import Shoulders
 from bcclone.simulator.scene.textures import ASPHALT, COBBLE
 from bcclone.simulator.track import MOUNTAIN_STYLE
 from bcclone.simulator.world_settings import Conditions
+from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 from bcclone.system.exact_math import cosine, exponentials
-from bcclone.system.numbers import Float32Array, FloatArray, IndexArray
 
 CoverArray = npt.NDArray[np.uint32]
 CellArray = npt.NDArray[np.int32]

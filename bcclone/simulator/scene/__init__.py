@@ -20,7 +20,7 @@ from bcclone.simulator.scene.structures import build_structures, walls_at
 from bcclone.simulator.scene.textures import make_textures
 from bcclone.simulator.track import LEVEL_M, Track, TrackPosition, load_track
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.numbers import Float32Array, FloatArray
+from bcclone.system.arrays import Float32Array, FloatArray
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from bcclone.simulator.figures import read_figures
 from bcclone.simulator.scene.roadmap import CELL_M, Grid, RoadMap, map_road
 from bcclone.simulator.scene.textures import Field, resize, tiling_noise
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, LEVEL_M, Track
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 from bcclone.system.exact_math import exponentials
-from bcclone.system.numbers import BoolArray, Float32Array, FloatArray
 
 _NO_WATER_M = -1000.0  # height of the water on a track without water: below all ground
 

@@ -12,9 +12,9 @@ import numpy as np
 from bcclone.camera.images import cv2
 from bcclone.simulator.scene.roadmap import CELL_M, MOST_LIGHT, Grid
 from bcclone.simulator.scene.textures import blur
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
 from bcclone.system.compiled import compiled
 from bcclone.system.exact_math import cosine, length, sine
-from bcclone.system.numbers import BoolArray, Float32Array, FloatArray
 
 
 def towards_sun(elevation: float, azimuth: float) -> FloatArray:

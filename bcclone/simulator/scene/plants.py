@@ -16,8 +16,8 @@ from bcclone.simulator.roads import REACH_M
 from bcclone.simulator.scene.land import Ground
 from bcclone.simulator.scene.roadmap import CELL_M
 from bcclone.simulator.track import LAKE, MOUNTAIN_STYLE, Track
+from bcclone.system.arrays import Float32Array, Random
 from bcclone.system.exact_math import cosine, normals, sine
-from bcclone.system.numbers import Float32Array, Random
 
 # size of a picture in texels
 CARD_HEIGHT = 128

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from bcclone.camera.images import cv2
 from bcclone.simulator.roads import REACH_M
 from bcclone.simulator.track import LAKE, Track
-from bcclone.system.numbers import BoolArray, Float32Array, FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 
 CELL_M = 0.5  # side of a cell
 _UNMAPPED = 99.0  # stands for the cross_track_m of the cells that are not near the road

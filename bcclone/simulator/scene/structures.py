@@ -4,7 +4,7 @@ import numpy as np
 
 from bcclone.simulator.scene.land import Ground
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, Road, Track
-from bcclone.system.numbers import FloatArray
+from bcclone.system.arrays import FloatArray
 
 # Materials
 BLACK_WALL = 0

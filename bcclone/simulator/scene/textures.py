@@ -8,9 +8,9 @@ processor.
 import numpy as np
 import numpy.typing as npt
 
+from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
 from bcclone.system.compiled import compiled
 from bcclone.system.exact_math import exponentials, normals
-from bcclone.system.numbers import Float32Array, FloatArray, IndexArray
 
 Field = npt.NDArray[np.floating]  # a value for each cell of a grid
 
