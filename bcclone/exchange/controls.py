@@ -92,9 +92,17 @@ def read_controls(
             continue
         seen.notes.append(f"{column} is left out: {problem}")
     for name in NUMBERS[1:]:
-        read = columns.get(name, "not read; 0 in each row of the recording")
-        seen.notes.append(f"{name.removesuffix('_mph')}: {read}")
+        seen.notes.append(f"{name.removesuffix('_mph')}: {_how_read(name, columns)}")
     return values, columns
+
+
+def _how_read(name: str, columns: Mapping[str, str]) -> str:
+    if name not in columns:
+        return "not read; 0 in each row of the recording"
+    column = columns[name]
+    if name == "speed_mph":
+        return f"{column}, in {_end_of(column, _MPH_OF) or 'mph'}"
+    return column
 
 
 def numbers_at(controls: Mapping[str, FloatArray], row: int) -> dict[str, float]:
@@ -109,8 +117,13 @@ def _last_name(column: str) -> str:
 
 def _unit_in(column: str, units: Mapping[str, Any]) -> Any:
     """Return the unit with which a column's name ends, None for none."""
+    return units.get(_end_of(column, units))
+
+
+def _end_of(column: str, units: Mapping[str, Any]) -> str:
+    """Return which of the ends of `units` a column's name has, "" for none."""
     ended = f"_{_last_name(column)}"
-    return next((unit for word, unit in units.items() if ended.endswith(f"_{word}")), None)
+    return next((word for word in units if ended.endswith(f"_{word}")), "")
 
 
 def _is_like_log(table: Table) -> bool:
@@ -182,9 +195,8 @@ def _read_steering(table: Table, column: str, settings: ImportSettings, seen: Se
         words = f"in {unit}, 1 is {max_degrees:g} degrees"
     straight = settings.straight or 0.0
     side = "left" if settings.left_positive else "right"
-    seen.notes.append(
-        f"steering: {column}, {words}, {side} positive; straight ahead is {straight:g}"
-    )
+    middle = f"; straight ahead is {straight:g}" if straight else ""
+    seen.notes.append(f"steering: {column}, {words}, {side} positive{middle}")
 
     scaled = (numbers - straight) * factor + 0.0  # no -0.0
     beyond = int(np.sum(np.abs(scaled[np.isfinite(numbers)]) > 1 + ROUNDING))

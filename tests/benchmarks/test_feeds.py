@@ -132,7 +132,7 @@ def test_a_fresh_process_returns_the_result_or_raises_the_error_or_reports_its_d
     assert in_fresh_process(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         in_fresh_process(divmod, 7, 0)
-    with pytest.raises(UserError, match="_exit.*unexpectedly"):
+    with pytest.raises(UserError, match="worker process ended unexpectedly"):
         in_fresh_process(os._exit, 3)
 
 
