@@ -18,7 +18,6 @@ from bcclone.drive.hands import Hands
 from bcclone.drive.protocol import packets_of
 from bcclone.drive.run_writer import run_recorder
 from bcclone.drive.stats import DriveStats
-from bcclone.model.foreign.stored import read_model
 from bcclone.model.model_path import check_model_path, is_litert, is_onnx
 from bcclone.recording.run_folder import check_free, locked_run
 from bcclone.system.errors import shown_command
@@ -70,6 +69,8 @@ def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
             from bcclone.system.tensorflow_quietly import load_tensorflow
 
             if not is_litert(settings.model):
+                from bcclone.model.foreign.stored import read_model  # loads h5py
+
                 stored = meanwhile.submit(read_model, settings.model).result
             # one thread is a fifth faster than two for single frames, and leaves a core to the
             # simulator
