@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.system.errors import UserError
+from bcclone.system.files import replacing
 
 
 def square(number):
@@ -32,6 +33,17 @@ def wait_for_file(file):
     while not Path(file).exists():
         time.sleep(0.05)
     return file
+
+
+def write_or_fail(output):
+    """Write an output called "slow" for a minute; any other one fails as soon as that has begun."""
+    if output.name == "slow":
+        with replacing(output) as temporary:
+            temporary.touch()
+            time.sleep(60)
+    while not any(output.parent.iterdir()):
+        time.sleep(0.05)
+    raise UserError(f"{output}: no space left")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ where it stopped.
 
 import contextlib
 import multiprocessing
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import (
     BrokenExecutor,
@@ -118,6 +119,9 @@ def _cluster(scheduler: str) -> Iterator[Executor]:
             ) from None
 
 
+_END_SECONDS = 2.0  # longest wait for workers that were asked to end; then they are killed
+
+
 class _ProcessPool(ProcessPoolExecutor):
     """Starts its processes, which it does when it gets a task, without Ctrl-C."""
 
@@ -130,7 +134,11 @@ class _ProcessPool(ProcessPoolExecutor):
         # first, because the executor prints a traceback if a worker ends while tasks are cancelled
         self.shutdown(wait=False, cancel_futures=True)
         for process in processes:
-            process.kill()
+            process.terminate()  # so that it removes the temporary file that it was writing
+        until = time.monotonic() + _END_SECONDS
+        for process in processes:
+            process.join(max(until - time.monotonic(), 0.0))
+            process.kill()  # of no effect where it has ended
 
 
 def run_tasks(

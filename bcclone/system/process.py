@@ -35,10 +35,13 @@ def is_own_process() -> bool:
 
 
 def become_worker() -> None:
-    """Make this process a worker of bcclone: it ignores Ctrl-C, and ends when its parent ends."""
+    """Make this process a worker of bcclone: it ignores Ctrl-C, and ends when its parent ends.
+
+    SIGTERM raises SystemExit in what it computes, which so removes its temporary files.
+    """
     claim_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

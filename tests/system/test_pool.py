@@ -56,6 +56,13 @@ def test_a_run_that_is_left_cancels_what_has_not_begun(pool, tmp_path):
     assert dict(run_tasks(pool, pool_tasks.square, [2, 3])) == {0: 4, 1: 9}
 
 
+def test_an_error_ends_the_other_workers_without_a_part_of_their_files(tmp_path):
+    outputs = [tmp_path / "slow", tmp_path / "failing"]
+    with pytest.raises(UserError, match="failing: no space left"), open_pool(2) as pool:
+        list(run_tasks(pool, pool_tasks.write_or_fail, outputs))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_worker_is_our_own_process_before_it_loads_what_its_task_needs():
     with open_pool(1) as pool:
         assert list(run_tasks(pool, opencv_task.is_silent, [None])) == [(0, True)]
