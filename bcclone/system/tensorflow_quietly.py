@@ -126,15 +126,11 @@ def used_gpus() -> list[Card]:
     return cards
 
 
-def onednn_for_batches(setting: str = "auto") -> str:
-    """Return whether to compute batches with oneDNN, "on" or "off".
+def onednn_for_batches() -> str:
+    """Return whether to compute batches with oneDNN, "on" or "off", as TF_ENABLE_ONEDNN_OPTS says.
 
-    Batches are up to four times as fast with it.
-
-    setting: "on", "off", or "auto" for what TF_ENABLE_ONEDNN_OPTS says; "on" if it is not set
+    "on" if it is not set: batches are up to four times as fast with it.
     """
-    if setting != "auto":
-        return setting
     return "on" if os.environ.get(_ONEDNN, "1").lower() in ("1", "true") else "off"
 
 

@@ -113,7 +113,7 @@ def fit_to_samples(
         seq_length=settings.seq_length or usual_length,
         feed=feed,
         window_streams=settings.window_streams or workers,
-        onednn=onednn_for_batches(settings.onednn),
+        onednn=onednn_for_batches(),
     )
 
 
@@ -127,7 +127,7 @@ def _feed_for(settings: TrainSettings, data: Store, notify: Notify, workers: int
     if feed == DEVICE:
         # the device feed gathers its batches with compiled code; without XLA for the GPU, another
         # feed is chosen, as if there were no GPU
-        load_tensorflow(onednn=onednn_for_batches(settings.onednn))
+        load_tensorflow(onednn=onednn_for_batches())
         if not compiles_for_gpu():
             feed, reason = choose_feed(data)
     notify(f"feed: {feed} ({reason}); choose another with --feed")

@@ -18,7 +18,7 @@ from typing import Any
 
 from bcclone.dataset.conversion import open_samples
 from bcclone.dataset.store import Store
-from bcclone.feed.feed_settings import AUTO, FeedSettings
+from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import BatchPart
 from bcclone.system.codec import explained
 from bcclone.system.errors import UserError, first_line
@@ -150,7 +150,7 @@ def _connected(
     if is_own_process():
         os.environ.setdefault(LEAST_LEVEL, "3")
     notify("connecting all workers; this waits until every one has been started, Ctrl-C ends it")
-    onednn = onednn_for_batches(chosen.get("onednn", AUTO))
+    onednn = onednn_for_batches()
     connected: list[Workers] = []  # with one element, since initialize() returns nothing
     load_tensorflow(
         # during the loading, before TensorFlow computes anything

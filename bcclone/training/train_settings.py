@@ -36,6 +36,7 @@ from bcclone.system.settings import (
     key_of,
     read_settings_file,
     setting,
+    settings_of,
 )
 from bcclone.system.values import names_of
 
@@ -223,14 +224,6 @@ class LearningSettings(Checked):
         maximum=0.9,
         shown="that of the network, 0.5 for those of bcclone",
     )
-    onednn: str = _device(
-        AUTO,
-        "compute with oneDNN on the CPU, which is up to twice as fast; "
-        "the last digits of the weights depend on it; "
-        "auto: on, or as TF_ENABLE_ONEDNN_OPTS says",
-        choices=(AUTO, ON, OFF),
-        rare=True,
-    )
     jit_compile: str = _device(
         AUTO,
         "compile whole training steps by XLA into one program; only on one device, and not with "
@@ -251,6 +244,9 @@ class LearningSettings(Checked):
         "make training on a GPU reproducible bit for bit, at some cost in speed; "
         "on a CPU it always is",
     )
+    # No option: a new run notes what TF_ENABLE_ONEDNN_OPTS says, "on" or "off". The last digits of
+    # the weights depend on it.
+    onednn: str = ""
 
 
 @dataclass(frozen=True)
@@ -292,7 +288,7 @@ class TrainSettings(FeedSettings, AugmentSettings, LearningSettings, RunFiles):
 # decide it, or in a resume the run
 LEFT_OPEN: dict[str, Any] = {
     "network": None, "seq_length": 0, "epochs": None, "learning_rate": 0.0, "optimizer": AUTO,
-    "batch_norm": AUTO, "feed": AUTO, "augment_on": AUTO, "onednn": AUTO, "jit_compile": AUTO,
+    "batch_norm": AUTO, "feed": AUTO, "augment_on": AUTO, "jit_compile": AUTO,
 }  # fmt: skip
 LIMITS = ("epochs", "time", "patience")  # settings that a resume may change
 # settings that a resume must leave as they are (except LIMITS): on them the weights depend
@@ -308,10 +304,13 @@ def values_of(settings: Checked, names: Collection[str] = SETTING_NAMES) -> dict
 def settings_as_text(settings: TrainSettings) -> str:
     """Return the settings as TOML, with the names of the options.
 
-    Those that are None are left out, since TOML has no null.
+    Those that are None are left out, since TOML has no null, and so are those without an option.
     """
     values = values_of(settings)
-    given = {key_of(name): value for name, value in values.items() if value is not None}
+    names = {declared.name for declared in settings_of(settings)}
+    given = {
+        key_of(name): value for name, value in values.items() if name in names and value is not None
+    }
     return tomli_w.dumps(given)
 
 

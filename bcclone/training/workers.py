@@ -76,8 +76,9 @@ class Workers:
             return load_tensorflow(onednn=onednn)
         if onednn != self._onednn:
             raise UserError(
-                f"the run computes with onednn={onednn}, and this worker with {self._onednn}; "
-                f"give all workers --onednn {onednn}"
+                f"the run computes with oneDNN {onednn}, and this worker with oneDNN "
+                f"{self._onednn}; start all workers with TF_ENABLE_ONEDNN_OPTS="
+                f"{int(onednn == 'on')} in the environment"
             )
         return describe_devices()
 
