@@ -77,14 +77,6 @@ class FeedSettings(Checked):
     )
     chunk_size: Count = _rare(16_384, "number of samples that hdf5-chunks shuffles together")
     window_shards: Count = _rare(4, "number of shards that the feed shards shuffles together")
-    window_streams: Count = _rare(
-        0,
-        "with --feed shards: number of windows that each batch is drawn from; "
-        "a worker reads only its own windows",
-        minimum=1,
-        maximum=4096,
-        zero="as many as there are workers",
-    )
     cache: str = _feed(
         "",
         "folder for copies of the shards of a store at a URL; several processes may share it",
@@ -99,6 +91,9 @@ class FeedSettings(Checked):
         maximum=_MAX_THREADS,
         zero="one for every two cores; with --feed files one for each core, with sequence 6",
     )
+    # No option: with the feed shards, the number of windows that each batch is drawn from. It is
+    # the number of workers with which the run began, and a worker reads only its own windows.
+    window_streams: int = 1
 
     @property
     def ordering(self) -> tuple[str, int, int]:
@@ -112,8 +107,7 @@ class FeedSettings(Checked):
         if kind == CHUNKS:
             return kind, self.chunk_size, 1
         if kind == WINDOWS:
-            # for several workers, a training has replaced the 0
-            return kind, self.window_shards, self.window_streams or 1
+            return kind, self.window_shards, self.window_streams
         return kind, 1, 1
 
 

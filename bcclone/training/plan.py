@@ -112,7 +112,7 @@ def fit_to_samples(
         batch_norm=batch_norm,
         seq_length=settings.seq_length or usual_length,
         feed=feed,
-        window_streams=settings.window_streams or workers,
+        window_streams=workers,
         onednn=onednn_for_batches(),
     )
 
