@@ -134,7 +134,8 @@ def _hand_over(
     settings = run.settings
     scores = _scores(trainer, training, validation, trained, start, batch_size)
     chosen = TRAINED
-    # a start model that lacks outputs knows nothing of them, and halfway they are learned by half
+    # a start model that lacks outputs cannot answer for them, and the mean of its weights and the
+    # trained ones would halve what was learned of them
     if settings.start and settings.hand_over != TRAINED:
         known = load_own_model(settings.start).outputs
         if known == outputs_of(settings.predict):
