@@ -1,10 +1,13 @@
-"""Settings of the feeds and of the augmentation of samples; loads no large package."""
+"""Settings of the feeds and of the augmentation of samples; loads no large package.
+
+Fields without an option are for programs.
+"""
 
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from bcclone.system.settings import Checked, Count, Degrees, Fraction, Metres, setting
+from bcclone.system.settings import Checked, Count, Fraction, Metres, Setting, setting
 
 # choices of --feed
 AUTO = "auto"  # choose the strategy that suits the samples and the machine
@@ -61,7 +64,6 @@ PATH = "path"  # the network also learns the path ahead, with outputs that are n
 
 _MAX_THREADS = 60
 _feed = partial(setting, group="feed")
-_rare = partial(_feed, rare=True)
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,11 @@ class FeedSettings(Checked):
         unit="NAME",
         choices=(AUTO, *STRATEGIES),
     )
-    chunk_size: Count = _rare(16_384, "number of samples that hdf5-chunks shuffles together")
-    window_shards: Count = _rare(4, "number of shards that the feed shards shuffles together")
+    chunk_size: Count = _feed(
+        16_384, "number of samples that hdf5-chunks shuffles together", rare=True
+    )
+    # how many shards the feed shards shuffles together
+    window_shards: Annotated[int, Setting(minimum=1)] = 4
     cache: str = _feed(
         "",
         "folder for copies of the shards of a store at a URL; several processes may share it",
@@ -128,17 +133,9 @@ class AugmentSettings(Checked):
         minimum=0,
         maximum=1.5,
     )
-    turn_degrees: Degrees = _augment(
-        5.0,
-        "standard deviation of a random yaw of the camera; "
-        "the steering is changed to bring the car back",
-        minimum=0,
-        maximum=10,
-        rare=True,
-    )
-    pitch_degrees: Degrees = _augment(
-        0.7, "standard deviation of a random pitch of the camera", minimum=0, maximum=5, rare=True
-    )
+    # standard deviations of a random yaw and pitch of the camera
+    turn_degrees: Annotated[float, Setting(minimum=0, maximum=10)] = 5.0
+    pitch_degrees: Annotated[float, Setting(minimum=0, maximum=5)] = 0.7
     appearance: float = _augment(
         2.0,
         "strength of random changes in brightness, contrast, colour and haze; "
@@ -151,10 +148,9 @@ class AugmentSettings(Checked):
         "fraction of samples that get shadows: "
         "dark or bright ellipses and bands on the lower part of the image",
     )
-    blur: Fraction = _augment(0.2, "fraction of samples that are blurred", rare=True)
-    noise: Fraction = _augment(
-        0.2, "fraction of samples that get the noise of strong JPEG compression", rare=True
-    )
+    # fractions of samples that are blurred, and that get the noise of strong JPEG compression
+    blur: Fraction = 0.2
+    noise: Fraction = 0.2
     patches: Fraction = _augment(
         0.8, "fraction of samples in which patches cover a part of the image", rare=True
     )

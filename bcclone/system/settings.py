@@ -281,11 +281,6 @@ def read_settings_file(path: Path, *kinds: type, without: Collection[str] = ()) 
 # ---- settings in words
 
 
-def option_of(kind: Any, name: str) -> str:
-    """Return the option that sets a field; kind: a settings dataclass or a value of it."""
-    return next(declared.flag for declared in settings_of(kind) if declared.name == name)
-
-
 def option_words(settings: Any) -> list[str]:
     """Return the words of a command line that give these settings.
 

@@ -21,7 +21,7 @@ from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError
 from bcclone.system.hardware import free_gpu_memory
 from bcclone.system.progress import Notify
-from bcclone.system.settings import differences, option_of
+from bcclone.system.settings import differences
 from bcclone.system.tensorflow_quietly import compiles_for_gpu, load_tensorflow, onednn_for_batches
 from bcclone.system.values import names_of
 from bcclone.training.run import RECORD_NAME, START_NAME, Record, Run, read_record
@@ -140,17 +140,14 @@ def _without_usual_camera_moves(settings: TrainSettings, notify: Notify) -> Trai
     Camera moves are in metres, and correct the steering with the geometry of the simulator's car.
     """
     # a value that differs from the default was asked for
-    usual: dict[str, Any] = {}
-    for name in CAMERA_MOVES:
-        if getattr(settings, name) == getattr(AugmentSettings, name):
-            usual[name] = 0.0
-    if usual:
-        options = ", ".join(option_of(AugmentSettings, name) for name in usual)
-        notify(
-            "note: a real car's frames, so augmentation does not move the camera; "
-            f"to move it, give {options}"
-        )
-    return replace(settings, **usual)
+    if settings.shift_m != AugmentSettings.shift_m:
+        return settings
+    notify(
+        "note: a real car's frames, so augmentation does not move the camera; "
+        "to move it, give another --shift-m than the usual one"
+    )
+    still: dict[str, Any] = dict.fromkeys(CAMERA_MOVES, 0.0)
+    return replace(settings, **still)
 
 
 # ---- a resumed run
@@ -194,7 +191,7 @@ def resumed_run(
     settings = TrainSettings(**values_of(stored) | file_settings | chosen)
     fixed = [name for name in SETTINGS_OF_WEIGHTS if name in chosen and name not in LIMITS]
     if settings.ordering != stored.ordering:
-        fixed += ["feed", "chunk_size", "window_shards", "window_streams"]
+        fixed += ["feed", "chunk_size", "window_shards"]
     lines = differences(stored, replace(stored, **values_of(settings, fixed)))
     if lines:
         raise UserError(

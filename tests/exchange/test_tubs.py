@@ -45,12 +45,12 @@ def test_a_tub_brings_its_framing_to_the_recording_the_store_and_the_model(tmp_p
         with open_store(tmp_path / f"{folder}.h5") as store:
             assert [recording.framing for recording in store.recordings] == [expected]
     words = ("-o", tmp_path / "model.h5", "--runs", tmp_path / "runs", "--epochs", "1")
-    done = run_script("model", tmp_path / "lens.h5", *words, "--turn-degrees", "2")
-    assert "to move it, give --shift-m, --pitch-degrees\n" in done.stderr + done.stdout
+    done = run_script("model", tmp_path / "lens.h5", *words)
+    assert "to move it, give another --shift-m" in done.stderr + done.stdout
     file = load_model(tmp_path / "model.h5")
     assert (file.framing, file.calibration) == (given, None)
     moves = [file.training.settings[name] for name in ("shift_m", "turn_degrees", "pitch_degrees")]
-    assert moves == [0.0, 2.0, 0.0]
+    assert moves == [0.0, 0.0, 0.0]
 
 
 def test_deleted_records_are_deleted_rows_that_can_be_restored(tmp_path):
