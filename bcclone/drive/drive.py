@@ -130,12 +130,11 @@ def _serve(
         cars = Cars(arbiter, stats, recorder, server)
         session = DriveSession(cars, hands, saliency, policy)
         server.show(cars.with_page(Pages(session, server).app()), cars.check)
-        server.notify(
+        server.wait(
             f"listening on {server.address}; "
             "start the simulator, choose a track and AUTONOMOUS MODE\n"
             f"watch it drive: {server.url}"
         )
-        server.wait()
         cars.finish()
     return DriveResult(
         answered=driver.answered,

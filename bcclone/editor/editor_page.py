@@ -68,10 +68,9 @@ def serve_page(
         policy = load_policy(model) if model else None
         viewed = [stack.enter_context(Viewed(name, model, policy)) for name in recordings]
         server.show(_app(server, viewed))
-        notify(f"look at the recording here: {server.url}; Ctrl-C ends")
         if browser:
             open_in_browser(server.url)
-        server.wait()
+        server.wait(f"look at the recording here: {server.url}; Ctrl-C ends")
 
 
 def _usual_port() -> int:

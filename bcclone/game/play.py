@@ -85,10 +85,9 @@ def play(
         pages = Pages(game, server)
         resources.enter_context(_driven(game, pages, server))
         server.show(pages.app())
-        server.notify(f"listening on {server.address}; drive here: {server.url}")
         if settings.browser:
             open_in_browser(server.url)
-        server.wait()
+        server.wait(f"listening on {server.address}; drive here: {server.url}")
     best = game.best_lap_seconds
     return PlayResult(
         frames=game.frames,

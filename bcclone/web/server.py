@@ -153,12 +153,16 @@ class WebServer:
         self._check = check
         self._app = app
 
-    def wait(self) -> None:
+    def wait(self, said: str = "") -> None:
         """Wait for stop(), the program's event, or, in the main thread, Ctrl-C or SIGTERM.
 
         Raises the error that ended the server, if any.
+
+        said: a line for the user; whoever has read it can end the wait
         """
         with noting_interrupts() as interrupted:
+            if said:
+                self.notify(said)
             while not interrupted.is_set() and not self._served.done():
                 # not interrupted.wait(): the signal that sets it might come while that holds a lock
                 if self._stop.wait(_STOP_SECONDS):

@@ -7,10 +7,15 @@ import shutil
 import subprocess
 import sys
 
+import keras
 import PIL.Image
 import pytest
 
+from bcclone.camera.framing import Framing
 from bcclone.commands import COMMANDS
+from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.model.model_file import save_model
+from bcclone.model.network import build_network
 from tests.drive.drive_server import Server, serving
 from tests.model.foreign.old_models import keras1_config, write
 from tests.processes import said
@@ -24,7 +29,7 @@ RECORDS = {
 }
 # without what it works on: a name, and no command
 ONLY_NAMED = {f"bcclone {name}" for name in COMMANDS} - {"bcclone doctor"}
-ONLY_NAMED |= {"bcclone simulate record DIR"}
+ONLY_NAMED |= {"bcclone simulate", "bcclone simulate record DIR"}
 MINUTES = ("python -m benchmarks ", "bcclone demo")  # tests of their own run them smaller
 SMALLER = {
     "simulate record": ("--laps", "0.02"),
@@ -48,7 +53,7 @@ def test_shown_commands_that_are_not_run_are_marked_with_a_reason():
 
 
 @pytest.fixture(scope="module")
-def things(tmp_path_factory):
+def things(tmp_path_factory, untrained_model):
     """Make the files that the commands need, under the names in the pages: recordings, stores,
     models, runs.
     """
@@ -59,8 +64,12 @@ def things(tmp_path_factory):
         ("preprocess", "laps", "-o", "both.h5", "--cameras", "center", "--size", "64"),
     ):
         run_process(*line, cwd=folder)
+    run_process("export", "laps", "-o", "SOURCE", "--to", "tub", cwd=folder)
+    run_process("export", "laps", "-o", "lake_table", "--to", "csv", cwd=folder)
+    (folder / "car.framing.json").write_text(Framing(320, 160).to_json())
     for name in (
         "RECORDING",
+        "OTHER_RECORDING",
         "fog",
         "back",
         "lake",
@@ -77,16 +86,30 @@ def things(tmp_path_factory):
     for name in ("mountain.h5", "laps.h5"):
         shutil.copy(folder / "data.h5", folder / name)
     shutil.copytree(ROOT / "models", folder / "models")
-    for name in ("model.h5", "other.h5", "older.h5", "mine.h5"):
+    for name in ("other.h5", "older.h5", "mine.h5", "pilot.h5", "before.h5", "after.h5"):
         shutil.copy(ROOT / "models" / "lake.h5", folder / name)
+    # a model as model.py writes it now, also for plain Keras
+    shutil.copy(untrained_model, folder / "model.h5")
     for name in ("old.h5", "old_model.h5"):
         write(folder / name, keras1_config())
+    # its Lambda layer calls a function that is not in the file
+    config = keras1_config()
+    config["config"][0]["config"] |= {"function": "normalize", "function_type": "function"}
+    write(folder / "lambda.h5", config)
+    _write_model_with_speed(folder / "fast.h5")
     (folder / "settings.toml").write_text("epochs = 20\nzero-fraction = 0.3\n")
     (road,) = re.findall(
         r"```json\n(.*?)```", (ROOT / "docs" / "how-to" / "roads.md").read_text(), re.DOTALL
     )
     (folder / "bend.json").write_text(road)
+    (folder / "interpolated.csv").write_text("frame_id,filename\ncenter_camera,center/1.jpg\n")
     return folder
+
+
+def _write_model_with_speed(path):
+    """Write an untrained model that also predicts the speed."""
+    keras.utils.set_random_seed(1)
+    save_model(path, build_network(network="cnn", outputs=2), Preprocessing(), {})
 
 
 def _write_frames(folder):
@@ -159,9 +182,13 @@ def smaller(words):
 
 def run(text, place):
     words = words_of(text)
-    remove_outputs(words, place)
+    if "--predicted-speed" in words:
+        shutil.copy(place / "fast.h5", place / "model.h5")
+    if "RUN" not in words:  # the simulated car asks a server that records into RUN
+        remove_outputs(words, place)
     if words[0] == "drive":
-        server = Server(*words, cwd=place)
+        port = () if "--port" in words else ("--port", "0")  # tests beside this one drive, too
+        server = Server(*words, *port, cwd=place)
         assert server.end() == 0  # Ctrl-C is how a drive ends
         return
     done = said(*command(*words, *smaller(words)), cwd=place, timeout=120)
@@ -179,7 +206,7 @@ def test_a_shown_command_succeeds(text, place):
     if not text.startswith(LISTENING):
         run(text, place)
         return
-    with serving(place / "model.h5") as server:
+    with serving(place / "model.h5", place / "RUN") as server:
         run(f"{text} --port {server.port}", place)
 
 
