@@ -9,12 +9,14 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+import bcclone
+
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "first_lap.ipynb"
 CPU_SECONDS = 300
 FIGURES = """
 import json
 score = drive.score
-print(json.dumps([score.complete, score.interventions, cpu_seconds, str(clip.path), clip.frames]))
+print(json.dumps([score.complete, score.interventions, cpu_seconds, str(clip.output), clip.frames]))
 """
 
 
@@ -36,6 +38,14 @@ def test_it_is_small_and_names_no_folder_of_the_machine_that_executed_it():
     texts = [output.get("text") or output["data"]["text/plain"] for output in outputs]
     assert texts
     assert [text for text in texts if re.search(r"(^|[\s'\"])(/|[A-Z]:\\)\w", text)] == []
+
+
+def test_it_uses_names_that_the_package_offers():
+    cells = nbformat.read(NOTEBOOK, 4).cells
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    names = set(re.findall(r"\bbcclone\.(\w+)", code))
+    assert names
+    assert names <= set(dir(bcclone))
 
 
 @pytest.mark.long
