@@ -74,20 +74,16 @@ class Conditions(Checked):
         89.7, "direction of the sun, from the +z axis of the track towards +x", rare=True
     )
     texture_seed: Seed = _appearance(0, "seed of the generated textures and plants")
-    color_seed: Seed = _appearance(
-        0,
-        "seed of other colours for sky, ground, road, lines and objects",
-        zero="their own",
-        rare=True,
-    )
     rain: Fraction = _appearance(0.0, "rain: drops, a wet road, less light; 1 is a downpour")
     snow: Fraction = _appearance(
         0.0, "snow: flakes, and a cover on road and ground; 1 is a snowstorm"
     )
     night: Fraction = _appearance(0.0, "darkness; 1 is a night with headlights")
-    night_cycle: Seconds = _appearance(
-        0.0, "from day to night and back in this time", 1, 1e6, zero="no change", rare=True
-    )
+    # seconds from day to night and back, as in a row of the suite; 0: no change
+    night_cycle: Annotated[float, Setting(minimum=0, maximum=1e6)] = 0.0
+    # of other colours for sky, ground, road, lines and objects, as the shipped networks were
+    # trained on (models/making); 0: their own
+    color_seed: Seed = 0
     line_visibility: Fraction = 1.0  # of the lines on the road; 0 paints them over
     # of the camera: how far to the right and how much higher it is mounted, and its upward pitch
     camera_shift_m: Annotated[float, Setting(minimum=-3, maximum=3)] = 0.0
@@ -148,15 +144,9 @@ class ExpertSettings(Checked):
         30,
         unit="N",
     )
-    lookahead_seconds: Seconds = _expert(
-        0.45,
-        "the expert aims at a point 4 m ahead, plus the way that it drives in this time; the "
-        "longer, the gentler it steers, and the more delay it bears",
-        0,
-        3,
-        option="lookahead",
-        rare=True,
-    )
+    # the expert aims at a point 4 m ahead, plus the way that it drives in this time; the longer,
+    # the gentler it steers, and the more delay it bears
+    lookahead_seconds: Annotated[float, Setting(minimum=0, maximum=3)] = 0.45
     steering: str = _expert(
         "smooth",
         "smooth, as with a mouse, or as with a keyboard: in steps of 0.05 while a key is held, 0 "

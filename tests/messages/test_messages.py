@@ -101,7 +101,7 @@ MISTAKES = [
     mistake("model --epochs 0", "--epochs 0", "--time"),
     mistake("model -o model.txt", "--output model.txt", ".h5"),
     mistake("evaluate m.h5 --speed 40", "--speed 40", "up to 30"),
-    mistake("simulate record rec --lookahead 9", "--lookahead 9", "0 to 3"),
+    mistake("simulate record rec --wander-m 9", "--wander-m 9", "0 to 2"),
     mistake("drive --allow-from home", "--allow-from home", "172.17.0.1"),
     mistake("video run --range 40:10", "--range 40:10", "A:B"),
     mistake("video run --fps 60 -o clip.gif", "--fps 60", "1 to 50", ".gif"),
