@@ -14,7 +14,7 @@ import numpy as np
 
 from bcclone.exchange.exchange_settings import DEGREES, RADIANS, RATIO, ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, Seen
-from bcclone.exchange.table import Table, number_of, plain
+from bcclone.exchange.table import SourceTable, number_of, plain
 from bcclone.recording.row import CAMERAS, NUMBERS, RANGES, ROUNDING
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
@@ -48,7 +48,7 @@ _USUAL = {  # control -> the plain names that are known for it; no other column 
 
 
 def read_controls(
-    table: Table,
+    table: SourceTable,
     settings: ImportSettings,
     seen: Seen,
     preferred: Mapping[str, str] = MappingProxyType({}),
@@ -126,12 +126,12 @@ def _end_of(column: str, units: Mapping[str, Any]) -> str:
     return next((word for word in units if ended.endswith(f"_{word}")), "")
 
 
-def _is_like_log(table: Table) -> bool:
+def _is_like_log(table: SourceTable) -> bool:
     """Return whether a table has the columns of a log of the simulator, or of our own export."""
     return {plain(name) for name in table.columns} >= {*CAMERAS, "throttle"}
 
 
-def _usual_columns(table: Table, name: str, preferred: str) -> list[str]:
+def _usual_columns(table: SourceTable, name: str, preferred: str) -> list[str]:
     """Return the columns with a usual name of a control, or of these the only one that begins as
     preferred.
     """
@@ -144,7 +144,7 @@ def _usual_columns(table: Table, name: str, preferred: str) -> list[str]:
     return of_preferred if len(of_preferred) == 1 else fitting
 
 
-def _steering_column(table: Table, settings: ImportSettings, preferred: str) -> str:
+def _steering_column(table: SourceTable, settings: ImportSettings, preferred: str) -> str:
     """Return the column of the steering; raises UserError for none, and for several."""
     option = "--steering-column"
     asked = settings.steering_column
@@ -160,7 +160,9 @@ def _steering_column(table: Table, settings: ImportSettings, preferred: str) -> 
     raise table.no_column("the steering", option, reason, fitting)
 
 
-def _read_steering(table: Table, column: str, settings: ImportSettings, seen: Seen) -> FloatArray:
+def _read_steering(
+    table: SourceTable, column: str, settings: ImportSettings, seen: Seen
+) -> FloatArray:
     """Return the steering, -1 to 1, right positive, (rows,); raises UserError for a wrong unit."""
 
     def refused(reason: str) -> UserError:

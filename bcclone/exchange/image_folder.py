@@ -37,7 +37,7 @@ from bcclone.exchange.source_files import (
 )
 from bcclone.exchange.table import (
     TABLE_ENDINGS,
-    Table,
+    SourceTable,
     camera_of_name,
     find_table,
     plain,
@@ -155,7 +155,7 @@ def _stem_of(cell: str) -> str:
     return path.stem if is_image(cell) else path.name
 
 
-def _image_columns(table: Table, settings: ImportSettings) -> dict[str, str]:
+def _image_columns(table: SourceTable, settings: ImportSettings) -> dict[str, str]:
     """Return camera -> column of the names of its images; raises UserError for none or several.
 
     It is the column that --image-column names; those called center, left and right; the only one
@@ -184,7 +184,7 @@ def _image_columns(table: Table, settings: ImportSettings) -> dict[str, str]:
     raise table.no_column("the images", option, reason, fitting)
 
 
-def _refuse_several_cameras(table: Table, image_column: str) -> None:
+def _refuse_several_cameras(table: SourceTable, image_column: str) -> None:
     """Raise UserError for a table that has a row for each image, where the images of several
     cameras take turns.
 

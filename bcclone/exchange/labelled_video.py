@@ -21,7 +21,7 @@ from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, Items, LeftOut,
 from bcclone.exchange.source_files import FolderImages, files_inside
 from bcclone.exchange.table import (
     TABLE_ENDINGS,
-    Table,
+    SourceTable,
     find_table,
     number_of,
     plain,
@@ -205,7 +205,7 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
     yield from _labelled(video, label_by_number, seen, places)
 
 
-def _has_row_for_each_frame(path: Path, table: Table, times: Times) -> bool:
+def _has_row_for_each_frame(path: Path, table: SourceTable, times: Times) -> bool:
     """Return whether a table has as many rows as a film has frames, in order of time.
 
     Rows that cannot be read count, too.
@@ -217,7 +217,7 @@ def _has_row_for_each_frame(path: Path, table: Table, times: Times) -> bool:
     return in_order and len(table.lines) + len(table.broken) == frames
 
 
-def _frame_numbers(table: Table, is_timed: bool) -> tuple[str, list[int]]:
+def _frame_numbers(table: SourceTable, is_timed: bool) -> tuple[str, list[int]]:
     """Return the column that numbers the frames, "" for none, and the frame of each row, from 0.
 
     Rows with times count in the order of the table.

@@ -19,7 +19,7 @@ from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, Items, LeftOut, Row, Seen, row_of
 from bcclone.exchange.source_files import read_inside
-from bcclone.exchange.table import Table, camera_of_name
+from bcclone.exchange.table import SourceTable, camera_of_name
 from bcclone.exchange.video_file import VideoFrame, open_video
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.arrays import FloatArray
@@ -200,7 +200,7 @@ _NAME_IN_PATH = re.compile(r"\{(\w+)(?::0?(\d{1,2})d?)?\}")
 _ROWS_AT_ONCE = 16
 
 
-def _read_numbers(folder: Path, pattern: str, features: Mapping[str, Any]) -> Table:
+def _read_numbers(folder: Path, pattern: str, features: Mapping[str, Any]) -> SourceTable:
     """Return the numbers of a data set as a table."""
     columns_of = {
         feature: _columns_of(feature, declared)
@@ -216,7 +216,7 @@ def _read_numbers(folder: Path, pattern: str, features: Mapping[str, Any]) -> Ta
             values = value if isinstance(value, list) else [value]
             for place, column in enumerate(names):
                 columns[column].append(values[place] if place < len(values) else None)
-    return Table(folder / INFO, columns)
+    return SourceTable(folder / INFO, columns)
 
 
 def _files_of(folder: Path, pattern: str) -> list[Path]:

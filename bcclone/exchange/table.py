@@ -31,7 +31,7 @@ _MOST_COLUMNS = 1000
 
 
 @dataclass(frozen=True)
-class Table:
+class SourceTable:
     """A table, or the numbers of a LeRobot data set."""
 
     path: Path
@@ -103,7 +103,7 @@ def find_table(settings: ImportSettings) -> Path:
     raise UserError(f"{source}: {reason}", exit_code=2)
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> SourceTable:
     """Return a table; raises UserError for one that cannot be read or has no rows."""
     numbered = _read_lines(path)
     first = numbered[0][1]
@@ -144,7 +144,7 @@ def read_table(path: Path) -> Table:
         if not name or name in columns:  # an empty or repeated name gets the column's number
             name = f"{name}#{number}" if header else str(number)
         columns[name] = list(column)
-    return Table(path, columns, lines, broken)
+    return SourceTable(path, columns, lines, broken)
 
 
 def _read_lines(path: Path) -> list[tuple[int, list[str]]]:

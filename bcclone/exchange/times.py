@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.table import Table, number_of, plain
+from bcclone.exchange.table import SourceTable, number_of, plain
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 
@@ -70,7 +70,9 @@ class Times:
             )
 
 
-def read_times(table: Table, settings: ImportSettings, stems: Sequence[str] = ()) -> Times | None:
+def read_times(
+    table: SourceTable, settings: ImportSettings, stems: Sequence[str] = ()
+) -> Times | None:
     """Return the times of a table's rows, None if nothing says them.
 
     They are those of --time-column; counted with --frame-rate; in a column with a usual name; or in
