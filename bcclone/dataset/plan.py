@@ -85,8 +85,8 @@ class Plan:
     def skips_with(self, unusable: Mapping[int, str], allowed: bool) -> tuple[str, ...]:
         """Return the skips of the plan, and a skip for each file that turned out to be unusable.
 
-        Raises UserError if no image can be used, or, unless allowed, more than 5 % of the rows or
-        images cannot.
+        Raises UserError if no image can be used, or if more than 5 % of the rows or images are
+        unusable and that is not allowed.
 
         unusable: index of a file in `files` -> reason
         """
@@ -95,7 +95,7 @@ class Plan:
             # the first row that names the file
             names_it = np.argwhere((self.rows[FRAME_COLUMNS] == file).to_numpy())  # (n, 2)
             row = self.rows.iloc[names_it[0, 0]]
-            # the rows' numbers of recordings go on from those of the old store
+            # recording numbers continue after those of the old store
             number = int(row["recording"] - self.rows["recording"].iloc[0])
             image = Path(self.files[file]).name
             skips.append(
@@ -132,7 +132,7 @@ def make_plan(
 ) -> Plan:
     """Plan the conversion of all logs in the recordings, in order.
 
-    A row that an earlier log or the old store has too is left out, and a notice says so. Raises
+    A row that is in an earlier log or in the old store is left out; a notice says so. Raises
     UserError, or ForeignLog for a file that is not a driving log.
 
     notify: called with a line for each log that was read
@@ -143,12 +143,12 @@ def make_plan(
     chosen = []
     for path, part in _parts_of_logs(inputs, held_back).items():
         log = read_log(path)
-        read = LogRead(str(path), len(log.rows), len(log.bad_rows), len(log.deleted), part)
-        notify(read.as_text())
-        logs_read.append(read)
+        counts = LogRead(str(path), len(log.rows), len(log.bad_rows), len(log.deleted), part)
+        notify(counts.as_text())
+        logs_read.append(counts)
         chosen.append(choose_rows(log, samples.rows))
     notices = []
-    left_out = sum(read.rows for read in logs_read) - sum(len(log.rows) for log in chosen)
+    left_out = sum(counts.rows for counts in logs_read) - sum(len(log.rows) for log in chosen)
     if left_out:
         notices.append(f"--rows {samples.rows}: {left_out} rows left out")
     # only --rows can leave none: read_log() refuses a log without usable rows
@@ -198,7 +198,7 @@ class _Added:
 
 
 def _new_rows(log: Log, known: defaultdict[Location, set[str]]) -> pd.DataFrame:
-    """Return the rows of a log that are not known yet, and add them to those that are known.
+    """Return the rows of a log that `known` does not have yet, and add their images to `known`.
 
     known: as _known_images() returns it
     """
@@ -214,7 +214,7 @@ def _added(log: Log, rows: pd.DataFrame, part: str, samples: SampleSettings) -> 
     used = [camera for camera in CAMERAS if camera in samples.cameras]
     index = ImageIndex(log.path)
     found = {camera: list(map(index.find, rows[camera])) for camera in used}
-    # as objects: a text of pandas cannot hold a name whose bytes are no UTF-8
+    # dtype object, because strings of pandas cannot hold names that are not valid UTF-8
     paths = pd.DataFrame(found, rows.index, dtype=object)
     named = (rows[used] != "").to_numpy()
     info = _info(log, len(rows))
@@ -251,7 +251,7 @@ def _parts_of_logs(
     for part, recordings in recordings_of_part.items():
         for path in find_logs(recordings):
             _, first_part = logs.setdefault(path.resolve(), (path, part))
-            # an input that is held back, too, stays held back
+            # a log that is named both as an input and as held back counts as held back
             if part and part != first_part:
                 raise UserError(
                     f"{path} is named both for {first_part} and for {part}; name it for one of them"
@@ -260,7 +260,7 @@ def _parts_of_logs(
 
 
 def _info(log: Log, rows: int) -> RecordingInfo:
-    """Return what a store keeps of a log, of which it has so many rows."""
+    """Return what a store keeps of a log; rows: how many of its rows the store has."""
     with reaching(log.path):
         content = log.path.read_bytes()
     return RecordingInfo(
@@ -330,7 +330,7 @@ def choose_rows(log: Log, choice: str) -> Log:
 
     choice: one of sample_settings.ROWS
     """
-    went_wrong_seconds = 5  # before a take-over, in which the model's driving counts as wrong
+    went_wrong_seconds = 5  # so long before a take-over, the model's driving counts as wrong
     rows = log.rows
     drivers = read_drivers(log.path.parent)
     if not drivers:

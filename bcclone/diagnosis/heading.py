@@ -120,7 +120,8 @@ class FollowedCount(NamedTuple):
 class FramePairs:
     """Compares the centre frames of two rows, which are given by their indices.
 
-    follows: whether the next row follows without a pause, (steps,)
+    turns: how far the car turned from each row to the next
+    follows: whether the next row follows without a pause, (rows - 1,)
     """
 
     def __init__(self, read_frame: ReadFrame, turns: Turns, follows: BoolArray) -> None:
@@ -179,6 +180,7 @@ class FramePairs:
     def usual(self) -> FollowedCount:
         """Return how many points can usually be followed to the next row, and how far they move."""
         counted = [FollowedCount.of(movements) for _, movements in self.straight_on]
+        # the median of each field
         return FollowedCount(*np.median(counted or [FollowedCount()], axis=0))
 
     @cached_property
@@ -224,7 +226,7 @@ def share_that_grows(followed: FollowedFrames) -> float | None:
 
 
 def ground_below(followed: FollowedFrames, heading: "Heading | None") -> float | None:
-    """Return how clearly near things are in the lower part of the frames, -1 to 1; None if unknown.
+    """Return how strongly nearness goes with being low in the frame, -1 to 1; None if unknown.
 
     When the car drives, near things move away from the focus faster than distant ones, in
     proportion to how far from the focus they are. On upright frames near things are the ground,
@@ -232,13 +234,13 @@ def ground_below(followed: FollowedFrames, heading: "Heading | None") -> float |
     """
     edge_rows = 23  # rows at the upper and lower edge, which may show the car itself
     near_focus_px = 8.0  # the direction of movements is uncertain so near to the focus
-    most_across = 0.25  # a point that moves by more across than away from the focus is mistaken
+    most_across = 0.25  # of the movement away from the focus; a point with more is mistaken
     fewest_points = 5  # a frame with fewer points tells nothing
     fewest_in_all = 150
     least_agreeing = 0.05
     if heading is None or heading.agreeing < least_agreeing:
         return None
-    speeds = [np.zeros(0)]  # of the points of each frame; 1 is usual in the frame
+    speeds = [np.zeros(0)]  # of the points of each frame, relative to its median
     rows = [np.zeros(0)]
     for points, movements in followed:
         away = points - (heading.column, heading.row)
@@ -323,8 +325,8 @@ def focus_of_expansion(followed: FollowedFrames, rounds: int = _ROUNDS) -> Headi
     agreeing = 0.0
     turned = np.zeros((len(followed), 2))
     for number in range(rounds):
-        # each clear movement, without the turn of its frame, lies on a line through the focus: the
-        # pixels with across @ pixel = offset
+        # each clear movement, without the turn of its frame, defines a line through the focus,
+        # whose equation is across @ pixel = offset
         radial = movements - turned[frames]
         lengths = np.hypot(radial[:, 0], radial[:, 1])
         good = is_clear_move(lengths)
@@ -344,7 +346,7 @@ def focus_of_expansion(followed: FollowedFrames, rounds: int = _ROUNDS) -> Headi
         turned = _common_movements(points, movements, frames, focus)
     # `across`, `offsets`, `weights` and `normal` are those of the last round
     errors = across @ focus - offsets
-    # movements near each other are not independent, which ten times the variance allows for
+    # the factor 10 allows for movements near each other, which are not independent
     variances = np.diag(np.linalg.pinv(normal)) * np.average(errors**2, weights=weights) * 10
     column_error, row_error = np.sqrt(variances).tolist()
     return Heading(float(focus[0]), float(focus[1]), column_error, row_error, agreeing)
@@ -401,5 +403,5 @@ def _common_movements(
 
 
 def robust_weights(errors: FloatArray, width: float) -> FloatArray:
-    """Return weights with which points far off a fit count little; an error of `width`: 1/4."""
+    """Return weights that are small for points far off a fit; an error of `width` weighs 1/4."""
     return 1 / (1 + (errors / width) ** 2) ** 2

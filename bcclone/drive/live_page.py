@@ -43,7 +43,7 @@ class PageFrame:
 
 
 def parse_controls(values: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Return the controls to set in a JSON value; raises ValueError with the reason for a bad one.
+    """Check a JSON value, and return it as the controls to set; raises ValueError with the reason.
 
     names: names of the controls that the session has
     """
@@ -132,8 +132,8 @@ class Session(ABC):
         }
 
 
-# shortest time between two frames of a drive; a little less than the 0.1 s between two looks for a
-# new frame, so that each look finds one
+# shortest time between two frames of a drive; a little less than the 0.1 s between two polls for a
+# new frame, so that each poll finds one
 _PAGE_SECONDS = 0.09
 
 
@@ -189,9 +189,9 @@ class DriveSession(Session):
 
 
 def _seen_region(policy: Policy) -> tuple[float, float, float, float]:
-    # a file of another program takes whole frames, and the page shows the pictures of another
-    # camera as they are
-    if policy.model is None or policy.framing is not None:
+    takes_whole_frames = policy.model is None  # as a file of another program does
+    shows_whole_pictures = policy.framing is not None  # the page shows another camera's as they are
+    if takes_whole_frames or shows_whole_pictures:
         return 0.0, 0.0, 1.0, 1.0
     from bcclone.model.saliency import seen_region  # loads TensorFlow
 
@@ -200,8 +200,8 @@ def _seen_region(policy: Policy) -> tuple[float, float, float, float]:
 
 # ---- addresses and messages
 
-_REFUSAL_CHARACTERS = 300  # longest refusal; it repeats a value that the page sent, of any length
-_LOOK_SECONDS = 0.1  # between two looks for a new frame, if wake() is not called
+_REFUSAL_CHARACTERS = 300  # longest refusal; it quotes the page's value, which may be of any length
+_LOOK_SECONDS = 0.1  # between two polls for a new frame, if wake() is not called
 
 
 class Pages:
@@ -243,7 +243,7 @@ class Pages:
         page = _Page(websocket, self._server)
         self._session.hands.join(page)
         self._pages.append(page)
-        # frames are sent beside the messages that are received
+        # a second thread sends frames while this one receives
         thread = self._server.threads.Thread(target=self._send_frames, args=(page,), daemon=True)
         thread.start()
         try:
@@ -343,7 +343,10 @@ class _Page:
         self.changed.set()
 
     def send_frame(self, frame: PageFrame, steers: bool) -> None:
-        """Send a frame, with the pictures that are new. steers: whether this page steers"""
+        """Send a frame, with the pictures that are new.
+
+        steers: whether this page steers
+        """
         self._sent += 1
         state = frame.state | {"kind": "frame", "number": self._sent, "steers": steers}
         jpeg = b"" if frame.jpeg is self._jpeg else frame.jpeg

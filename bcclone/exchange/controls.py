@@ -1,7 +1,8 @@
 """A table -> the steering, throttle, brake and speed of each row, in the units of a recording.
 
-A column is found by its usual name, or the user names it; so is its unit. Nothing is found by the
-values of a column, but values that cannot be are refused.
+A column is found by its usual name, or the user names it; so is its unit. Columns are never
+recognised by their values, but impossible values are refused. A *plain name* is in lower case, with
+underscores between its words, as plain() returns it.
 """
 
 import math
@@ -53,13 +54,13 @@ def read_controls(
     seen: Seen,
     preferred: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[dict[str, FloatArray], dict[str, str]]:
-    """Return the numbers of each row, and their columns, by the names of recording.row.NUMBERS.
+    """Return two dicts with the names of recording.row.NUMBERS as keys: numbers, and their columns.
 
     The numbers, (rows,) each, are in the units of a recording; NaN where a cell holds none. A
     column of throttle, brake or speed that has no unit or wrong values is left out with a note.
     Raises UserError for a steering whose column or unit is not known.
 
-    preferred: control -> begin of the name to prefer where several columns fit
+    preferred: control -> prefix of the name to prefer where several columns fit
     """
     columns = {"steering": _steering_column(table, settings, preferred.get("steering", ""))}
     values = {"steering": _read_steering(table, columns["steering"], settings, seen)}
@@ -101,12 +102,12 @@ def _how_read(name: str, columns: Mapping[str, str]) -> str:
         return "not read; 0 in each row of the recording"
     column = columns[name]
     if name == "speed_mph":
-        return f"{column}, in {_end_of(column, _MPH_OF) or 'mph'}"
+        return f"{column}, in {_suffix_in(column, _MPH_OF) or 'mph'}"
     return column
 
 
 def numbers_at(controls: Mapping[str, FloatArray], row: int) -> dict[str, float]:
-    """Return the numbers of a row; NaN, which row_of() refuses, where a cell holds none."""
+    """Return the numbers of a row; NaN where a cell holds none, which row_of() then refuses."""
     return {name: float(values[row]) for name, values in controls.items()}
 
 
@@ -117,13 +118,13 @@ def _last_name(column: str) -> str:
 
 def _unit_in(column: str, units: Mapping[str, Any]) -> Any:
     """Return the unit with which a column's name ends, None for none."""
-    return units.get(_end_of(column, units))
+    return units.get(_suffix_in(column, units))
 
 
-def _end_of(column: str, units: Mapping[str, Any]) -> str:
-    """Return which of the ends of `units` a column's name has, "" for none."""
-    ended = f"_{_last_name(column)}"
-    return next((word for word in units if ended.endswith(f"_{word}")), "")
+def _suffix_in(column: str, units: Mapping[str, Any]) -> str:
+    """Return the key of `units` with which a column's name ends, "" for none."""
+    name = f"_{_last_name(column)}"
+    return next((suffix for suffix in units if name.endswith(f"_{suffix}")), "")
 
 
 def _is_like_log(table: SourceTable) -> bool:
@@ -132,8 +133,9 @@ def _is_like_log(table: SourceTable) -> bool:
 
 
 def _usual_columns(table: SourceTable, name: str, preferred: str) -> list[str]:
-    """Return the columns with a usual name of a control, or of these the only one that begins as
-    preferred.
+    """Return the columns with a usual name of a control.
+
+    If exactly one of them has the preferred prefix, return only that one.
     """
     fitting = [
         column
@@ -207,7 +209,7 @@ def _read_steering(
         raise refused(
             f"{beyond} of {len(known)} values are beyond full steering, {extremes}; say what they "
             "are with --unit rad or deg, --max-degrees at full steering, and --straight X of a "
-            "servo; numbers of classes are no steering"
+            "servo; class numbers cannot be used as steering"
         )
     is_one_sided = bool((known >= 0).all() or (known <= 0).all()) and np.ptp(known) > 0
     is_mostly_0 = float(np.mean(known == 0)) >= 0.5  # then 0 is straight ahead
@@ -218,4 +220,5 @@ def _read_steering(
         )
     if factor == 1 and not straight:  # exactly as it is
         return numbers
+    # values beyond full steering stay as they are, and row_of() refuses these rows
     return np.where(np.abs(scaled) <= 1 + ROUNDING, np.clip(scaled, -1, 1), scaled)

@@ -1,8 +1,8 @@
 """Select the training, validation or test samples, and load their images.
 
 In: a store or the images of a recording. Out: a `Selection`: which frame or window of frames each
-sample has, whether it is mirrored, and its labels; and from positions, which are indices of samples
-in a selection, a `Batch` with the images.
+sample has, whether it is mirrored, and its labels. A `Source` then turns positions, which are
+indices of samples in a selection, into a `Batch` with the images.
 """
 
 import math
@@ -79,7 +79,7 @@ class Selection:
     def shard(self) -> Uint32Array:
         """Return the number of the shard that holds each sample's frame, (samples,).
 
-        A window of frames counts by its newest frame.
+        For a window of frames, it is the shard of the newest frame.
         """
         newest = self.frame if self.frame.ndim == 1 else self.frame[:, -1]
         return self.data.frames.file_of(newest).astype(np.uint32)
@@ -93,8 +93,8 @@ def select(
 ) -> Selection:
     """Return the training, validation or test samples.
 
-    Raises UserError if the path is to be learned and only some rows have one, if the outputs beside
-    the steering never change, and for windows of rows that do not follow each other. Raises
+    Raises UserError if the path is to be learned and only some rows have one, if the output
+    that was asked for never changes, and for windows of rows that do not follow each other. Raises
     ValueError for a function that does not return a row for each sample.
 
     part: one of sample_settings.PARTS
@@ -126,8 +126,7 @@ def _labels(data: Store, samples: SampleTable, predict: str) -> Float32Array:
     names = [*(output.predict for output in OUTPUTS), PATH]
     if predict not in names:
         raise ValueError(
-            f"nothing to learn is called {predict!r}, expected one of {', '.join(names)}, "
-            "or a function"
+            f"predict is {predict!r}, expected one of {', '.join(names)}, or a function"
         )
     if predict == PATH:
         others = _path_labels(data, samples)
@@ -155,8 +154,8 @@ def _output_labels(data: Store, samples: SampleTable, predict: str) -> Float32Ar
     outputs = outputs_of(predict)[1:]
     of_rows = output_labels(rows, outputs)
     least_range = 0.01  # labels that span less than this, in the unit of the output, are constant
-    # only the output that was asked for: --predict throttle also brings the speed, which recordings
-    # of donkeycar lack
+    # only the last output, which was asked for, is checked: --predict throttle also brings the
+    # speed, which is 0 throughout in recordings of donkeycar
     if of_rows.size and np.ptp(of_rows[:, -1]) < least_range:
         column = outputs[-1].column
         raise UserError(
@@ -224,7 +223,9 @@ class Batch:
     # with several workers: which part of their joint batch this is. An empty part still has one
     # sample, which does not count, so that its worker can take part in the step.
     span: BatchSpan | None = None
-    gather: Gather | None = None  # makes the images within the training step; None if they are here
+    gather: Gather | None = (
+        None  # makes the images within the training step; None if `images` has them
+    )
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
@@ -288,7 +289,7 @@ class Source:
         if self._in_memory:
             # only the frames that samples refer to are read; they are numbered anew from 0
             used, index = np.unique(frame, return_inverse=True)
-            with frames:
+            with frames:  # closes what was opened above
                 self.frames = FramesInMemory(frames[used])
             self.frame = index.reshape(frame.shape).astype(np.uint32)
         return self
@@ -360,14 +361,14 @@ class Buffers:
         try:
             memory = self._free.pop()
         except IndexError:
-            # it begins in the middle of a page. Frames in a memory map begin at pages; if a batch
-            # began a few bytes after a page does, as memory from the system, the processor would
-            # mistake loads from the map for loads of what was just stored: half as fast.
+            # It begins in the middle of a page, against 4K aliasing. Frames in a memory map begin
+            # at pages, and so does memory from the system, but for a few bytes. The processor would
+            # mistake loads from the map for loads of what was just stored, and be half as fast.
             page = 4096
             made = np.empty(self._batch_size * math.prod(self._shape) + page, np.uint8)
             memory = made[(page // 2 - made.ctypes.data) % page :].data
-        # the returned array, its views and tensors keep the owner alive; so when the owner ends,
-        # all of them have ended
+        # the returned array, its views and tensors keep the owner alive, so the finalizer runs only
+        # when none of them is in use
         shape = (count, *self._shape)
         owner = np.frombuffer(memory, np.uint8, math.prod(shape))
         # at the end of the program, nobody takes the memory again

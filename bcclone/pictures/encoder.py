@@ -26,12 +26,12 @@ from bcclone.system.files import MADE_BY, replacing
 # crf is the quality, smaller is better. faststart puts the index first, so that a web page can play
 # the clip while it loads
 H264 = "libx264", "-crf", "21", "-movflags", "+faststart"
-# the fastest of the presets that make files of this size at this quality: veryfast, the next, takes
+# the fastest preset that makes files of this size at this quality. The next one, veryfast, takes
 # two thirds longer for a file that is 1 % smaller (lab log, 2026-11-28)
 _PRESET = "superfast"
 # for pictures that are drawn while something else needs the processor: half of the work, for files
-# that are a tenth larger, and a little less sharp (lab log, 2026-11-28). This preset is named after
-# the usual one, and so takes its place
+# that are a tenth larger, and a little less sharp (lab log, 2026-11-28). This preset comes
+# later on the command line than the usual one, so it overrides that
 H264_BESIDE = "libx264", "-preset", "ultrafast", "-crf", "24", "-movflags", "+faststart"
 _NEARLY_LOSSLESS = "libx264rgb", "-preset", "ultrafast", "-crf", "4"
 _PALETTE = "palettegen=max_colors=64"
@@ -61,8 +61,8 @@ def encode(path: Path, pictures: Iterable[Image], rate: float) -> int:
     return count
 
 
-# marks at the end of a clip, by which @writes knows a file of ours and may replace it; players skip
-# them: an MP4's box of free space, and a GIF's comment
+# marks at the end of a clip, by which @writes of system.files recognises a file of ours and may
+# replace it; players skip them: an MP4's box of free space, and a GIF's comment
 _MP4_END = b"\0\0\0\x0ffree" + MADE_BY
 _GIF_END = b"!\xfe\x07" + MADE_BY + b"\0;"
 
@@ -120,7 +120,7 @@ class ClipWriter:
         self._path = path
         self._rate = rate
         self._codec = codec
-        self._writer: Any = None  # moviepy's, from the first picture on, which says the size
+        self._writer: Any = None  # moviepy's; opened at the first picture, whose size it needs
 
     def __enter__(self) -> Self:
         return self
@@ -184,8 +184,9 @@ def _moviepy_writer() -> Any:
     """Return moviepy's class of writers.
 
     It runs the ffmpeg of imageio-ffmpeg: moviepy's own configuration would read a file .env in the
-    current folder or above, and run the programs that the file names. Modules of moviepy that are
-    loaded with our configuration are known here alone; a program's own ones are used as they are.
+    current folder or above, and run the programs that the file names. The modules of moviepy
+    that are loaded with our configuration are removed from sys.modules again, so that the calling
+    program does not get them. If that program has loaded moviepy before, its modules are used.
     """
     before = set(sys.modules)
     if "moviepy.config" not in before:

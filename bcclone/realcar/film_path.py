@@ -1,7 +1,8 @@
 """The frames of a drive -> the path of the camera at each row that shows one.
 
-odometry.py measures how the camera moved. The path at a row is the piece around the time at which
-the car answers the steering of this row. Its curvature is its turn divided by its length.
+odometry.py measures how the camera moved. The path at a row is the piece of the camera's path
+around the time at which the car answers the steering of this row. Its curvature is its turn divided
+by its length.
 """
 
 import math
@@ -44,7 +45,9 @@ def measure_paths(
     framing: Framing | None,
     height_m: float | None,
 ) -> tuple[list[CameraPath | str], list[str]]:
-    """Return the path at each row, or after "where" why it shows none; and remarks on the paths.
+    """Return the path at each row, or the reason why it shows none, and remarks on the paths.
+
+    A reason is worded to follow "where", as in "3 where the car stands".
 
     times_ms: time of each row, rising
     pictures: path of each row's frame
@@ -65,7 +68,7 @@ def measure_paths(
 
     motion = measure_motion(read, passed.tolist(), ends.tolist(), framing)
     measured = _paths(motion, seconds, passed, height_m)
-    shown: list[CameraPath | str] = ["the picture is the one before"] * len(pictures)
+    shown: list[CameraPath | str] = ["the picture repeats the one before"] * len(pictures)
     for row, path in zip(new.tolist(), measured, strict=True):
         shown[row] = path
 
@@ -74,14 +77,14 @@ def measure_paths(
     if masked.any():
         remarks.append(
             f"masked: {masked.mean():.0%} of the picture; it stands still or changes by itself "
-            "while the rest moves, as writing, a logo or the bonnet"
+            "while the rest moves, such as writing, a logo or the bonnet"
         )
     errors = [path.error for path in shown if isinstance(path, CameraPath)]
     if errors:
         error = steering_of_path(float(np.median(errors)), height_m)
         remarks.append(
-            f"standard error of the steering {error:.3f} in the median, besides that of the focal "
-            "length, on which its scale depends; the near ground shows "
+            f"median standard error of the steering: {error:.3f}; an error of the focal length "
+            "changes its scale, too. The near ground shows "
             f"{motion.near_to_far:.2f} times the speed of the far, expected 1"
         )
         if not is_consistent(motion.near_to_far):
@@ -139,7 +142,7 @@ def _seconds_passed(seconds: FloatArray, has_repeats: bool) -> tuple[FloatArray,
 
 # ---- the path at a row
 
-# which times around a row its path is measured from
+# the times around a row that its path is measured from
 _SPREAD_SECONDS = 0.1  # standard deviation of the times
 _REACH_SECONDS = 0.3  # largest distance of a time
 _LEAST_SHOWN = 0.5  # share of these times in which the frames show the motion
@@ -202,7 +205,7 @@ _GREATEST_LATE_SECONDS = 0.15  # how far the picture's turn may be behind the ca
 
 
 def _turning_picture(motion: CameraMotion, passed: FloatArray, read: ReadFrame) -> Iterator[str]:
-    """Yield a fault of a picture that does not turn as the car does, as of a stabilised film."""
+    """Yield a warning if the picture does not turn with the car, as in a stabilised film."""
     # where the car drives to, on straight road and in bends to either side
     rates = np.where(motion.usable & (motion.speed > 0), motion.yaw_rate, np.nan)
     straight = _heading(np.abs(rates) * passed < _STRAIGHT_RAD, read)
@@ -217,10 +220,10 @@ def _turning_picture(motion: CameraMotion, passed: FloatArray, read: ReadFrame) 
             late.append(shift_px / FOCAL_PX / float(rates[bend].mean()))
 
     # a fixed camera ahead of the rear axle moves to the inner side of a bend, so its picture seems
-    # to be behind, too: by the time from the axle to the camera, of which half is allowed for.
-    # Lengths and speeds are in camera heights
+    # late, too, by the time that the car needs from the axle to the camera; half of it is allowed
+    # for. Lengths and speeds are in camera heights
     usual_seconds = CAMERA_AHEAD_M / HEIGHT_M / max(float(np.median(motion.speed)), 1.0)
-    # the column is a mean of PARTS: its error times the root of their number is their spread
+    # the error of the column is the spread of the PARTS / sqrt(PARTS)
     spread = math.degrees(straight.column_error * math.sqrt(PARTS) / FOCAL_PX)
     is_late = bool(late) and min(late) > usual_seconds / 2 + _GREATEST_LATE_SECONDS
     if spread > _GREATEST_SPREAD_DEGREES or is_late:

@@ -3,8 +3,9 @@ steering in each -> sets of states.
 
 A state is a place along the road, an offset from its middle, and a turn: the angle between the
 car's heading and the road's direction. The law of motion is the simulated car's own
-(`next_yaw_rate`), in coordinates of the road: the centre line is followed by its curvature, and the
-speed is held. The steering is known in the states of a coarse grid, and interpolated between them.
+(`next_yaw_rate`), in coordinates of the road: the centre line is given by its curvature, and the
+speed is constant. The steering is known in the states of a coarse grid, and interpolated between
+them.
 
 A car is followed from each state of a fine grid along a stretch of road, which ends at a place of
 the grid. It comes back if it gets near the middle within two stretches and leaves the road in
@@ -30,9 +31,9 @@ from bcclone.system.compiled import compiled, source_checksum
 WIDEST_TURN = math.radians(24.0)  # largest turn in a grid; a car turned twice as far is lost
 
 # The distances between neighbouring states: metres along the road, metres across it, degrees.
-# RENDERED: of the states whose frames are rendered. The steering is so smooth that it can be
-# interpolated between these states: the error at random states is 0.017 of full lock, of which the
-# road's texture alone makes 0.010.
+# RENDERED are those of the states whose frames are rendered. The steering is so smooth that it can
+# be interpolated between these states: the error at random states is 0.017 of full lock, and 0.010
+# of it are due to the road's texture.
 RENDERED = (4.0, 0.95, 8.0)
 STARTS = (4.0, 0.1, 2.0)  # of the states from which cars start for the map
 
@@ -57,7 +58,10 @@ class StateGrid(NamedTuple):
 
 
 def state_grid(track: Track, along_m: float, offset_m: float, turn_degrees: float) -> StateGrid:
-    """Return the grid of states of a lap, at most so far apart, as wide as the widest road."""
+    """Return the grid of states of a lap, as wide as the widest road.
+
+    along_m, offset_m, turn_degrees: largest distances between neighbouring states
+    """
     steps = max(round(track.lap_m / along_m), 2)
     places = steps
     if not track.closed:
@@ -176,18 +180,17 @@ def _steering_at(grid: Any, values: Any, along_m: float, offset_m: float, turn: 
     left = min(int(across), offsets - 2)
     across -= left
     around = min(max((turn / grid.turns[-1] + 1) * 0.5 * (turns - 1), 0.0), turns - 1.0)
-    first = min(int(around), turns - 2)
-    around -= first
+    lower = min(int(around), turns - 2)
+    around -= lower
 
     # the weighted mean of the steering in eight states
     total = 0.0
     for index, weight in ((place, 1 - along), (following, along)):
-        near = values[index, left, first] * (1 - around) + values[index, left, first + 1] * around
-        far = (
-            values[index, left + 1, first] * (1 - around)
-            + values[index, left + 1, first + 1] * around
-        )
-        total += weight * (near * (1 - across) + far * across)
+        at_left = values[index, left, lower] * (1 - around)
+        at_left += values[index, left, lower + 1] * around
+        at_right = values[index, left + 1, lower] * (1 - around)
+        at_right += values[index, left + 1, lower + 1] * around
+        total += weight * (at_left * (1 - across) + at_right * across)
     return min(max(total, -1.0), 1.0)
 
 
@@ -222,8 +225,8 @@ def _follow(road: Any, grid: Any, steering: Any, cars: Any, speed: float, stretc
             offset_before_m = offset_m
             turn_before = turn
 
-            # metres on the map along the road's middle: more than the car's own on the inside of a
-            # bend
+            # metres along the road's middle; on the inside of a bend this is more than the car
+            # itself travels
             metres = speed * STEP_SECONDS
             point = along_m * road.points_a_metre
             bend = _at(road.curvature, point, road.closed)
@@ -262,33 +265,33 @@ _EXACT = 1e-6
 
 
 def returning_states(
-    grid: StateGrid, road: RoadShape, answered: StateGrid, steering: Float32Array, speed: float
+    grid: StateGrid, road: RoadShape, steering_grid: StateGrid, steering: Float32Array, speed: float
 ) -> tuple[BoolArray, BoolArray]:
     """Return from which states of a grid a car comes back, and from which it never leaves the road,
     bool (places, offsets, turns) each.
 
     In the last stretch of an open road, a car that comes back need not come near the middle.
 
-    answered: the grid in whose states the steering is known
+    steering_grid: the grid in whose states the steering is known
     steering: in these states, (places, offsets, turns)
     speed: m/s
     """
     # each state is followed for one stretch; the sets follow from where the stretches end
     stretch = max(round(_STRETCH_SECONDS * speed / grid.step_m), 1)
-    ends = follow(road, answered, steering, cars_at(grid), speed, stretch * grid.step_m)
+    ends = follow(road, steering_grid, steering, cars_at(grid), speed, stretch * grid.step_m)
     after = CarStates(*(values.reshape(grid.shape) for values in ends))
-    in_which = _landings(grid, stretch, after)
+    lands_in = _landings(grid, stretch, after)
 
     # the second stretch begins in the states where the first one ends: the car stays on the road if
     # it does so in both, and comes near the middle if it does so in one
     drives = ~np.isnan(after.offset_m)
     near = drives & (after.nearest_m <= NEAR_M)
-    returns = drives & in_which(drives) & (near | in_which(near))
+    returns = drives & lands_in(drives) & (near | lands_in(near))
 
     # from which states a car never leaves the road
     stays = drives
     while True:
-        kept = stays & in_which(stays)
+        kept = stays & lands_in(stays)
         if kept.sum() == stays.sum():
             return returns, stays
         stays = kept
@@ -310,7 +313,7 @@ def _landings(grid: StateGrid, stretch: int, after: CarStates) -> Callable[[Bool
         position = (values - axis[0]) / (axis[1] - axis[0])
         last = len(axis) - 1
         inside &= (position >= -_EXACT) & (position <= last + _EXACT)
-        # the whole numbers before and after; of a whole number, it itself
+        # the whole numbers before and after; both are equal for a whole number
         ends = (np.floor(position + _EXACT), np.ceil(position - _EXACT))
         corners.append([np.clip(np.nan_to_num(end), 0, last).astype(int) for end in ends])
     places = np.arange(len(grid.places_m)) + stretch
@@ -341,7 +344,8 @@ def margins_of(returns: BoolArray, grid: StateGrid) -> FloatArray:
     ahead = returns[:, :, len(grid.turns) // 2]
     steps = []
     for outwards in (ahead[:, middle::-1], ahead[:, middle:]):  # to the left, and to the right
-        # from all offsets up to the margin, the car comes back, too; the middle itself is no step
+        # the steps outwards before the first state from which the car does not come back; the
+        # middle itself is not a step
         steps.append(np.logical_and.accumulate(outwards, axis=1).sum(axis=1) - 1)
     step_m = float(grid.offsets_m[middle + 1] - grid.offsets_m[middle])
     return np.asarray(np.maximum(np.stack(steps, axis=1), 0) * step_m, np.float64)

@@ -99,9 +99,9 @@ class UnitySocket:
                 self._socket.sendall(frame)
 
     def receive(self, timeout: float) -> str | None:
-        """Return the next message, None if none arrives in time; a binary one as an empty text.
+        """Return the next message, None if none arrives in time.
 
-        Raises ServerGone at the end of the connection.
+        A binary message is returned as an empty text. Raises ServerGone at the connection's end.
         """
         until = time.monotonic() + timeout
         while True:
@@ -116,7 +116,7 @@ class UnitySocket:
     def _handle(self, event: Event) -> str | None:
         """Handle what the server sent; return the text of a message when it is complete."""
         if isinstance(event, CloseConnection):
-            # wsproto asks to close, too, if it could not read what came; then the connection is
+            # wsproto also gives this event if it could not read what came; then the connection is
             # still open
             if self._protocol.state is ConnectionState.OPEN:
                 raise ServerGone(
@@ -270,7 +270,7 @@ class UnityClient:
         """
         try:
             with _listening(self._connection) as inbox:
-                self._send_telemetry()  # fact 4: "open" fires for the websocket
+                self._send_telemetry()  # fact 4: one is sent when the websocket opens
                 self._connection.send_text("2")  # fact 9: a ping
                 self._exchange(inbox)
         except (ServerGone, OSError) as error:
@@ -329,8 +329,8 @@ class UnityClient:
             raise ServerGone(f"an event that the simulator cannot read: {ascii(event)[:100]}")
         if name not in ("steer", "manual"):
             return False
-        # an event that arrived before the oldest waiting telemetry was sent does not answer it, and
-        # has no latency
+        # the event answers the oldest waiting telemetry, unless it arrived before that was sent;
+        # then it has no latency
         if self._sent and arrived > self._sent[0]:
             self._latencies_ms.append((arrived - self._sent.popleft()) * 1000)
         self._counts[name] += 1
@@ -427,7 +427,7 @@ def _listening(connection: UnitySocket) -> "Iterator[queue.SimpleQueue[_Arrival]
 def _parsed(message: str, kind: type) -> Any:
     """Return the JSON value of a packet; raises ServerGone for no JSON or a value of another kind.
 
-    message: the packet's type, digits, and its value
+    message: the packet: digits for its type, then its JSON value
     """
     with suppress(ValueError, RecursionError):
         value = json.loads(message.lstrip("0123456789"))
@@ -447,7 +447,7 @@ class ServedDrive:
 
     score: Score
     report: DriveReport
-    traced: int | None  # frames of the run folder with the car's position; None without a folder
+    traced: int | None  # number of frames whose position was added; None without a run folder
 
 
 def simulate(settings: SimulationSettings, server: ServerSettings) -> ServedDrive:

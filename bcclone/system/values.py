@@ -1,8 +1,9 @@
-"""Values by the annotation of their field: checked, read from JSON or TOML, and written as JSON.
+"""Check, read and write values by the type annotations of their fields.
 
-One walk over the annotation serves settings, which programs make, and values that files store. A
-list may stand for a tuple, a text for a path, a path for a text, a single text for a tuple of
-texts, and an object for a dataclass. Anything else of another type is refused with its place.
+One walk over the annotation serves settings, which programs make, and values that files store. Some
+types may stand for others: a list for a tuple, a text for a path and a path for a text, one text
+for a tuple of texts, and a JSON object for a dataclass. Anything else of another type is refused
+with its place.
 """
 
 import json
@@ -21,7 +22,7 @@ from bcclone.system.location import parse_location
 _T = TypeVar("_T")
 
 _KINDS: dict[Any, tuple[Any, str]] = {
-    # type of a field -> class of its values, also of NumPy's, and their name
+    # type of a field -> class of its values, which NumPy's have, too, and their name in messages
     bool: (bool, "true or false"),
     int: (Integral, "a whole number"),
     float: (Real, "a number"),
@@ -34,7 +35,7 @@ _KINDS: dict[Any, tuple[Any, str]] = {
 class Unfit(ValueError):
     """A value that does not fit its annotation.
 
-    place: of the fault in the whole value, such as "score.laps" or "rows[3]"; "" for all of it
+    place: where in the whole value the fault is, such as "score.laps" or "rows[3]"; else ""
     """
 
     def __init__(self, reason: str, place: str = "") -> None:
@@ -47,7 +48,7 @@ class Unfit(ValueError):
 
 
 def from_json(kind: type[_T], stored: Any) -> _T:
-    """Return the value of a type from what to_json() returned for it; raises Unfit.
+    """Return the value of a type from its JSON value, as to_json() returns it; raises Unfit.
 
     kind: a dataclass, or anything that may be the type of a dataclass's field
     """
@@ -117,7 +118,7 @@ def _read_sequence(kind: Any, value: Any, place: str) -> Any:
 
 def _read_plain(kind: Any, value: Any, place: str) -> Any:
     """Return a value of a class, or one of some literals."""
-    is_path_wanted = kind is Path or isinstance(kind, ForwardRef)  # of a Location: "UPath"
+    is_path_wanted = kind is Path or isinstance(kind, ForwardRef)  # a Location is Path | "UPath"
     if _is_path(value) and (is_path_wanted or kind is str):
         return value if is_path_wanted else str(value)
     try:
@@ -168,11 +169,14 @@ def _read_object(kind: Any, value: Mapping[str, Any], place: str) -> Any:
 @cache
 def _fields_of(kind: Any) -> tuple[Mapping[str, Any], Sequence[str]]:
     """Return the type of each field, by its name, and the names of the fields without a default."""
-    # a Location, a Path or a UPath, counts as a Path, which read() makes of a text in either case
+    # a Location is a Path or a UPath; both count as a Path, which read() turns a text into
     hints = hints_of(kind, localns={"UPath": Path})
     given = [field for field in fields(kind) if field.init]
     types = {field.name: hints[field.name] for field in given}
-    needed = [field.name for field in given if field.default is field.default_factory is MISSING]
+    needed = []
+    for field in given:
+        if field.default is MISSING and field.default_factory is MISSING:
+            needed.append(field.name)
     return types, needed
 
 
@@ -253,5 +257,5 @@ def names_of(kind: Any) -> list[str]:
 
 
 def part_of(value: Any, kind: type[_T]) -> _T:
-    """Return a dataclass's value from the fields of a value whose class inherits from it."""
+    """Return an instance of a subclass of a dataclass as one of that dataclass."""
     return kind(**{name: getattr(value, name) for name in names_of(kind)})

@@ -104,7 +104,7 @@ def _described_run(run: Run, settings: TrainSettings, device: str, is_one_progra
     if not settings.augment:
         augmentation = ", without augmentation"
     elif settings.augment_on == "device":
-        augmentation = ", which augments the samples, too"
+        augmentation = ", augmenting there"
     begin = f"from {settings.start}" if settings.start else f"a new {settings.network}"
     length = f"{settings.epochs} epochs" if settings.epochs else "as many epochs as --time allows"
     return (
@@ -146,10 +146,11 @@ def _hand_over(
         trained.state, settings, counts, run.path, trained.limit, scores, chosen
     )
     model = trained.model
-    if chosen == TRAINED:  # there is one if the run was complete before, with another model
+    if chosen == TRAINED:
+        # an earlier completion of this run, which chose another model, may have left this file
         (run.path / TRAINED_NAME).unlink(missing_ok=True)
     else:
-        # the mean of the start model with itself is the start model, described anew
+        # the mean of the start model with itself changes only its description
         described = {"epoch": result.epoch, "val_loss": result.val_loss}
         model = mean_content(start, start if chosen == START else trained.model, described)
         for path, content in ((run.path / TRAINED_NAME, trained.model), (run.model, model)):
@@ -169,7 +170,7 @@ def _scores(
     start: bytes,
     batch_size: int,
 ) -> dict[str, ValidationScore]:
-    """Return the validation scores of all drivers by name; empty without validation samples."""
+    """Return the validation score of each model by name; empty without validation samples."""
     state = trained.state
     score = ValidationScore.of_epoch(state.history[state.model_epoch - 1])
     if not score:

@@ -243,7 +243,7 @@ def test_pictures_that_repeat_do_not_make_the_car_stand_or_hurry(drive, tmp_path
         shutil.copy(path, path.with_stem(f"{path.stem}_again"))
     result = filmed(tmp_path / "film", tmp_path / "out", RATE * 1.25)
     notes = " ".join(result.seen.notes)
-    assert f"{len(fourths)} where the picture is the one before" in notes
+    assert f"{len(fourths)} where the picture repeats the one before" in notes
     assert agreement(tmp_path / "out", steering)[1] == pytest.approx(1, abs=0.15)
 
 

@@ -5,8 +5,8 @@ In: the configuration. Out: a `Nest`, the chain of layers from the input to the 
 A Sequential model lists its layers. In a Functional one each layer says in `inbound_nodes` which
 layers it takes; only a chain is read, and layers that lead to other outputs are left out. A model
 inside the model stays one (a `Nest`), since its weights are stored under its name. A
-`TimeDistributed` becomes a `Nest`, too: of the layer or model that it applies to each frame of a
-window."""
+`TimeDistributed` also becomes a `Nest`, of the one layer or model that it applies to each frame of
+a window."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,14 +38,14 @@ class Tensor(NamedTuple):
     output: int  # which of the layer's outputs it is
 
 
-@dataclass(frozen=True, eq=False)  # a key of dicts, by its identity: its config has no hash
+@dataclass(frozen=True, eq=False)  # it is a key of dicts, and its config cannot be hashed
 class Leaf:
     """One layer as stored, or an operation between the layers, such as x / 255."""
 
     kind: str  # its class in the file
     name: str
     config: Mapping[str, Any]  # its arguments
-    # what it is called with, in the order of the call: a Tensor, and other values of an operation
+    # its arguments, in the order of the call: usually one Tensor; of operations also constants
     called_with: tuple[Any, ...] = ()
 
     def __str__(self) -> str:
@@ -155,8 +155,9 @@ def _nest_of_graph(kind: str, model: Mapping[str, Any]) -> Nest:
     if unused and len(outputs) == 1:
         raise _not_a_chain(f"the network branches into {shown(sorted(unused))}")
 
-    # archives number the layers of a class in the order of the file. Keras stores a chain in the
-    # order in which it runs; then the order of the file is kept, with the unused layers in between.
+    # Archives number the layers of a class in the order of the file. So if the file has the chain
+    # in the order in which it runs, as Keras stores it, the order of the file is kept, with the
+    # unused layers in between.
     names = [*items]
     if [name for name in names if name in chain] != [*chain]:
         names = [*chain, *unused]
@@ -168,10 +169,10 @@ def _nest_of_graph(kind: str, model: Mapping[str, Any]) -> Nest:
 
 
 def _ends(stored: Any) -> dict[str, Tensor]:
-    """Return the tensors at a model's inputs or outputs, by their own names or their layers'.
+    """Return the tensors at a model's inputs or outputs, by their names or those of their layers.
 
-    stored: one end, a list of ends, or a dict of them by their names. An end is the name of its
-        layer, a number, and which of the layer's outputs it is
+    stored: one end, a list of ends, or a dict of them by their names. An end is a
+        list: the name of its layer, a number, and which of the layer's outputs it is
     """
     if isinstance(stored, dict):
         return {str(name): Tensor(str(end[0]), end[2]) for name, end in stored.items()}
@@ -244,7 +245,7 @@ def _arguments(nodes: Sequence[Any]) -> Iterator[Any]:
     # of Keras 1 and 2: [name, number, number, keywords], or a list of such, one for each tensor
     is_single = node and isinstance(node[0], str)
     for name, _, value, *keywords in [node] if is_single else node:
-        # tf.keras writes this word, and then a number, where a number stands before the tensor
+        # for 2 * x, tf.keras writes ["_CONSTANT_VALUE", -1, 2] for the 2
         is_number = name == "_CONSTANT_VALUE"
         yield _argument(value) if is_number else Tensor(str(name), value)
         if keywords:  # Keras 1 has none
@@ -295,8 +296,8 @@ def _tensors(arguments: Sequence[Any]) -> Iterator[Tensor]:
 
 # ---- pilots of donkeycar
 
-# into how many bins a categorical pilot of donkeycar divides the steering from -1 to 1; its output
-# is the probability of each bin
+# number of bins into which a categorical pilot of donkeycar divides the steering from -1 to 1; its
+# output is the probability of each bin
 BINS = 15
 
 
@@ -364,7 +365,7 @@ def _input_dtype(first: Leaf | Nest) -> str:
 
 
 def dtype_of(value: Any) -> str:
-    """Return the name of a type, or of a policy as any version stores it; None is float32."""
+    """Return the name of a dtype or dtype policy as any version stores it; None is float32."""
     if isinstance(value, dict):
         value = value["config"].get("name", value["class_name"])
     return str(value or "float32")[:40]
