@@ -4,7 +4,6 @@ Saliency follows a type that keeps its pixels, and convolutions and poolings of 
 another type is refused in a file. Below: the layer that scales the pixels of a network.
 """
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,12 +16,6 @@ from bcclone.dataset.preprocessing_text import EACH_IMAGE, RAW, Scaling, scale_t
 _SCALE = "scale"
 
 
-@keras.saving.register_keras_serializable(package="bcclone")  # type: ignore[untyped-decorator]
-def normalize(images: Any) -> Any:
-    """Return uint8 images as float32 in -1..1: the Lambda of models/lake.h5."""
-    return keras.ops.cast(images, "float32") / 127.5 - 1.0
-
-
 CONVOLUTIONS = (layers.Conv2D, layers.SeparableConv2D, layers.DepthwiseConv2D)  # of images
 POOLINGS = (layers.MaxPooling2D, layers.AveragePooling2D)
 # the types whose rate --dropout sets
@@ -33,7 +26,6 @@ RECURRENT = (layers.GRU, layers.LSTM, layers.SimpleRNN)  # of windows, not backw
 KEEPS_PIXELS = (
     *DROPOUT,
     layers.GaussianNoise,
-    layers.Lambda,  # only normalize(); other Lambdas become Rescaling
     layers.Rescaling,
     layers.Normalization,
     layers.BatchNormalization,
@@ -68,41 +60,12 @@ KINDS: dict[str, type[keras.Layer]] = {
 }
 
 
-def stored_kind(name: str) -> type[keras.Layer] | None:
-    """Return a type by the class in a file of Keras 1 to 3, None if it is not supported."""
-    names_now = {  # in Keras 1 and in tf.keras 1 -> today
-        "Convolution2D": "Conv2D",
-        "SeparableConvolution2D": "SeparableConv2D",
-        "BatchNormalizationV1": "BatchNormalization",
-    }
-    return KINDS.get(names_now.get(name, name))
-
-
 def axes_of(kind: type[keras.Layer]) -> int | None:
     """Return how many axes the input of a type has, with the batch; None for any number."""
     for kinds, axes in ((_OF_IMAGES, 4), (_OF_WINDOWS, 5), (RECURRENT, 3)):
         if kind in kinds:
             return axes
     return None
-
-
-def learned_weights(layer: Any, channels: int) -> int:
-    """Return about how many weights a layer of kernels or units will have, 0 for others.
-
-    channels: number of channels of its input
-    """
-    if isinstance(layer, RECURRENT):
-        return int(layer.units * 4 * (channels + layer.units))  # of an LSTM; others have fewer
-    if isinstance(layer, layers.Dense):
-        return int(layer.units * channels)
-    if isinstance(layer, layers.SeparableConv2D | layers.DepthwiseConv2D):
-        # kernels of one channel, and filters of one pixel
-        kernels = channels * layer.depth_multiplier
-        filters = layer.filters if isinstance(layer, layers.SeparableConv2D) else 0
-        return int(kernels * (math.prod(layer.kernel_size) + filters))
-    if isinstance(layer, layers.Conv2D | layers.Conv3D):
-        return int(math.prod(layer.kernel_size) * channels * layer.filters // layer.groups)
-    return 0
 
 
 # ---- the scale of a network's pixels
@@ -114,7 +77,7 @@ def scaling_layer(model: keras.Model) -> Any:
     Only layers before the first layer of learned weights are looked at. A layer that normalises by
     mean and deviation of smaller numbers does not count: the pixels were scaled before the network.
     """
-    scaling = (layers.Rescaling, layers.Lambda, layers.LayerNormalization)
+    scaling = (layers.Rescaling, layers.LayerNormalization)
     # for pixels of 0 to 1 or -1 to 1, mean + deviation is at most 2; for 0 to 255, it is more
     most_if_scaled = 2.0
     for layer in layers_within(model):

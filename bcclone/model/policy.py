@@ -17,7 +17,6 @@ import numpy.typing as npt
 from bcclone.camera.images import Image
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.foreign.litert_model import LiteRtModel
 from bcclone.model.model_path import is_litert, is_onnx
 from bcclone.model.onnx_model import OnnxModel
 from bcclone.system.arrays import Float32Array
@@ -26,6 +25,7 @@ from bcclone.system.progress import note
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:
+    from bcclone.model.foreign.litert_model import LiteRtModel
     from bcclone.model.foreign.stored import StoredModel
     from bcclone.model.model_file import ModelFile
 
@@ -228,7 +228,9 @@ def policy_of(
         if "tensorflow" not in sys.modules:
             load_tensorflow()
         if is_litert(path):
-            file = LiteRtModel(path, preprocessing)
+            from bcclone.model.foreign import litert_model
+
+            file = litert_model.LiteRtModel(path, preprocessing)
         else:
             from bcclone.model.model_file import model_of
 

@@ -16,7 +16,7 @@ from bcclone.model.foreign.arguments import Shape, activation_of_operation, tran
 from bcclone.model.foreign.lambda_code import REMEDY, scaling_of_code
 from bcclone.model.foreign.stored import UnsupportedModel
 from bcclone.model.foreign.tree import CONVERT, Leaf, Nest, Tensor, dtype_of
-from bcclone.model.layer_kinds import axes_of, learned_weights, normalize, stored_kind
+from bcclone.model.layer_kinds import KINDS, RECURRENT, axes_of
 from bcclone.system.errors import shown
 
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")  # names that Keras takes
@@ -92,7 +92,7 @@ class LayerBuilder:
         """Build one layer; raises UnsupportedModel, or the errors that Keras raises."""
         # outside of training, RandomCrop changes the size in some versions
         is_random = leaf.kind.startswith("Random") and leaf.kind != "RandomCrop"
-        if stored_kind(leaf.kind) is None and not is_random:
+        if _kind_of(leaf.kind) is None and not is_random:
             return self._append(*_layer_of_operation(leaf, self._shape), leaf.name)
         others = [value for value in leaf.called_with if not isinstance(value, Tensor)]
         if others:
@@ -105,7 +105,7 @@ class LayerBuilder:
         config = leaf.config
         activation: Any = config.get("activation")
         is_layer = isinstance(activation, dict) and bool(
-            stored_kind(str(activation.get("class_name")))
+            _kind_of(str(activation.get("class_name")))
         )
         if is_layer:
             config = {**config, "activation": "linear"}
@@ -125,7 +125,7 @@ class LayerBuilder:
         config: its arguments in the file
         name: its name in the file
         """
-        kind = stored_kind(stored_as)
+        kind = _kind_of(stored_as)
         assert kind  # _add() has looked
         axes = axes_of(kind)
         if axes not in (None, len(self._shape)):
@@ -148,7 +148,7 @@ class LayerBuilder:
             raise UnsupportedModel(
                 f"makes {output[1:]} of {self._shape[1:]}, expected 1 to {_LARGEST_OUTPUT} numbers"
             )
-        self._budget -= learned_weights(layer, self._shape[-1] or 0)
+        self._budget -= _learned_weights(layer, self._shape[-1] or 0)
         if self._budget < 0:
             raise UnsupportedModel("with it, the network has more weights than the file")
         self._layers.append(layer)
@@ -156,16 +156,9 @@ class LayerBuilder:
         return layer
 
     def _lambda(self, config: Mapping[str, Any], name: str) -> keras.Layer:
-        """Return the Rescaling that computes the same as a Lambda.
-
-        The normalisation of our first models remains a Lambda.
-        """
-        function = config["function"]
-        ours = {"class_name": "function", "config": keras.saving.get_registered_name(normalize)}
-        if isinstance(function, dict) and ours.items() <= function.items():
-            return keras.layers.Lambda(normalize, output_shape=self._shape[1:], name=name)
+        """Return the Rescaling that computes the same as a Lambda."""
         try:
-            scaling = scaling_of_code(_code_of(function))
+            scaling = scaling_of_code(_code_of(config.get("function")))
         except UnsupportedModel:
             if not self._rescale:
                 raise
@@ -277,7 +270,7 @@ def _layer_of_operation(leaf: Leaf, shape: Shape) -> tuple[str, dict[str, Any]]:
     """
     called = leaf.kind
     if called in ("TFOpLambda", "SlicingOpLambda"):  # tf.keras stores a function such as math.tanh
-        called = str(leaf.config["function"]).rpartition(".")[2]
+        called = str(leaf.config.get("function")).rpartition(".")[2]
     name = called.lower().replace("_", "")
     match leaf.called_with:
         case (Tensor(), key) if name == "getitem":
@@ -333,3 +326,33 @@ def _cropping(key: Any, shape: Shape) -> list[list[int]]:
     if len(cuts) != 4 or cuts[0] != [0, 0] or cuts[3] != [0, 0]:
         raise UnsupportedModel(f"cuts more than rows and columns off; {_REMEDY}")
     return cuts[1:3]
+
+
+def _kind_of(name: str) -> type[keras.Layer] | None:
+    """Return a type by the class in a file of Keras 1 to 3, None if it is not supported."""
+    names_now = {  # in Keras 1 and in tf.keras 1 -> today
+        "Convolution2D": "Conv2D",
+        "SeparableConvolution2D": "SeparableConv2D",
+        "BatchNormalizationV1": "BatchNormalization",
+    }
+    kinds = {**KINDS, "Lambda": keras.layers.Lambda}  # which becomes a Rescaling
+    return kinds.get(names_now.get(name, name))
+
+
+def _learned_weights(layer: Any, channels: int) -> int:
+    """Return about how many weights a layer of kernels or units will have, 0 for others.
+
+    channels: number of channels of its input
+    """
+    if isinstance(layer, RECURRENT):
+        return int(layer.units * 4 * (channels + layer.units))  # of an LSTM; others have fewer
+    if isinstance(layer, keras.layers.Dense):
+        return int(layer.units * channels)
+    if isinstance(layer, keras.layers.SeparableConv2D | keras.layers.DepthwiseConv2D):
+        # kernels of one channel, and filters of one pixel
+        kernels = channels * layer.depth_multiplier
+        filters = layer.filters if isinstance(layer, keras.layers.SeparableConv2D) else 0
+        return int(kernels * (math.prod(layer.kernel_size) + filters))
+    if isinstance(layer, keras.layers.Conv2D | keras.layers.Conv3D):
+        return int(math.prod(layer.kernel_size) * channels * layer.filters // layer.groups)
+    return 0

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from bcclone.camera.framing import FRAMING, Framing
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
-from bcclone.dataset.answer import steering_output
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
+from bcclone.model.foreign.outputs import steering_output
 from bcclone.model.foreign.preprocessing import declared_preprocessing
 from bcclone.model.foreign.tree import BINS, pilot_of, several_inputs
 from bcclone.model.model_path import read_exported

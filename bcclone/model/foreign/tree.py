@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bcclone.dataset.answer import steering_output
+from bcclone.model.foreign.outputs import steering_output
 from bcclone.model.foreign.stored import UnsupportedModel
 from bcclone.system.errors import shown
 
