@@ -18,7 +18,8 @@ import pandas as pd
 from bcclone.camera.framing import check_framed
 from bcclone.camera.images import size_remedy, try_frame
 from bcclone.dataset.answer import Answer
-from bcclone.evaluation.recorded_drive import RecordedDrive, RelativePose, Rollout, read_drive
+from bcclone.evaluation.estimated_drive import read_drive
+from bcclone.evaluation.recorded_drive import RecordedDrive, RelativePose, Rollout
 from bcclone.evaluation.settings import ReplaySettings
 from bcclone.evaluation.views import RowFrames, Views, read_row
 from bcclone.model.policy import Memory, Policy, load_policy, not_finite

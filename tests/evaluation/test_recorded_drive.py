@@ -9,13 +9,8 @@ import pytest
 from bcclone.camera.framing import FRAMING_NAME, Framing, Lens
 from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M, VANISHING_ROW
 from bcclone.camera.vehicle import WHEELBASE_M, YAW_GAIN
-from bcclone.evaluation.recorded_drive import (
-    RecordedDrive,
-    RelativePose,
-    Rollout,
-    read_drive,
-    read_reference,
-)
+from bcclone.evaluation.estimated_drive import read_drive
+from bcclone.evaluation.recorded_drive import RecordedDrive, RelativePose, Rollout, read_reference
 from bcclone.evaluation.replay import Replayed, controls_of
 from bcclone.system.errors import UserError
 from tests.recordings import rewrite
