@@ -7,13 +7,12 @@ import hashlib
 import math
 import os
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -24,7 +23,7 @@ from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.dataset.samples import FRAME_COLUMNS, NO_FRAME
 from bcclone.dataset.shards import MANIFEST_NAME, Manifest, Shard, read_shards
-from bcclone.dataset.store import Store, read_store
+from bcclone.dataset.store import RecordingInfo, Store, read_store
 from bcclone.dataset.writer import content_hash, frame_numbers, write_store
 from bcclone.system.arrays import IndexArray
 from bcclone.system.codec import parse_json
@@ -45,7 +44,7 @@ from bcclone.system.values import from_json, json_text
 _SHARD_FILES = "[0-9]*.h5"  # pattern of the names of shards in their folder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ShardTask:
     """A shard to write: rows of one recording, and the image files that they need."""
 
@@ -54,7 +53,13 @@ class ShardTask:
     # indices of the files in the plan's; first come those that no earlier shard holds
     numbers: IndexArray
     own_count: int  # number of files that no earlier shard holds
-    content: Mapping[str, Any]  # arguments of write_store()
+    # what write_store() takes
+    preprocessing: Preprocessing
+    settings: SampleSettings
+    rows: pd.DataFrame
+    files: tuple[str, ...]
+    info: RecordingInfo
+    context: int
     reuse: bool  # keep the shard of an interrupted run if it is complete and has the same origin
 
 
@@ -199,21 +204,18 @@ def shard_tasks(
             info = replace(
                 plan.recordings[int(recording[begin] - recording[0])], rows=block_end - begin
             )
-            content = {
-                "preprocessing": preprocessing,
-                "settings": samples,
-                "rows": rows,
-                "files": tuple(plan.files[index] for index in files.tolist()),
-                "recordings": [info],
-                "context": context,
-            }
             tasks.append(
                 ShardTask(
                     path=folder / f"{first + len(tasks):05d}.h5",
                     recording=int(recording[begin]),
                     numbers=files,
                     own_count=len(own),
-                    content=content,
+                    preprocessing=preprocessing,
+                    settings=samples,
+                    rows=rows,
+                    files=tuple(plan.files[index] for index in files.tolist()),
+                    info=info,
+                    context=context,
                     reuse=settings.resume,
                 )
             )
@@ -242,7 +244,16 @@ def write_shard(task: ShardTask) -> tuple[Shard, dict[int, str]]:
         if task.reuse and (kept := _kept(task.path, origin)):
             return kept
         with replacing(task.path) as temporary:
-            unusable, checksums = write_store(temporary, **task.content, threads=1)
+            unusable, checksums = write_store(
+                temporary,
+                task.preprocessing,
+                task.settings,
+                task.rows,
+                task.files,
+                [task.info],
+                task.context,
+                threads=1,
+            )
             with h5py.File(temporary, "r+") as file:
                 stored = json_text({"digest": origin, "unusable": unusable})
                 file.create_dataset("origin", data=stored, dtype=h5py.string_dtype())
@@ -261,13 +272,11 @@ def _origin_of(task: ShardTask) -> str:
 
     Local files count by their sizes and times, too; to ask a server for each would take too long.
     """
-    content = task.content
-    (info,) = content["recordings"]
     digest = hashlib.sha256(
-        f"{content['preprocessing'].digest} {content['settings']} {info.sha256}".encode()
+        f"{task.preprocessing.digest} {task.settings} {task.info.sha256}".encode()
     )
-    digest.update(pd.util.hash_pandas_object(content["rows"], index=False).to_numpy().tobytes())
-    for path in content["files"]:
+    digest.update(pd.util.hash_pandas_object(task.rows, index=False).to_numpy().tobytes())
+    for path in task.files:
         digest.update(path.encode(errors="surrogateescape"))
         if not names_url(path):
             with suppress(OSError):  # a missing file

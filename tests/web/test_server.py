@@ -244,6 +244,7 @@ def test_the_programs_event_ends_the_wait_from_any_thread():
     with WebServer(("127.0.0.1", 0), Access(), print, event) as server:
         threading.Timer(0.2, event.set).start()
         server.wait()
+        assert event.is_set()
 
 
 def test_the_url_is_that_of_the_address_for_a_browser_on_this_machine():
