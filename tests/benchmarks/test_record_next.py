@@ -52,7 +52,7 @@ def test_the_share_is_counted_where_the_named_way_ends_with_clean_laps():
 @pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", ["uniform", "named"])
-def test_rounds_go_on_until_the_laps_are_clean_or_the_recording_is_long(road, tmp_path, way):
+def test_rounds_go_on_until_the_laps_are_clean_or_the_recording_is_long(road, way):
     with open_pool(1) as pool:
         settings = Settings((road,), seeds=1, steps=10, laps=0.2)
         first = Trial(road, 0, way, settings, pool).result(print)

@@ -13,7 +13,7 @@ from bcclone.dataset.answer import Answer
 from bcclone.drive.arbiter import MANUAL, ConnectionArbiter
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
-from bcclone.drive.protocol import ProtocolError, Telemetry
+from bcclone.drive.protocol import Telemetry
 from tests.drive.drive_server import Clock, Constant
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
@@ -25,9 +25,6 @@ def make_arbiter(policy=None, **options):
 
 def telemetry(jpeg=FRAME, decimal_comma=False):
     return Telemetry(0.0, 0.0, 10.0, jpeg, decimal_comma)
-
-
-UNREADABLE = ProtocolError("speed is not finite")
 
 
 def test_a_car_is_silent_from_its_last_telemetry_and_not_while_it_is_answered():

@@ -147,7 +147,7 @@ def test_targets_are_a_function_of_the_samples_and_their_rows(simulated_store):
     np.testing.assert_array_equal(speeds[:, 1], labels[:, 0] > 0)
 
 
-def test_targets_that_nothing_is_called_by_are_refused(simulated_store, tmp_path):
+def test_targets_that_nothing_is_called_by_are_refused(simulated_store):
     with pytest.raises(ValueError, match="'brake', expected.*steering"):
         SampleDataset.from_store(simulated_store, targets="brake")
     with pytest.raises(UserError, match="no test samples.*--test-recording"):

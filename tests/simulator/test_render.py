@@ -61,7 +61,7 @@ def test_a_camera_that_looks_steeply_down_sees_the_ground(lake, degrees):
     assert lake.frame(car).tobytes() == seen.tobytes()  # nothing is from beyond the arrays
 
 
-def test_rain_snow_and_the_light_of_a_day_follow_time_and_are_the_same_again(lake):
+def test_rain_snow_and_the_light_of_a_day_follow_time_and_are_the_same_again():
     for weather in ({"rain": 0.8}, {"snow": 0.8}, {"night_cycle": 2.0}):
         renderer = Renderer("lake", Conditions(**weather))
         first, later, again = (frame(renderer, 300, seconds=second) for second in (0.0, 1.0, 0.0))
