@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bcclone.camera.images import read_frame
-from bcclone.dataset.conversion import convert as convert_recordings
+from bcclone.dataset.conversion import convert
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.dataset.shards import open_store
@@ -20,18 +20,12 @@ from tests.recordings import images_of, many_rows, rewrite, spoil
 from tests.running import command, result_of, run_script
 
 
-def convert(*arguments, code=0):
-    """Return the JSON result of a conversion, or the error."""
-    done = run_script("preprocess.py", *arguments, "--json", code=code)
-    return json.loads(done.stdout) if code == 0 else done.stderr
-
-
 @pytest.mark.skipif(os.name == "nt", reason="names of folders are bytes on Linux alone")
 def test_the_name_of_a_folder_may_be_bytes_that_are_no_utf_8(simulated_recording, tmp_path):
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     shutil.copytree(simulated_recording, folder)
     settings = PreprocessSettings((str(folder),), folder / "data.h5", cameras=("center",))
-    converted = convert_recordings(settings)
+    converted = convert(settings)
     assert converted.frames > 0
     with open_store(folder / "data.h5") as store:
         assert store.recordings[0].path.parent == folder.resolve()
@@ -42,7 +36,7 @@ def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
     settings = PreprocessSettings(
         (str(simulated_recording),), tmp_path / "data.h5", cameras=("center",), block_seconds=1
     )
-    made = convert_recordings(settings, lines.append)
+    made = convert(settings, lines.append)
     assert (made.rows, made.frames, made.train + made.validation) == (120, 120, 240)
     assert [line.startswith("read ") and line.endswith("120 rows") for line in lines] == [True]
     with open_store(made.output) as store:
@@ -50,16 +44,16 @@ def test_a_conversion_is_a_library_call(simulated_recording, tmp_path):
             Preprocessing(),
             SampleSettings(cameras=("center",), block_seconds=1),
         )
-    again = convert_recordings(PreprocessSettings(settings.inputs, settings.output, add=True))
+    again = convert(PreprocessSettings(settings.inputs, settings.output, add=True))
     assert "holds all of this already" in again.notices[-1]
     with pytest.raises(UserError, match="cameras: .*center.*, but .*left.* is given"):
-        convert_recordings(replace(settings, cameras=("left",), add=True))
-    assert convert_recordings(replace(settings, add=True)).rows == 120
+        convert(replace(settings, cameras=("left",), add=True))
+    assert convert(replace(settings, add=True)).rows == 120
     # a default changes nothing in an existing store, unless it is meant
     usual = PreprocessSettings(settings.inputs, settings.output, add=True, block_seconds=10.0)
-    assert convert_recordings(usual).rows == 120
+    assert convert(usual).rows == 120
     with pytest.raises(UserError, match="block seconds: 1.*, but 10.0 is given"):
-        convert_recordings(replace(usual, explicit=("block_seconds",)))
+        convert(replace(usual, explicit=("block_seconds",)))
 
 
 def test_without_a_named_recording_those_in_the_folder_are_read(recording, tmp_path, monkeypatch):
@@ -92,11 +86,11 @@ def test_adding_keeps_the_content_of_the_store(recording, tmp_path):
     (recording / "driving_log.csv").unlink()
     store = tmp_path / "data.h5"
     options = ["--block-seconds", 1, "--frame-offsets", 2, "--size", 64]
-    convert(recording / "first.csv", "-o", store, *options)
+    result_of("preprocess.py", recording / "first.csv", "-o", store, *options)
     with open_store(store) as opened:
         before = (opened.frames[:], opened.samples.copy(), opened.rows.copy())
     (recording / "second.csv").write_text("".join(lines[70:]))
-    made = convert(recording / "second.csv", "-o", store, "--add")
+    made = result_of("preprocess.py", recording / "second.csv", "-o", store, "--add")
     assert (made["recordings"], made["rows"], made["frames"], made["episodes"]) == (2, 120, 360, 2)
     with open_store(store) as opened:
         assert (opened.frames[:210] == before[0]).all()
@@ -115,7 +109,12 @@ def test_adding_keeps_the_content_of_the_store(recording, tmp_path):
         "preprocess.py", recording / "second.csv", "-o", store, "--add", "--size", 32, code=1
     )
     assert "made with other options" in other.stderr
-    assert convert(recording / "second.csv", "-o", store, "--force", "--size", 32)["rows"] == 50
+    assert (
+        result_of("preprocess.py", recording / "second.csv", "-o", store, "--force", "--size", 32)[
+            "rows"
+        ]
+        == 50
+    )
 
 
 @pytest.mark.parametrize("steering", ["0", "0.25"])
@@ -180,18 +179,17 @@ def test_more_than_5_percent_skipped_is_an_error_unless_allowed(recording, tmp_p
     for image in images_of(recording, "left")[:19]:
         image.unlink()
     store = tmp_path / "data.h5"
-    error = convert(recording, "-o", store, code=1)
-    assert "--allow-skips" in error
+    refused = run_script("preprocess.py", recording, "-o", store, code=1)
+    assert "--allow-skips" in refused.stderr
     assert not store.exists()
-    assert convert(recording, "-o", store, "--allow-skips")["skipped"] == 19
+    assert result_of("preprocess.py", recording, "-o", store, "--allow-skips")["skipped"] == 19
 
 
 def test_the_error_for_cameras_without_images_names_the_option(recording, tmp_path):
     rewrite(recording, lambda rows: [[row[0], "", "", *row[3:]] for row in rows])
-    assert "--cameras" in convert(
-        recording, "-o", tmp_path / "data.h5", "--cameras", "left", code=1
-    )
-    assert convert(recording, "-o", tmp_path / "data.h5")["frames"] == 120
+    line = ("preprocess.py", recording, "-o", tmp_path / "data.h5")
+    assert "--cameras" in run_script(*line, "--cameras", "left", code=1).stderr
+    assert result_of(*line)["frames"] == 120
 
 
 def test_a_validation_fraction_that_the_blocks_cannot_give_is_noticed(
