@@ -158,7 +158,7 @@ class LayerBuilder:
     def _lambda(self, config: Mapping[str, Any], name: str) -> keras.Layer:
         """Return the Rescaling that computes the same as a Lambda."""
         try:
-            scaling = scaling_of_code(_code_of(config.get("function")))
+            scaling = scaling_of_code(_code_of(config["function"]))
         except UnsupportedModel:
             if not self._rescale:
                 raise
@@ -270,7 +270,7 @@ def _layer_of_operation(leaf: Leaf, shape: Shape) -> tuple[str, dict[str, Any]]:
     """
     called = leaf.kind
     if called in ("TFOpLambda", "SlicingOpLambda"):  # tf.keras stores a function such as math.tanh
-        called = str(leaf.config.get("function")).rpartition(".")[2]
+        called = str(leaf.config["function"]).rpartition(".")[2]
     name = called.lower().replace("_", "")
     match leaf.called_with:
         case (Tensor(), key) if name == "getitem":
