@@ -54,14 +54,16 @@ def imported(source, folder, *options):
     result = json.loads(done.stdout)
     values = ("steering", "throttle", "brake", "speed")
     pictures = sorted((folder / "out" / "IMG").iterdir())
+    # rounded, for the order of a sum may change the last digit, and another processor that of a
+    # steering from pictures; + 0.0 makes -0.0 of it 0.0
+    digits = 4 if "from-motion" in options else 6
     return {
         "rows": len(rows),
         "format": result["format"],
         "deleted": result["deleted"],
         "left": float((rows["steering"] < 0).mean()),
         "steering of the first rows": [round(value, 6) + 0.0 for value in rows["steering"][:4]],
-        # rounded, for the order of a sum may change its last digit; + 0.0 makes -0.0 of it 0.0
-        **{name: digest(np.round(rows[name].to_numpy(float), 6) + 0.0) for name in values},
+        **{name: digest(np.round(rows[name].to_numpy(float), digits) + 0.0) for name in values},
         "names of pictures": digest("\n".join(path.name for path in pictures)),
         "pictures": len(pictures),
         "first picture": digest(pictures[0].read_bytes()),

@@ -488,9 +488,9 @@ def test_a_network_with_states_is_trained_and_resumed_to_the_same_weights(
     file = load_model(whole / "model.h5")
     assert file.training.settings["network"] == network
     assert load_policy(whole / "model.h5").carries_states == (network == "gru")
-    other_network = ("--from", whole / "model.h5", "--seq-length", frames)
+    other_network = ("--from", whole / "model.h5", "--seq-length", frames, "--network", "cnn")
     again = train(simulated_store, tmp_path, *other_network, code=1)
-    assert f"--network {network}" in again.stderr
+    assert f"is a network {network}; leave out --network cnn" in again.stderr
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.camera.geometry import CameraMove, Warp, flip_pixels, warp_to
 from bcclone.camera.vehicle import CAMERA_AHEAD_M, steering_to_line
@@ -61,15 +62,16 @@ class AugmentationInputs(NamedTuple):
 
     flipped: Any  # bool (samples,), whether the images are mirrored
     lookahead_m: Any  # float32 (samples,), how far ahead the car aims when it steers back
-    # random numbers of draw(), float32 (samples, numbers):
-    normal: Any  # standard normal
-    uniform: Any  # from 0 to 1
+    # random numbers of draw(), (samples, numbers):
+    normal: Any  # float32, standard normal
+    uniform: Any  # uint16, in steps of 2^-16: half of the bytes that a GPU has to be sent
 
     @property
     def numbers(self) -> Numbers:
-        """Return the random numbers by name."""
+        """Return the random numbers by name, float32; the uniform ones are from 0 to 1."""
         numbers = {}
-        for table, widths in ((self.normal, _NORMALS), (self.uniform, _UNIFORMS)):
+        uniform = self.uniform * np.float32(2**-16)
+        for table, widths in ((self.normal, _NORMALS), (uniform, _UNIFORMS)):
             first = 0
             for name, width in widths.items():
                 numbers[name] = table[:, first : first + width]
@@ -77,8 +79,8 @@ class AugmentationInputs(NamedTuple):
         return numbers
 
 
-def draw(samples: int, seed: Sequence[int]) -> tuple[Float32Array, Float32Array]:
-    """Return the random numbers of a batch: standard normal, and from 0 to 1, in steps of 2^-16.
+def draw(samples: int, seed: Sequence[int]) -> tuple[Float32Array, npt.NDArray[np.uint16]]:
+    """Return the random numbers of a batch: standard normal, and from 0 to 1 in steps of 2^-16.
 
     seed: for example training seed, epoch and first sample
     """
@@ -86,7 +88,7 @@ def draw(samples: int, seed: Sequence[int]) -> tuple[Float32Array, Float32Array]
     normal = random.standard_normal((samples, NORMALS), np.float32)
     uniform = random.random((samples, UNIFORMS), np.float32)
     # in these steps, most of the products below are exact, so that all compilers round alike
-    return normal, np.floor(uniform * np.float32(1 << 16)) / np.float32(1 << 16)
+    return normal, (uniform * np.float32(2**16)).astype(np.uint16)
 
 
 class Extent(NamedTuple):

@@ -70,7 +70,7 @@ class DeviceAugmenter:
             tf.TensorSpec((None,), tf.bool),
             tf.TensorSpec((None,), tf.float32),
             tf.TensorSpec((None, NORMALS), tf.float32),
-            tf.TensorSpec((None, UNIFORMS), tf.float32),
+            tf.TensorSpec((None, UNIFORMS), tf.uint16),
         )
 
     def __call__(self, images: Any, steering: Any, *arguments: Any) -> tuple[Any, Any]:
@@ -86,6 +86,7 @@ class DeviceAugmenter:
 
     def _augment(self, images: Any, steering: Any, *arguments: Any) -> tuple[Any, Any]:
         inputs = AugmentationInputs(*arguments)
+        inputs = inputs._replace(uniform=tf.cast(inputs.uniform, tf.float32))
         # each frame of a window becomes an image, with the random numbers of its sample
         frame_count = images.shape[1] if len(images.shape) == 5 else 1
         flat = tf.reshape(images, (-1, *images.shape[-3:]))
