@@ -1,4 +1,4 @@
-"""The formats of other programs, and the format of a source."""
+"""A source -> its format, and for each format the functions that read and write it."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass

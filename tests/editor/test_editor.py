@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 import numpy as np
 import pytest
 
-from bcclone.editor.searches import FaultSearch
+from bcclone.editor.fault_search import FaultSearch
 from bcclone.exchange.edited_tub import EditedTub
 from bcclone.recording.editing import EditedRecording
 from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit

@@ -1,7 +1,6 @@
-"""What the page of a recording computes in threads: its faults, and the steering of a model.
+"""A recording with its edits -> its faults, as the page of the editor shows them.
 
-In: the recording with its edits, and a model. Out: a Judgement, again after each edit, for which
-the frames are read once; and the model's steering in each row, and where the two differ most.
+They are sought in a thread, again after each edit; the frames are read once.
 """
 
 import logging
@@ -13,19 +12,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bcclone.camera.framing import Framing, framing_of
+from bcclone.camera.framing import Framing
 from bcclone.camera.images import MISSING, BadImage, Image, read_picture, try_frame
 from bcclone.diagnosis.check import check_log
 from bcclone.diagnosis.evidence import Finding
 from bcclone.diagnosis.judging import Diagnosis
 from bcclone.diagnosis.motion import ReadImage, RecordingFigures, look_at
 from bcclone.exchange.edited_tub import correcting_import
-from bcclone.model.policy import Memory, Policy
 from bcclone.recording.editing import EditedRecording
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, seconds_text
 from bcclone.recording.log import with_edits
-from bcclone.recording.row import EPISODE_GAP_MS
-from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError, first_line, number_of
 from bcclone.system.files import file_version
 
@@ -199,108 +195,3 @@ def _try_stretched(path: str | None) -> tuple[Image | None, str]:
         return Framing.of(picture).apply(picture), ""
     except BadImage as error:
         return None, f": {error}"
-
-
-# ---- the steering of a model
-
-
-class ModelAnswers:
-    """Asks a model for the steering of each row; run() in a thread.
-
-    policy: the model; None for no model, and then no row is asked
-    closed: set to end it
-    """
-
-    def __init__(
-        self, recorded: EditedRecording, policy: Policy | None, closed: threading.Event
-    ) -> None:
-        size = len(recorded.rows)
-        self.steering: Float32Array = np.full(size, np.nan, np.float32)  # NaN: no answer (yet)
-        self.rows_asked = 0  # how many rows the model has been asked for so far
-        # how many rows it will be asked for in all; when it fails, those up to the failure
-        self.rows_to_ask = size if policy else 0
-        self.error = ""  # why the model fails, "" if it does not
-        self._recorded = recorded
-        self._policy = policy
-        self._closed = closed
-
-    @property
-    def is_complete(self) -> bool:
-        """Return whether the model has been asked for all rows."""
-        return self.rows_asked == self.rows_to_ask > 0 and not self.error
-
-    @property
-    def version(self) -> int:
-        """Return a number that changes whenever pages should fetch the answers again."""
-        rows_between = 500  # rows between two changes, until all rows are answered
-        if self.rows_asked == self.rows_to_ask:
-            return self.rows_asked
-        return self.rows_asked // rows_between
-
-    def run(self) -> None:
-        """Ask the model for all rows, and note why it fails if it does."""
-        if self._policy is None:
-            return
-        try:
-            self._ask(self._policy)
-        except Exception as error:  # the model may be anybody's, and raise anything
-            self.error = f"it fails: {first_line(error)}"
-            self.rows_to_ask = self.rows_asked
-
-    def _ask(self, policy: Policy) -> None:
-        from bcclone.evaluation.predict import PictureInputs  # loads the simulator
-
-        # a recording may have been framed when it was imported; the model's framing is then not due
-        recorded = self._recorded
-        is_framed = framing_of(recorded.log.path) is not None
-        framing = None if is_framed else policy.framing
-        inputs = PictureInputs(policy, framing)
-
-        # the model remembers frames (see Memory) only until the next pause of the recording
-        pauses = np.diff(recorded.times, prepend=recorded.times[0]) > EPISODE_GAP_MS
-        memory: Memory = ()
-        for row, begins in enumerate(pauses.tolist()):
-            if self._closed.is_set():
-                return
-            if begins:
-                memory = ()
-            path = recorded.image_path(row, "center")
-            if path:
-                read = inputs.read(path)
-                if not isinstance(read, str):  # a text says why the image cannot be read
-                    image, _ = read
-                    answer, memory = policy.next_answer(image, memory)
-                    self.steering[row] = answer.steering
-            self.rows_asked = row + 1
-
-    def most_apart(self) -> list[dict[str, Any]]:
-        """Return the stretches of the recording in which model and driver differ most.
-
-        The mean difference of the steering in a second counts; seconds that follow one another are
-        one stretch. The stretch of which most steering differs for longest comes first.
-        """
-        longest_break = 2  # seconds between two of a stretch that may differ less
-        most_stretches = 12  # how many are returned
-        least_difference = 0.1  # smallest mean difference that is returned; full steering is 1
-        recorded = self._recorded
-        differences = np.abs(self.steering - recorded.steering)
-        known = np.isfinite(differences) & ~recorded.deleted
-
-        # the second of each row, and the mean difference in each second
-        seconds = recorded.seconds.astype(int)
-        counts = np.maximum(np.bincount(seconds, known), 1)
-        means = np.bincount(seconds, np.where(known, differences, 0.0)) / counts
-
-        # second N has the rows from begins[N] up to begins[N + 1], without that
-        begins = np.searchsorted(seconds, np.arange(len(means) + 1))
-        apart = np.flatnonzero(means > least_difference)
-        breaks = np.flatnonzero(np.diff(apart) > longest_break) + 1
-        stretches = [stretch for stretch in np.split(apart, breaks) if len(stretch)]
-        stretches.sort(key=lambda stretch: -float(means[stretch].sum()))
-        listed = []
-        for stretch in stretches[:most_stretches]:
-            first = int(begins[stretch[0]])
-            last = int(begins[stretch[-1] + 1]) - 1
-            difference = round(float(np.nanmean(differences[first : last + 1])), 3)
-            listed.append({"first": first, "last": last, "difference": difference})
-        return listed
