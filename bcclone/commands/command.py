@@ -96,7 +96,7 @@ class Given(dict[str, Any]):
 class Command:
     """A function as a command.
 
-    others: settings dataclasses that are no parameters, because the function reads them from Given
+    others: settings dataclasses that are not parameters, because the function reads them from Given
     without: names of fields that have no option in this command
     titles: heading of a group of options in --help -> text below the heading
     after_interrupt: what the command leaves behind after Ctrl-C

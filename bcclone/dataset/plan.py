@@ -167,7 +167,7 @@ def make_plan(
                 f"{log.path}: {repeated} repeated rows left out, which an earlier row "
                 "or the store has, too"
             )
-        if not rows.empty:  # else it is no recording of the store
+        if not rows.empty:  # else it is not a recording of the store
             added.append(_added(log, rows, read.part, samples))
     if not added:
         notices.append("the store holds all of this already; nothing is added")

@@ -252,7 +252,7 @@ class Preprocessing(Checked):
         for step in self.steps:
             if step == "size":
                 parts.append(f"{self.width}x{self.height}")
-                if self.color == "RGB":  # RGB is no step, but a reader wants to know the colours
+                if self.color == "RGB":  # RGB is not a step, but a reader wants to know the colours
                     parts.append("RGB")
             elif step == "color":
                 parts.append(self.color)

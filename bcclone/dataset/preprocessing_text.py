@@ -140,7 +140,7 @@ class Scaling:
 
 
 def scale_named(text: str) -> str | None:
-    """Return a scale in the form of Preprocessing.scale, None for a text that is no scale.
+    """Return a scale in the form of Preprocessing.scale, None for a text that is not a scale.
 
     The form is RAW, EACH_IMAGE, or such as "0..1" or "mean 1 2 3 deviation 4 5 6".
 
@@ -232,7 +232,7 @@ def joined_scaling(steps: Iterable[tuple[str, float]]) -> Scaling:
         else:
             raise ValueError("a division by 0")
     if not (math.isfinite(scale) and math.isfinite(offset) and scale):
-        raise ValueError(f"x * {scale:g} + {offset:g} is no scaling")
+        raise ValueError(f"x * {scale:g} + {offset:g} is not a scaling")
     return Scaling(scale, offset)
 
 

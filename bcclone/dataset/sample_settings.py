@@ -147,7 +147,7 @@ class SampleSettings(Checked):
     def validate(self) -> None:
         if not self.cameras or len(set(self.cameras)) < len(self.cameras):
             named = ",".join(self.cameras) or "none"
-            # {cameras} is no argument, so SettingError replaces it by the name of the setting
+            # {cameras} is not an argument, so SettingError replaces it by the name of the setting
             raise SettingError(
                 "{cameras} {named}, expected some of {all}, each once",
                 named=named,
@@ -164,7 +164,7 @@ class SampleSettings(Checked):
     def stored(cls, stored: Mapping[str, Any]) -> Self:
         """Read the settings in a store or a model.
 
-        Raises ValueError or TypeError for values that are no settings.
+        Raises ValueError or TypeError for values that are not settings.
         """
         # frame_offsets was called "previous" when models/lake.h5 was written
         if isinstance(stored, Mapping) and "previous" in stored:

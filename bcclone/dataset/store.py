@@ -149,7 +149,7 @@ def read_store(
 ) -> tuple[Store, Sequence[Table]]:
     """Read the tables of a store of one file, and other tables of that file.
 
-    Raises UserError if it is no store, is truncated, or has another schema.
+    Raises UserError if it is not a store, is truncated, or has another schema.
 
     others: names of the other tables
     opened: for a file at a URL, the open file and its version; None to open `path`
@@ -188,7 +188,7 @@ def _frame_file(
     place: Place, preprocessing: Preprocessing, path: Location, version: FileVersion
 ) -> FrameFile:
     """Return where the frames are in the file; raises ValueError if they are not as expected."""
-    count, *shape = place.shape or (0,)  # a single number, which is no frame, has the shape ()
+    count, *shape = place.shape or (0,)  # a single number, which is not a frame, has the shape ()
     if place.dtype != np.uint8 or tuple(shape) != preprocessing.shape:
         raise ValueError(
             f"its frames are {place.dtype} of shape {tuple(shape)}, "

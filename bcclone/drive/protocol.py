@@ -165,7 +165,7 @@ class SocketIOConnection:
         return Reaction(joining, read_telemetry(text[1:]))
 
     def _receive_message(self, text: str) -> Reaction:
-        """Return the reaction to a message that is no event: to join, to leave, to acknowledge."""
+        """Return the reaction to a message other than an event: join, leave or acknowledge."""
         packets = packets_of("socketio")
         try:
             packet = packets.Packet(encoded_packet=text[1:])

@@ -57,7 +57,7 @@ class RecordedDrive:
 def read_reference(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> RecordedDrive:
     """Read a drive with the recorded speeds and the law of the simulator's car.
 
-    Raises UserError if it is no log, or has no centre images.
+    Raises UserError if it is not a log, or has no centre images.
 
     fraction: start and end of the rows to read, in order of time, 0 to 1
     """

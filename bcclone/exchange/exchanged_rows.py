@@ -103,7 +103,7 @@ class Row:
     framing: Framing | None = None  # made the frames; None if the images were frames already
     source_ms: int = 0  # time of the row in the source, which other images may have, too
     size: tuple[int, int] = (0, 0)  # width and height of the centre image in the source
-    converted: int = 0  # how many of the images were no frames already
+    converted: int = 0  # how many of the images were not frames already
     path: CameraPath | None = None  # path from which the steering of a film is estimated
 
     def __post_init__(self) -> None:

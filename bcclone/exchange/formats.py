@@ -89,7 +89,7 @@ def format_of(source: Path, given: Collection[str] = ()) -> str:
     detected = [name for name, format in FORMATS.items() if format.detect(source)]
     if "table" in given and source.is_dir():
         detected.append("frames")
-    # a text file beside folders of tubs is no table of their pictures
+    # a text file beside folders of tubs is not a table of their pictures
     is_doubtful = detected == ["frames"] and not given
     if not detected or (is_doubtful and _sources_in(source, ("tub", "lerobot"))):
         raise _unknown(source)

@@ -160,7 +160,7 @@ class ModelFile:
     def contradiction(self, given: Preprocessing | str) -> str:
         """Return how a given preprocessing differs from the file's, "" if it is the same.
 
-        Returns the end of an error message. Raises UserError for a text that is no preprocessing.
+        Returns the end of an error message. Raises UserError for text that is not a preprocessing.
         """
         stated = self.preprocessing
         if isinstance(given, str):

@@ -76,7 +76,7 @@ class OnnxModel:
 
     preprocessing: Preprocessing = PRESETS["carnd-160x320-rgb"]  # whole frames
     calibration = None  # export makes a calibration a part of the network
-    model = None  # it is no network of Keras
+    model = None  # it is not a network of Keras
     prepares_itself = True
 
     def __init__(self, path: Path) -> None:

@@ -74,7 +74,7 @@ def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResu
     """Draw the pictures of a model.
 
     A picture that the model or its samples do not allow is left out, with a reason. Raises
-    UserError for a file that is no model, for samples that cannot be read, and for a folder that
+    UserError for a file that is not a model, for samples that cannot be read, and for a folder that
     cannot be created.
 
     notify: called with a line for each log that was read, and for samples of another training

@@ -176,7 +176,7 @@ def _choose_frames(settings: ClipSettings, run: RecordedRun, rate: float) -> lis
 def load_reference(path: Path, preprocess: str | None = None) -> tuple[Policy, "Saliency"]:
     """Load a model that steers on the frames of recorded drives, and its saliency.
 
-    Raises UserError for a file that is no model, and for a network whose saliency cannot be
+    Raises UserError for a file that is not a model, and for a network whose saliency cannot be
     computed.
 
     preprocess: text of a preprocessing, if the file does not state its own; None if it does

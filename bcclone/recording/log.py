@@ -183,7 +183,7 @@ def _read_lines(
 def _split_lines(
     path: Location, lines: Sequence[str], header: str
 ) -> tuple[list[_Split], list[BadRow]]:
-    """Split each line that is no header; return those that are broken as bad rows.
+    """Split each line that is not a header; return those that are broken as bad rows.
 
     Raises ForeignLog for a header that contradicts the columns of a log.
     """
@@ -257,7 +257,7 @@ def _refuse_other_unit(path: Location, split: Sequence[_Split]) -> None:
     """
     fewest = 5  # rows beyond -1 to 1; fewer are an accident
     least_share = 0.1  # of the rows that steer
-    most_degrees = 1000.0  # greatest angle of a steering wheel; more is no steering
+    most_degrees = 1000.0  # greatest angle of a steering wheel; more is not a steering
     steering = np.abs([one.fields.numbers[0] for one in split])
     beyond = steering[(steering > 1 + ROUNDING) & (steering <= most_degrees)]
     if len(beyond) >= max(fewest, least_share * np.count_nonzero(steering)):
@@ -269,7 +269,7 @@ def _refuse_other_unit(path: Location, split: Sequence[_Split]) -> None:
         )
 
 
-# ---- what is no log
+# ---- what is not a log
 
 
 class ForeignLog(UserError):
@@ -329,7 +329,7 @@ def other_file(path: Location, begin: bytes) -> str:
 def other_file_at(path: Path) -> str:
     """Return what a file or a pointer of Git LFS is instead of a table, as other_file() does.
 
-    Returns "" for a path that is no file, or cannot be read.
+    Returns "" for a path that is not a file, or cannot be read.
     """
     try:
         with open_file(path, "store") as file:

@@ -231,7 +231,7 @@ def check_free(folder: Path) -> None:
     try:
         if not is_free(folder):
             raise UserError(
-                f"{folder} is no new or empty folder, and no recording is ever overwritten; record "
+                f"{folder} is not new or empty, and no recording is ever overwritten; record "
                 f"into {free_folder(folder)}"
             )
     except OSError as error:

@@ -120,7 +120,7 @@ class UnitySocket:
             # still open
             if self._protocol.state is ConnectionState.OPEN:
                 raise ServerGone(
-                    f"the server sent bytes that are no websocket message: {event.reason}"
+                    f"the server sent bytes that are not a websocket message: {event.reason}"
                 )
             raise ServerGone("the server sent a close frame")
         if isinstance(event, Ping):
@@ -192,7 +192,7 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
         try:
             connection = UnitySocket(host, port)
             break
-        # OSError includes ServerGone; UnicodeError comes of a host that is no valid name
+        # OSError includes ServerGone; a host that is not a valid name raises UnicodeError
         except (OSError, UnicodeError) as error:
             if time.monotonic() >= until:
                 reason = getattr(error, "strerror", None) or error  # not every error has the field

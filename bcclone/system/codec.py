@@ -386,7 +386,7 @@ def whole_number(
         raise ValueError(f"{name} is {shown(value)}, expected a whole number")
     try:
         return int(value)  # not int(result), since a float is exact only up to 2^53
-    except ValueError:  # a text that is no integer literal, such as "3.0" or "1e3"
+    except ValueError:  # a text that is not an integer literal, such as "3.0" or "1e3"
         return int(result)
 
 

@@ -184,8 +184,8 @@ def _loaded_network(data: Store, settings: TrainSettings, start: Path, outputs: 
     last = model.layers[-1]
     if calibration and not _can_be_scaled(last):
         raise UserError(
-            f"the last layer of {start} cannot take its calibration: it is no dense layer with a "
-            "bias and without an activation; fine-tune the model before its calibration"
+            f"the last layer of {start} cannot take its calibration: it is not a dense layer with "
+            "a bias and without an activation; fine-tune the model before its calibration"
         )
     if calibration:
         # a calibration maps the network's answers to the car's steering; the labels are the car's
@@ -200,7 +200,7 @@ def _loaded_network(data: Store, settings: TrainSettings, start: Path, outputs: 
     if not _can_be_scaled(last):
         raise UserError(
             f"the last layer of {start} cannot get the outputs that --predict {settings.predict} "
-            "adds: it is no dense layer with a bias and without an activation; fine-tune it "
+            "adds: it is not a dense layer with a bias and without an activation; fine-tune it "
             "without --predict, or train a new network without --from"
         )
     # so that a new output does not begin with a large error, its bias is the mean of its labels

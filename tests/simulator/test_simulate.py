@@ -75,7 +75,7 @@ def test_a_server_that_steers_is_driven_by():
         (('42["steer","0.1"]',), "an event that the simulator cannot read"),
         (("42nonsense",), "a packet that the simulator cannot read: '42nonsense'"),
         (("42[]",), "an event that the simulator cannot read"),
-        ((b"\x81\x0442\xff\xfe",), "no websocket message"),
+        ((b"\x81\x0442\xff\xfe",), "not a websocket message"),
     ],
 )
 def test_an_invalid_answer_ends_the_drive_with_the_reason(answers, words):

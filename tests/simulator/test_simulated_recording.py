@@ -111,7 +111,7 @@ def test_of_a_recovery_only_the_way_back_is_recorded_as_an_episode_of_its_own():
 def test_a_folder_that_holds_something_is_refused_and_kept(recording):
     before = (recording / "driving_log.csv").read_bytes()
     refused = run_script("simulate", "record", recording, code=1).stderr
-    assert "no new or empty folder" in refused
+    assert "is not new or empty" in refused
     assert (recording / "driving_log.csv").read_bytes() == before
 
 

@@ -106,7 +106,7 @@ def _parts(data: bytes) -> tuple[bytes, list[float]]:
     for _ in range(count):
         number = _NUMBER.match(data, place)
         if not number:
-            raise ValueError("a constant that is no number")
+            raise ValueError("a constant that is not a number")
         if number["float"]:
             numbers += struct.unpack("<d", number["float"])
         elif number["whole"]:

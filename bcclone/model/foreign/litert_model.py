@@ -38,7 +38,7 @@ class LiteRtModel:
     """
 
     calibration = None  # the network's steering is the car's
-    model = None  # it is no network of Keras
+    model = None  # it is not a network of Keras
     seq_length = 1
     state_sizes = ()
 

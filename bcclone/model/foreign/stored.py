@@ -251,7 +251,7 @@ def _read_archive(file: BinaryIO) -> tuple[dict[str, str], Weights]:
         missing = {"metadata.json", "config.json", "model.weights.h5"} - set(members)
         if missing:
             raise UnsupportedModel(
-                f"an archive that is no complete model of Keras: it has {shown(sorted(members))} "
+                f"an archive, but not a complete model of Keras: it has {shown(sorted(members))} "
                 f"and lacks {', '.join(sorted(missing))}; name a model that Keras saved, .h5 or "
                 ".keras"
             )

@@ -268,7 +268,7 @@ def archive(*names):
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [
-        ("old.h5", archive("archive/data.pkl"), "no complete model of Keras.*archive/data.pkl"),
+        ("old.h5", archive("archive/data.pkl"), "not a complete model of Keras.*archive/data.pkl"),
         ("old.h5", pickle.dumps({"a": 1}), "a pickle"),
         ("old.h5", b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
         ("old.h5", b"\x20\x00\x00\x00TFL3", "a LiteRT file"),
