@@ -7,6 +7,7 @@ A frame passes through JPEG, as on the wire, so that a policy sees here what it 
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from bcclone.model.model_path import is_onnx
 from bcclone.model.policy import load_policy, not_finite
 from bcclone.recording.run_folder import locked_run
 from bcclone.recording.run_tables import TracePoint, write_trace
+from bcclone.simulator.scene import build_scene
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import SimulatedWorld, open_world
@@ -99,10 +101,19 @@ def evaluate(
     folder = settings.run_folder
     if folder is not None and folder.exists():
         raise UserError(f"{folder}: exists already, expected a new folder; name another --run")
-    if not is_onnx(model) and "tensorflow" not in sys.modules:
-        load_tensorflow(threads=1)  # a fifth faster than two for single frames
-    policy = load_policy(model, settings.preprocess).without_framing()  # the simulator gives frames
+    # the scene is built while TensorFlow loads, on another core; the world then finds it in a cache
+    with ThreadPoolExecutor(1, "build-scene") as meanwhile:
+        meanwhile.submit(_build_scene, settings)
+        if not is_onnx(model) and "tensorflow" not in sys.modules:
+            load_tensorflow(threads=1)  # a fifth faster than two for single frames
+        # the simulator gives frames, so no framing is needed
+        policy = load_policy(model, settings.preprocess).without_framing()
     return evaluate_policy(policy, settings, str(model), watch)
+
+
+def _build_scene(settings: EvaluateSettings) -> None:
+    """Build the scene of a drive ahead of it; opening the world raises its errors again."""
+    build_scene(load_track(settings.track, settings.reverse).road.name, settings)
 
 
 def evaluate_policy(

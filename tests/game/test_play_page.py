@@ -31,7 +31,9 @@ def browser():
 class PlayPage(BrowserPage):
     def until(self, condition):
         """Wait until a JavaScript condition on the newest state is true; return the state."""
-        return wait_for(lambda: self.script(f"return state && ({condition}) && state"))
+        # the first page, which is shown while the server loads, has no state
+        known = "typeof state !== 'undefined' && state"
+        return wait_for(lambda: self.script(f"return {known} && ({condition}) && state"))
 
     def press(self, *keys):
         webdriver.ActionChains(self.browser).send_keys(*keys).perform()
