@@ -160,7 +160,7 @@ def make_plan(
 
     known = _known_images(old)
     added = []
-    for log, read in zip(chosen, logs_read, strict=True):
+    for log, counts in zip(chosen, logs_read, strict=True):
         rows = _new_rows(log, known)
         if repeated := len(log.rows) - len(rows):
             notices.append(
@@ -168,7 +168,7 @@ def make_plan(
                 "or the store has, too"
             )
         if not rows.empty:  # else it is not a recording of the store
-            added.append(_added(log, rows, read.part, samples))
+            added.append(_added(log, rows, counts.part, samples))
     if not added:
         notices.append("the store holds all of this already; nothing is added")
     rows, files = _joined(added, samples, old)

@@ -223,9 +223,8 @@ class Batch:
     # with several workers: which part of their joint batch this is. An empty part still has one
     # sample, which does not count, so that its worker can take part in the step.
     span: BatchSpan | None = None
-    gather: Gather | None = (
-        None  # makes the images within the training step; None if `images` has them
-    )
+    # makes the images within the training step; None if `images` has them
+    gather: Gather | None = None
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])

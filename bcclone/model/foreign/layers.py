@@ -328,6 +328,11 @@ def _cropping(key: Any, shape: Shape) -> list[list[int]]:
     return cuts[1:3]
 
 
+# ---- the types of layers in a file
+
+_KINDS = {**KINDS, "Lambda": keras.layers.Lambda}  # a Lambda becomes a Rescaling
+
+
 def _kind_of(name: str) -> type[keras.Layer] | None:
     """Return a type by the class in a file of Keras 1 to 3, None if it is not supported."""
     names_now = {  # in Keras 1 and in tf.keras 1 -> today
@@ -335,8 +340,7 @@ def _kind_of(name: str) -> type[keras.Layer] | None:
         "SeparableConvolution2D": "SeparableConv2D",
         "BatchNormalizationV1": "BatchNormalization",
     }
-    kinds = {**KINDS, "Lambda": keras.layers.Lambda}  # which becomes a Rescaling
-    return kinds.get(names_now.get(name, name))
+    return _KINDS.get(names_now.get(name, name))
 
 
 def _learned_weights(layer: Any, channels: int) -> int:
