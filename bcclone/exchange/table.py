@@ -17,7 +17,7 @@ from typing import Any
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import LeftOut
 from bcclone.exchange.source_files import files_inside, is_image
-from bcclone.recording.dialect import COLUMNS, text_of
+from bcclone.recording.dialect import COLUMNS, nul_characters, text_of
 from bcclone.recording.log import other_file
 from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.recording.run_tables import SIDECARS
@@ -37,7 +37,7 @@ class SourceTable:
     path: Path
     columns: Mapping[str, Sequence[Any]]  # name of a column -> its cells, (rows,)
     lines: Sequence[int] = ()  # number of each row's line in the file, (rows,)
-    broken: Sequence[LeftOut] = ()  # lines that have not as many cells as the first one
+    broken: Sequence[LeftOut] = ()  # with NULs, or without as many cells as the first line has
 
     def place(self, row: int) -> str:
         """Return file and line of a row, for messages."""
@@ -119,7 +119,8 @@ def read_table(path: Path) -> SourceTable:
     lines = []
     broken = []
     for line, cells in numbered[has_names:]:
-        if len(cells) == width:
+        fault = _fault_of(cells, width)
+        if not fault:
             rows.append(cells)
             lines.append(line)
         elif not cells and width == 1:
@@ -128,9 +129,7 @@ def read_table(path: Path) -> SourceTable:
                 "write nan, or remove it"
             )
         elif any(cells):
-            reason = f"{len(cells)} cells, expected {width} as in the first line, without a "
-            reason += "separator at the end; divide cells with decimal commas by semicolons"
-            broken.append(LeftOut(reason, place=f"{path}: line {line}"))
+            broken.append(LeftOut(fault, place=f"{path}: line {line}"))
     if not rows:
         first_error = f"; the first: {broken[0].shown}" if broken else ""
         raise UserError(f"{path}: it has no rows; expected one for each frame{first_error}")
@@ -145,6 +144,18 @@ def read_table(path: Path) -> SourceTable:
             name = f"{name}#{number}" if header else str(number)
         columns[name] = list(column)
     return SourceTable(path, columns, lines, broken)
+
+
+def _fault_of(cells: Sequence[str], width: int) -> str:
+    """Return why a line is not a row of so many cells, "" if it is one."""
+    if nul_count := "".join(cells).count("\0"):
+        return str(nul_characters(nul_count))
+    if len(cells) != width:
+        return (
+            f"{len(cells)} cells, expected {width} as in the first line, without a separator at "
+            "the end; divide cells with decimal commas by semicolons"
+        )
+    return ""
 
 
 def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
@@ -168,6 +179,9 @@ def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
     filled = list(dropwhile(lambda line: not any(line[1]), numbered))
     if not filled:
         raise UserError(f"{path}: it has no rows; expected one for each frame")
+    number, first = filled[0]
+    if fault := _fault_of(first, len(first)):
+        raise UserError(f"{path}: line {number}: {fault}; write the names of the columns there")
     return filled
 
 

@@ -82,20 +82,38 @@ class Fields(NamedTuple):
 
 
 def text_of(data: bytes) -> str:
-    """Return the text of a log in any encoding, whose lines end with a line feed."""
+    """Return the text of a log in any encoding, whose lines end with a line feed.
+
+    A power failure leaves blocks of NULs in a file. They stay in the text, since the rows in
+    their place are lost or broken; only a block behind the last line is left out.
+    """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = data.decode("utf-16", errors="replace")
-    elif b"\0" in data[1:2] + data[3:4]:  # UTF-16 without a mark: every second byte is 0
-        text = data.decode("utf-16-le", errors="replace")
+    elif encoding := _utf_16_without_mark(data):
+        text = data.decode(encoding, errors="replace")
     else:
-        # a power failure leaves blocks of zeros at the end of a file
-        data = data.replace(b"\0", b"")
         try:
             text = data.decode()
         except UnicodeDecodeError:
             text = data.decode("cp1252", errors="replace")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines, line_end, rest = text.rpartition("\n")
+    text = lines + line_end + (rest if rest.strip("\0") else "")
     return text.replace("\ufeff", "")  # each log of a joined file has a mark
+
+
+def _utf_16_without_mark(data: bytes) -> str | None:
+    """Return the byte order of UTF-16 without a mark as a codec's name; None for another encoding.
+
+    Most characters of a log are ASCII. In UTF-16, each of them has a NUL as its second byte, or as
+    its first one. A block of NULs has as many first bytes as second ones.
+    """
+    first = data[::2].count(0)
+    second = data[1::2].count(0)
+    others = len(data) - first - second
+    if 2 * abs(second - first) <= others:
+        return None
+    return "utf-16-le" if second > first else "utf-16-be"
 
 
 def is_header(text: str) -> bool:
@@ -135,9 +153,9 @@ def header_error(text: str) -> str | None:
 def _header_names(text: str) -> list[str]:
     """Return the names of the columns, in lower case, without names of an index before them.
 
-    Returns no names for a line that names images, since that is a row.
+    Returns no names for a line that names images, since that is a row, and for a broken line.
     """
-    if len(text) > LONGEST_LINE or _PATH.match(text):
+    if len(text) > LONGEST_LINE or "\0" in text or _PATH.match(text):
         return []
     names = [name.strip(BLANK).lower() for name in re.split(f"[{_SEPARATORS}]", text)]
     # pandas writes a column of row numbers with such a name
@@ -156,8 +174,7 @@ def split_line(text: str) -> Fields:
     separator of the numbers is decided from the numbers, since pandas.to_csv() leaves spaces before
     paths, but not before numbers.
     """
-    if len(text) > LONGEST_LINE:
-        raise RowError(f"the line has {len(text)} characters, expected at most {LONGEST_LINE}")
+    _check_text(text)
     if usual := _USUAL_LINE.fullmatch(text):  # several times as fast as the way below
         center, separator, left, right, *numbers = usual.groups()
         return Fields((center, left, right), tuple(map(float, numbers)), separator)
@@ -199,6 +216,19 @@ def split_line(text: str) -> Fields:
         decimal_mark=decimal_mark,
         has_bare_commas=separator == "," and has_extra and all(map(_WHOLE_NUMBER.fullmatch, cells)),
     )
+
+
+def _check_text(text: str) -> None:
+    """Raise RowError for a line that a power failure has broken, and for an endless one."""
+    if nul_count := text.count("\0"):
+        raise nul_characters(nul_count)
+    if len(text) > LONGEST_LINE:
+        raise RowError(f"the line has {len(text)} characters, expected at most {LONGEST_LINE}")
+
+
+def nul_characters(count: int) -> RowError:
+    """Return the error for a row with NULs."""
+    return RowError(f"{count} NUL characters instead of text, as a power failure leaves them")
 
 
 def _check_image(camera: str, image: str) -> None:

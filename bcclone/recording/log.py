@@ -132,7 +132,8 @@ def _read_text(path: Location) -> str:
             "divide it into several recordings"
         )
     if not text.strip():
-        raise ForeignLog(path, f"the file is empty, expected rows of {COLUMNS}", empty=True)
+        what = "it holds only NUL characters" if b"\0" in data else "the file is empty"
+        raise ForeignLog(path, f"{what}, expected rows of {COLUMNS}", empty=True)
     return text
 
 

@@ -297,6 +297,8 @@ def read_table(
         for cells in filter(None, rows):  # an empty line has no cells
             if len(cells) != len(names):
                 raise ValueError(f"line {rows.line_num}: {len(cells)} cells, expected {len(names)}")
+            if "\0" in "".join(cells):  # a power failure leaves blocks of them
+                raise ValueError(f"line {rows.line_num}: NUL characters, expected text")
             yield rows.line_num, dict(zip(names, cells, strict=True))
 
 

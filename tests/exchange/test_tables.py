@@ -51,9 +51,18 @@ def test_the_first_line_says_the_separator_and_the_names(tmp_path, text, setting
     assert color_shown(result.output, 1) == pytest.approx(color_of(1), abs=6)
 
 
+def test_a_row_with_nuls_is_left_out_and_counted(tmp_path):
+    folder = frames(tmp_path, "steering", "-0.1", "0.\0\0\0002", "0.3")
+    result = imported_frames(folder)
+    assert rows_of(result.output)["steering"].tolist() == [-0.1, 0.3]
+    assert result.seen.broken_lines == 1
+    assert "labels.csv: line 3: 3 NUL characters" in " ".join(result.seen.left_out)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("im\0ge,steering\n{0},0.1\n{0},0.2", "line 1: 1 NUL characters.*names of the columns"),
         # numbers with decimal commas between commas
         ("image,steering\n{0},0,1\n{0},0,2", "line 2: 3 cells, expected 2 as in the first line"),
         ("image,steering\n{0},0.1,\n{0},0.2,", "without a separator at the end"),

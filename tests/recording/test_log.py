@@ -160,6 +160,50 @@ def test_every_encoding_gives_the_same_rows(tmp_path, encoding, newline, end):
     assert (values(log), log.bad_rows) == (VALUES, ())
 
 
+# where a block of NULs lies, from and to, in parts of the three rows -> the line that is bad, and
+# the rows that stay. A block that covers the end of a line joins two lines; neither of them is left
+BLOCKS = {
+    "at the start": (0, 0.5, [1], [1, 2]),
+    "within a row": (1.2, 1.4, [2], [0, 2]),
+    "in a number": (1.72, 1.73, [2], [0, 2]),
+    "across the end of a line": (0.9, 1.2, [1], [2]),
+    "a whole row": (1, 1.995, [2], [0, 2]),
+    "at the end, within a row": (2.97, 4, [3], [0, 1]),
+    "behind the last row": (3, 4, [], [0, 1, 2]),
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_block_of_nuls_makes_its_row_bad_and_counted(tmp_path, block, encoding):
+    begin, end, bad_lines, kept = BLOCKS[block]
+    width = 200
+    text = "".join(line.ljust(width - 1) + "\n" for line in log_lines())
+    first, last = round(begin * width), round(end * width)
+    text = text[:first] + "\0" * (last - first) + text[last:]
+    path = tmp_path / "driving_log.csv"
+    path.write_bytes(text.encode(encoding))
+    log = read_log(path)
+    assert (values(log), [bad.row for bad in log.bad_rows]) == (
+        [VALUES[row] for row in kept],
+        bad_lines,
+    )
+    assert all("NUL characters" in bad.reason for bad in log.bad_rows)
+
+
+def test_nuls_in_a_number_are_not_left_out(tmp_path):
+    lines = [line.replace("0.18", "0.0\0\0\0" + "77") for line in log_lines()]
+    log = read_log(write(tmp_path, lines))
+    assert (len(log.rows), [bad.row for bad in log.bad_rows]) == (2, [2])
+    with pytest.raises(ForeignLog, match="only NUL characters"):
+        read_log(write(tmp_path, ["\0" * 4096], end=""))
+
+
+def test_a_header_with_nuls_is_a_bad_row(tmp_path):
+    lines = [HEADER.replace("left", "l\0\0t"), *log_lines()]
+    assert [bad.row for bad in read_log(write(tmp_path, lines)).bad_rows] == [1]
+
+
 def test_the_dialect_is_reported(tmp_path):
     spaced = read_log(write(tmp_path, DIALECTS["decimal comma, spaced"])).dialect
     assert (spaced.spaced, spaced.decimal_comma, spaced.header) == (True, True, False)

@@ -78,6 +78,7 @@ TABLE = "id,steering\n"
         ("", "its first line is ''"),
         ("id,speed\n1,2\n", "expected names of columns with id,steering"),
         (TABLE + "1,2\n\n1,2,3\n", "line 4: 3 cells, expected 2"),
+        (TABLE + "1,\0\n", "line 2: NUL characters"),
         (TABLE + '1,"2\n', "unexpected end of data"),
         (TABLE + "1," + "2" * 200_000, "field larger than field limit"),
         (TABLE.encode() + b"\xff,1\n", "can't decode"),
