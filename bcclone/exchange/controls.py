@@ -25,6 +25,7 @@ _ANGLE_UNITS = {  # last word of a plain name -> unit of the steering
     **dict.fromkeys(("deg", "degree", "degrees"), DEGREES),
     **dict.fromkeys(("ratio", "normalized", "norm"), RATIO),
 }
+_FULL_DEGREES = 25.0  # angle of the front wheels at full steering, as of the simulator's car
 # plain names that mean -1 to 1 without a unit, as simulators and donkeycar have them
 _RATIO_NAMES = ("steering", "user_angle")
 _MPH_OF = {  # end of a plain name of a speed -> miles an hour in its unit
@@ -166,59 +167,95 @@ def _read_steering(
     table: SourceTable, column: str, settings: ImportSettings, seen: Seen
 ) -> FloatArray:
     """Return the steering, -1 to 1, right positive, (rows,); raises UserError for a wrong unit."""
-
-    def refused(reason: str) -> UserError:
-        where = f"{settings.source}: the steering, column {column[:60]!r}"
-        return UserError(f"{where}: {reason}", exit_code=2)
-
+    where = f"{settings.source}: the steering, column {column[:60]!r}"
     numbers = np.array([number_of(cell) for cell in table.columns[column]])
     known = numbers[np.isfinite(numbers)]
     if not len(known):
-        raise refused(
-            f"no numbers, such as {str(table.columns[column][0])[:60]!r}; expected such as -0.25; "
-            "correct them, or name another column with --steering-column"
+        cell = str(table.columns[column][0])[:60]
+        option = "decimal commas are read with --decimal-comma; " if "," in cell else ""
+        raise UserError(
+            f"{where}: no numbers, such as {cell!r}; expected such as -0.25; {option}correct them, "
+            "or name another column with --steering-column",
+            exit_code=2,
         )
-    unit = settings.unit or _unit_in(column, _ANGLE_UNITS)
-    if unit is None and _last_name(column) in _RATIO_NAMES:
-        unit = RATIO
-    if unit is None:
-        raise refused(
-            "nothing says whether it is in rad, degrees, or -1 to 1; say it with --unit rad, deg "
-            "or ratio, and --left-positive where positive is left"
-        )
-    max_degrees = settings.max_degrees
-    if unit == RATIO and max_degrees != ImportSettings.max_degrees:
-        raise refused(
-            "it is read as -1 to 1, which --max-degrees does not change; leave it out, or say that "
-            "it is an angle with --unit rad or deg"
-        )
-    factor = -1.0 if settings.left_positive else 1.0
-    words = "-1 to 1"
-    if unit != RATIO:
-        factor *= (math.degrees(1) if unit == RADIANS else 1.0) / max_degrees
-        words = f"in {unit}, 1 is {max_degrees:g} degrees"
-    straight = settings.straight or 0.0
+    try:
+        factor, words = _scale_of(column, known, settings)
+        straight = settings.straight or 0.0
+        scaled = (numbers - straight) * factor + 0.0  # no -0.0
+        beyond = int(np.sum(np.abs(scaled[np.isfinite(numbers)]) > 1 + ROUNDING))
+        if beyond > ACCIDENTS_SHARE * len(known):
+            raise ValueError(
+                f"{beyond} of {len(known)} values are beyond full steering; say what they are with "
+                "--unit rad or deg, --max-degrees at full steering, and --straight X of a servo"
+            )
+        is_one_sided = bool((known >= 0).all() or (known <= 0).all()) and np.ptp(known) > 0
+        is_mostly_0 = float(np.mean(known == 0)) >= 0.5  # then 0 is straight ahead
+        if is_one_sided and settings.straight is None and not (is_mostly_0 or _is_like_log(table)):
+            raise ValueError(
+                "it is never to the other side; say with --straight which value is straight ahead: "
+                "0, or another, as of a servo"
+            )
+    except ValueError as error:
+        values, counts = np.unique(known, return_counts=True)
+        raise UserError(
+            f"{where}: {error}; its least value is {values[0]:g}, its greatest {values[-1]:g}, its "
+            f"most frequent {values[counts.argmax()]:g} (in {counts.max() / len(known):.0%} of "
+            "the rows)",
+            exit_code=2,
+        ) from None
     side = "left" if settings.left_positive else "right"
     middle = f"; straight ahead is {straight:g}" if straight else ""
     seen.notes.append(f"steering: {column}, {words}, {side} positive{middle}")
-
-    scaled = (numbers - straight) * factor + 0.0  # no -0.0
-    beyond = int(np.sum(np.abs(scaled[np.isfinite(numbers)]) > 1 + ROUNDING))
-    extremes = f"from {float(known.min()):g} to {float(known.max()):g}"
-    if beyond > ACCIDENTS_SHARE * len(known):
-        raise refused(
-            f"{beyond} of {len(known)} values are beyond full steering, {extremes}; say what they "
-            "are with --unit rad or deg, --max-degrees at full steering, and --straight X of a "
-            "servo; class numbers cannot be used as steering"
-        )
-    is_one_sided = bool((known >= 0).all() or (known <= 0).all()) and np.ptp(known) > 0
-    is_mostly_0 = float(np.mean(known == 0)) >= 0.5  # then 0 is straight ahead
-    if is_one_sided and settings.straight is None and not (is_mostly_0 or _is_like_log(table)):
-        raise refused(
-            f"it is never to the other side, {extremes}; say with --straight which value is "
-            "straight ahead: 0, or another, as of a servo"
-        )
     if factor == 1 and not straight:  # exactly as it is
         return numbers
     # values beyond full steering stay as they are, and row_of() refuses these rows
     return np.where(np.abs(scaled) <= 1 + ROUNDING, np.clip(scaled, -1, 1), scaled)
+
+
+def _scale_of(column: str, known: FloatArray, settings: ImportSettings) -> tuple[float, str]:
+    """Return the factor from the numbers of a column to a steering, and the scale in words.
+
+    What the column's name and the user do not say is never taken from the numbers. Raises
+    ValueError for what has to be said, and for numbers of classes.
+    """
+    unit = _unit_in(column, _ANGLE_UNITS)
+    if unit is None and _are_classes(known):
+        raise ValueError(
+            "its values are whole numbers that count up, as those of classes, expected angles; "
+            "write a table with the steering of each class, such as -0.5, 0 and 0.5"
+        )
+    unit = settings.unit or unit
+    if unit is None and _last_name(column) in _RATIO_NAMES:
+        unit = RATIO
+    if unit is None:
+        raise ValueError(
+            "nothing says whether it is in rad, degrees, or -1 to 1; say it with --unit rad, deg "
+            "or ratio, and --left-positive where positive is left"
+        )
+    side = -1.0 if settings.left_positive else 1.0
+    full = settings.max_degrees
+    if unit != RATIO:
+        full = full or _FULL_DEGREES
+        degrees = math.degrees(1) if unit == RADIANS else 1.0
+        return side * degrees / full, f"in {unit}, 1 is {full:g} degrees"
+    if not settings.straight:
+        if full:
+            raise ValueError(
+                "it is read as -1 to 1, which --max-degrees does not change; leave it out, or say "
+                "which value is --straight, or that it is an angle with --unit rad or deg"
+            )
+        return side, "-1 to 1"
+    if not full:
+        raise ValueError(
+            f"straight ahead is {settings.straight:g}, but nothing says what full steering is; say "
+            "with --max-degrees by how much it differs from that, such as 0.5 for 0 to 1"
+        )
+    return side / full, f"1 is {full:g} more than straight ahead"
+
+
+def _are_classes(known: FloatArray) -> bool:
+    """Return whether the numbers are 0, 1, 2 or 1, 2, 3 and so on, as those of classes."""
+    most = 9  # such as those of the keys W, A, S and D, and of two of them
+    values = np.unique(known)
+    is_counted = np.array_equal(values, values[0] + np.arange(len(values)))
+    return bool(is_counted and values[0] in (0, 1) and 3 <= len(values) <= most)

@@ -115,6 +115,9 @@ class ImportSettings(Checked):
     table: Path | None = _table(
         None, "table with the steering of the frames or of the video", shown="the one beside them"
     )
+    decimal_comma: bool = _table(
+        False, "numbers have decimal commas, although commas also divide the cells"
+    )
     steering_column: str | None = _table(
         None,
         "column of the steering, its number in a table without names",
@@ -136,12 +139,13 @@ class ImportSettings(Checked):
         unit="X",
         shown="0",
     )
-    max_degrees: float = _table(
-        25.0,
+    max_degrees: float | None = _table(
+        None,
         "angle that is a steering of 1: of the front wheels, or of a steering wheel, 25 times its "
-        "ratio",
-        0.1,
-        3600,
+        "ratio; of a servo, by how much full steering differs from --straight",
+        0.001,
+        1e6,
+        shown="25",
     )
     image_column: str | None = _table(
         None,

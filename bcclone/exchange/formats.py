@@ -31,8 +31,9 @@ class Format:
     options: Collection[str] = ()  # names of the settings of tables that the format reads
 
 
-_OF_IMAGES = OF_TABLES | {"table", "image_column", "time_column", "frame_rate"}
-_OF_VIDEOS = OF_TABLES | {"table", "time_column", "frame_rate", "film_offset"}
+_OF_FILES = OF_TABLES | {"table", "decimal_comma", "time_column", "frame_rate"}
+_OF_IMAGES = _OF_FILES | {"image_column"}
+_OF_VIDEOS = _OF_FILES | {"film_offset"}
 FORMATS: Mapping[str, Format] = {  # a source is read in the first format that fits its files
     "tub": Format(
         is_tub,

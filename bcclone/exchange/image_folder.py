@@ -39,7 +39,6 @@ from bcclone.exchange.table import (
     TABLE_ENDINGS,
     SourceTable,
     camera_of_name,
-    find_table,
     plain,
     read_table,
 )
@@ -109,7 +108,7 @@ def _rows_without_table(settings: ImportSettings, seen: Seen) -> Items:
 
 def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
     """Yield the rows of a table; those whose image is not in the folder are left out."""
-    table = read_table(find_table(settings))
+    table = read_table(settings)
     yield from table.broken
     controls, control_columns = read_controls(table, settings, seen)
     columns = _image_columns(table, settings)

@@ -22,7 +22,6 @@ from bcclone.exchange.source_files import FolderImages, files_inside
 from bcclone.exchange.table import (
     TABLE_ENDINGS,
     SourceTable,
-    find_table,
     number_of,
     plain,
     read_table,
@@ -155,7 +154,7 @@ def _without_table(path: Path, frame_rate: float | None, seen: Seen) -> _Label:
 
 def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: Seen) -> Items:
     """Yield a row for each frame for which the table has values."""
-    table = read_table(find_table(settings))
+    table = read_table(settings)
     yield from table.broken
     controls, control_columns = read_controls(table, settings, seen)
     times = read_times(table, settings)

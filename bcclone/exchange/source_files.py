@@ -86,6 +86,7 @@ class FolderImages:
     def __init__(self, folder: Path) -> None:
         self.paths: set[str] = set()
         self._named: defaultdict[str, list[str]] = defaultdict(list)
+        self._unmarked: defaultdict[str, list[str]] = defaultdict(list)  # by folder and name
         entered: set[str] = set()
         for where, folders, names in os.walk(folder, followlinks=True):
             # links may lead in a circle, but each folder is entered once
@@ -101,6 +102,10 @@ class FolderImages:
             name = PurePosixPath(path)
             self._named[normal_name(name.name)].append(path)
             self._named[normal_name(name.stem)].append(path)
+            parent = name.parent.name or folder.resolve().name
+            # 10.jpg is never 0.jpg in a folder 1
+            if parent and not (parent[-1].isdecimal() and name.name[0].isdecimal()):
+                self._unmarked[normal_name(f"{parent}{name.name}")].append(path)
 
     def of_cameras(self, cells: Mapping[str, str]) -> dict[str, str]:
         """Return camera -> path of the image that its cell names; raises errors as find().
@@ -121,7 +126,11 @@ class FolderImages:
         name = cell.replace("\\", "/").removeprefix("./")
         if name in self.paths:
             return name
-        paths = self._named.get(normal_name(PurePosixPath(name).name), [])
+        last = normal_name(PurePosixPath(name).name)
+        paths = self._named.get(last, [])
+        if not paths:  # a path that lacks the mark before the name: IMG/0.jpg as C:/data/IMG0.jpg
+            tails = (last[begin:] for begin in range(len(last)))
+            paths = next(filter(None, map(self._unmarked.get, tails)), [])
         if not paths:
             raise LeftOut(
                 f"image {cell[:60]!r} is not in the folder; a row names its image with or without "

@@ -1,8 +1,8 @@
 """A table of another program -> its columns of cells.
 
-A table is text with a separator: tabs, semicolons, commas with a blank, commas or blanks, the first
-of these that its first line has. This line has the names of the columns, unless it holds a number
-or an image: then the columns are called 1, 2 and so on.
+A table is text with a separator: tabs, semicolons, commas with a blank, two blanks beside commas,
+commas or blanks, the first of these that its first line has. This line has the names of the
+columns, unless it holds a number or an image: then the columns are called 1, 2 and so on.
 """
 
 import csv
@@ -10,24 +10,28 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import dropwhile
+from itertools import dropwhile, pairwise
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+import numpy as np
+
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.exchanged_rows import LeftOut
+from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, LeftOut
 from bcclone.exchange.source_files import files_inside, is_image
 from bcclone.recording.dialect import COLUMNS, nul_characters, text_of
 from bcclone.recording.log import other_file
 from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.recording.run_tables import SIDECARS
+from bcclone.system.arrays import runs
 from bcclone.system.codec import explained, read_bytes
 from bcclone.system.errors import UserError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
-# in this order; beside all but the single comma, a comma may be a decimal mark
-_SEPARATORS = ("\t", ";", ", ", ",", " ")
+# in this order; beside all but the single comma, a comma in a number is its decimal mark
+_SEPARATORS = ("\t", ";", ", ", "  ", ",", " ")
 _MOST_COLUMNS = 1000
+_WHOLE = re.compile(r"[-+]?\d+")
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,13 @@ def find_table(settings: ImportSettings) -> Path:
     Files .txt count only where there is no .csv or .tsv.
     """
     source = settings.source
+    folder = source if source.is_dir() else source.parent
     if settings.table:
-        return settings.table
+        # a name alone may be that of a table in the folder
+        inside = folder / settings.table
+        return inside if inside.is_file() and not settings.table.exists() else settings.table
     if source.suffix.lower() in TABLE_ENDINGS:
         return source
-    folder = source if source.is_dir() else source.parent
     paths = files_inside(folder, TABLE_ENDINGS[:2]) or files_inside(folder, TABLE_ENDINGS[2:])
     # those next to a log of the simulator hold no steering
     paths = [path for path in paths if path.name not in {table.name for table in SIDECARS}]
@@ -103,9 +109,10 @@ def find_table(settings: ImportSettings) -> Path:
     raise UserError(f"{source}: {reason}", exit_code=2)
 
 
-def read_table(path: Path) -> SourceTable:
-    """Return a table; raises UserError for one that cannot be read or has no rows."""
-    numbered = _read_lines(path)
+def read_table(settings: ImportSettings) -> SourceTable:
+    """Return the table of a source; raises UserError for one that cannot be read or has no rows."""
+    path = find_table(settings)
+    separator, numbered = _read_lines(path, settings.decimal_comma)
     first = numbered[0][1]
     width = len(first)
     if width > _MOST_COLUMNS:
@@ -115,21 +122,17 @@ def read_table(path: Path) -> SourceTable:
     has_names = filled == [str(number) for number in range(len(filled))] or not any(
         is_image(cell) or math.isfinite(number_of(cell)) for cell in filled
     )
-    rows = []
-    lines = []
-    broken = []
-    for line, cells in numbered[has_names:]:
-        fault = _fault_of(cells, width)
-        if not fault:
-            rows.append(cells)
-            lines.append(line)
-        elif not cells and width == 1:
+    body = numbered[has_names:]
+    if separator == "," and settings.decimal_comma:
+        if not has_names:
             raise UserError(
-                f"{path}: line {line}: blank, which may be a row without a number, or none; "
-                "write nan, or remove it"
+                f"{path}: without names of columns nothing says how many numbers a row has; write "
+                "their names into its first line",
+                exit_code=2,
             )
-        elif any(cells):
-            broken.append(LeftOut(fault, place=f"{path}: line {line}"))
+        body = [(line, _joined(cells, width) or cells) for line, cells in body]
+    _refuse_longer_lines(path, body, width, separator, settings.decimal_comma)
+    rows, lines, broken = _rows_of(path, body, width)
     if not rows:
         first_error = f"; the first: {broken[0].shown}" if broken else ""
         raise UserError(f"{path}: it has no rows; expected one for each frame{first_error}")
@@ -146,32 +149,81 @@ def read_table(path: Path) -> SourceTable:
     return SourceTable(path, columns, lines, broken)
 
 
+def _refuse_longer_lines(
+    path: Path, body: Sequence[tuple[int, list[str]]], width: int, separator: str, joined: bool
+) -> None:
+    """Raise UserError where lines have more cells than the first one has names.
+
+    A few broken lines are allowed, and those in which a power failure left NULs.
+
+    joined: whether numbers with decimal commas are joined already, where that is clear
+    """
+    longer = [
+        (line, cells) for line, cells in body if len(cells) > width and "\0" not in "".join(cells)
+    ]
+    if len(longer) <= ACCIDENTS_SHARE * len(body):
+        return
+    line, cells = longer[0]
+    remedy = "name each cell in the first line, without a separator at the end of a line"
+    if separator == "," and joined:
+        remedy = "which of its commas are decimal marks cannot be told; write the table with "
+        remedy += "another separator, as pandas does with sep=';'"
+    elif separator == "," and _joined(cells, width):
+        remedy = "decimal commas? Read them with --decimal-comma"
+    raise UserError(
+        f"{path}: line {line}: {_fault_of(cells, width)}: {cells!r:.200}; {remedy}", exit_code=2
+    )
+
+
+def _rows_of(
+    path: Path, body: Sequence[tuple[int, list[str]]], width: int
+) -> tuple[list[list[str]], list[int], list[LeftOut]]:
+    """Return the rows of a table, the number of each one's line, and the lines that are no rows."""
+    rows = []
+    lines = []
+    broken = []
+    for line, cells in body:
+        place = f"{path}: line {line}"
+        fault = _fault_of(cells, width)
+        if not fault:
+            rows.append(cells)
+            lines.append(line)
+        elif not cells and width == 1:
+            raise UserError(
+                f"{place}: blank, which may be a row without a number, or none; write nan, or "
+                "remove it"
+            )
+        elif any(cells):
+            broken.append(LeftOut(fault, place=place))
+    return rows, lines, broken
+
+
 def _fault_of(cells: Sequence[str], width: int) -> str:
     """Return why a line is not a row of so many cells, "" if it is one."""
     if nul_count := "".join(cells).count("\0"):
         return str(nul_characters(nul_count))
     if len(cells) != width:
-        return (
-            f"{len(cells)} cells, expected {width} as in the first line, without a separator at "
-            "the end; divide cells with decimal commas by semicolons"
-        )
+        return f"{len(cells)} cells, expected {width} as in the first line"
     return ""
 
 
-def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the number and the cells of each line of a table, from the first that is not blank."""
+def _read_lines(path: Path, decimal_comma: bool) -> tuple[str, list[tuple[int, list[str]]]]:
+    """Return the separator of a table, and from the first line that is not blank the number and the
+    cells of each line.
+    """
     with explained(path, "a table", "expected one of text, such as CSV"):
         content = read_bytes(path, "cells")
         if other := other_file(path, content[:512]):  # an image, an archive and so on
             raise UserError(f"{path}: not a table: {other}", exit_code=2)
         text = text_of(content).rstrip("\n ")
         begin = text.strip().partition("\n")[0]
-        separator = next((mark for mark in _SEPARATORS if mark in begin), ",")
-        # beside all but commas alone, a comma in a number is its decimal mark
-        clean = str.strip if separator == "," else _with_point
-        if separator == ", ":
+        # two blanks divide cells only where a comma could; otherwise a single one does, too
+        marks = [mark for mark in _SEPARATORS if mark in begin and (mark != "  " or "," in begin)]
+        separator = next(iter(marks), ",")
+        clean = str.strip if separator == "," and not decimal_comma else _with_point
+        if len(separator) == 2:
+            text = re.sub(f"{separator}+", ";", text)
             separator = ";"
-            text = re.sub(", +", separator, text)
         # with their ends, since a cell in quotes may have several lines
         ended = (f"{line}\n" for line in text.split("\n"))
         reader = csv.reader(ended, delimiter=separator, skipinitialspace=True)
@@ -182,7 +234,32 @@ def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
     number, first = filled[0]
     if fault := _fault_of(first, len(first)):
         raise UserError(f"{path}: line {number}: {fault}; write the names of the columns there")
-    return filled
+    return separator, filled
+
+
+def _joined(cells: Sequence[str], width: int) -> list[str] | None:
+    """Return the cells of a row whose numbers with a decimal comma were divided at it, each joined.
+
+    Returns None if they do not become `width` cells in exactly one way.
+    """
+    # where a number may begin: a whole number, and digits behind it
+    begins = [
+        place
+        for place, (whole, decimals) in enumerate(pairwise(cells))
+        if _WHOLE.fullmatch(whole) and decimals.isdecimal()
+    ]
+    numbers: set[int] = set()
+    for first, last in runs(np.array(begins, int)):
+        if (last - first) % 2:  # the cells of the run can be joined from its start or from its end
+            return None
+        numbers.update(range(first, last + 1, 2))
+    if not numbers or len(cells) - len(numbers) != width:
+        return None
+    return [
+        f"{cell}.{cells[place + 1]}" if place in numbers else cell
+        for place, cell in enumerate(cells)
+        if place - 1 not in numbers
+    ]
 
 
 def number_of(cell: Any) -> float:

@@ -311,7 +311,10 @@ def other_file(path: Location, begin: bytes) -> str:
         return what
     folder = path.parent if isinstance(path, Path) else path
     importing = "bcclone import {} -o recordings/NAME"
+    as_csv = "save it as a table of text (CSV) with the program that wrote it"
     remedies = {
+        "an XML file": as_csv,
+        "a workbook": as_csv,
         "a store": f"train on it: {shown_command('model', path)}",
         "a model": f"let it drive: {shown_command('drive', path)}",
         "a picture": "name the folder of its recording, or import its pictures with a table: "

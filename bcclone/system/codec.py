@@ -6,6 +6,7 @@ open_file(), and let explained() describe what goes wrong. Refused are: a pipe, 
 reader wait for ever; a device, which would never end; numbers of a thousand digits; deep nesting.
 """
 
+import codecs
 import csv
 import io
 import json
@@ -49,6 +50,8 @@ MODEL_ENDINGS = (".keras", ".onnx", ".tflite")
 # pattern of a file's first bytes -> what the file is, for messages; the first that matches counts
 _FORMATS = {
     HDF5: "an HDF5 file",
+    # Excel's and LibreOffice's archives of XML, and Excel's older files
+    rb"PK\x03\x04.{26}(\[Content_T|mimetype.{0,40}spreadsheet)|\xd0\xcf\x11\xe0": "a workbook",
     # ZIP, RAR, 7z, tar; gzip, bzip2, xz
     rb"PK\x03\x04|Rar!|7z\xbc\xaf|.{257}ustar|\x1f\x8b|BZh|\xfd7zXZ": "an archive; "
     "unpack it, and name what it holds",
@@ -59,7 +62,9 @@ _FORMATS = {
     rb"GIF8|\x30\x26\xb2\x75|FLV|\x00?\x00\x00\x01[\x06\x09\x27\x40\x67\xb3\xba]": "a video",
     rb"PAR1": "a Parquet file",
     rb"\s*[\[{]": "a file of JSON",
-    rb"\s*<": "a page of a web site; download the file itself",
+    rb"(?i)\s*(<\?xml[^>]*>\s*)?<(!doctype\s+)?html": "a page of a web site; "
+    "download the file itself",
+    rb"\s*<": "an XML file",
     rb".{4}TFL3": "a LiteRT file (TensorFlow Lite)",
     rb"\x80[\x02-\x05]": "a pickle, whose reading could run any program",
     rb"\x93NUMPY": "an array of NumPy",
@@ -76,6 +81,9 @@ def kind_of_content(begin: bytes) -> str:
 
     begin: the first bytes of the file; 512 are enough
     """
+    begin = begin.removeprefix(codecs.BOM_UTF8)
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        begin = begin.decode("utf-16", errors="ignore").encode()
     for pattern, name in _FORMATS.items():
         if re.match(pattern, begin, re.DOTALL):
             return name

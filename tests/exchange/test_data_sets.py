@@ -43,6 +43,14 @@ def test_a_lerobot_data_set_of_another_program_becomes_a_recording(tmp_path):
     assert re.search(r"episode_000001\.parquet: row 102: steering is 1\.01, expected -1 to 1", line)
 
 
+def test_the_throttle_of_a_data_set_in_percent_is_left_out(tmp_path):
+    names = ("throttle", "steering")
+    folder = make_lerobot(tmp_path / "set", camera=PICTURE, names=names, start=30.0)
+    result = imported(folder, tmp_path / "out")
+    assert rows_of(tmp_path / "out")["steering"].tolist() == [0.5] * 6
+    assert "action.throttle is left out: it has 30, expected -1 to 1" in result.seen.notes
+
+
 def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
     folder = make_lerobot(tmp_path / "set", camera=PICTURE, names=("shoulder", "elbow"))
     with pytest.raises(UserError, match="--steering-column.*action.shoulder .*, action.elb"):

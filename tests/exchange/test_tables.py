@@ -1,6 +1,7 @@
 """A table of another program: its columns and units are known by their names, or asked for."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -64,7 +65,13 @@ def test_a_row_with_nuls_is_left_out_and_counted(tmp_path):
     [
         ("im\0ge,steering\n{0},0.1\n{0},0.2", "line 1: 1 NUL characters.*names of the columns"),
         # numbers with decimal commas between commas
-        ("image,steering\n{0},0,1\n{0},0,2", "line 2: 3 cells, expected 2 as in the first line"),
+        (
+            "image,steering\n{0},0,1\n{0},0,2",
+            "line 2: 3 cells, expected 2 as in the first line: .*'0', '1'.*; decimal commas.*"
+            "--decimal-comma",
+        ),
+        ("image,steering\n{0},0,-0.1,1\n{0},0,2", r"line 2: 4 cells.*'-0.1'.*; name each cell"),
+        ("image;steering\n{0};0;1\n{0};0;2", "line 2: 3 cells.*name each cell"),
         ("image,steering\n{0},0.1,\n{0},0.2,", "without a separator at the end"),
         ("image,steering\n{0},tensor(0.1)", r"no numbers, such as 'tensor\(0.1\)'"),
         ("image,steering\n", "it has no rows"),
@@ -77,6 +84,49 @@ def test_a_table_whose_lines_are_not_divided_as_the_first_is_refused(tmp_path, t
     with pytest.raises(UserError, match=f"(?s)data.csv.*{words}|{words}"):
         imported_frames(folder)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "steering"),
+    [
+        ("image,steering,throttle", ["-0,15,0,3", "0,0", "-0,25,-1"], [-0.15, 0.0, -0.25]),
+        ("image,steering", ['"-0,15"', "0,2", "0,3"], [-0.15, 0.2, 0.3]),
+        ("steering,image,brake", ["-0,15,{},0,0", "0,{},0", "0,3,{},1"], [-0.15, 0.0, 0.3]),
+    ],
+)
+def test_decimal_commas_between_commas_are_read_where_the_user_says_so(
+    tmp_path, header, rows, steering
+):
+    folder = make_frames(tmp_path / "set", NAMES)
+    lines = [
+        row.format(name) if "{}" in row else f"{name},{row}"
+        for row, name in zip(rows, NAMES, strict=True)
+    ]
+    (folder / "data.csv").write_text("\n".join([header, *lines]))
+    with pytest.raises(UserError, match="--decimal-comma"):
+        imported_frames(folder)
+    result = imported_frames(folder, decimal_comma=True, straight=0.0)
+    assert rows_of(result.output)["steering"].tolist() == steering
+
+
+def test_commas_that_may_be_read_in_several_ways_are_refused(tmp_path):
+    folder = make_frames(tmp_path / "set", NAMES)
+    (folder / "data.csv").write_text(f"image,steering,throttle\n{NAMES[0]},0,25,1\n")
+    with pytest.raises(UserError, match="line 2: 4 cells.*cannot be told.*sep=';'"):
+        imported_frames(folder, decimal_comma=True)
+    (folder / "data.csv").write_text(f"{NAMES[0]},-0,15,0,3\n{NAMES[1]},0,2,0,3\n")
+    with pytest.raises(UserError, match="without names of columns.*first line"):
+        imported_frames(folder, decimal_comma=True, steering_column="2", unit="ratio")
+
+
+def test_a_line_in_a_hundred_that_is_too_long_is_left_out(tmp_path):
+    names = [f"{number:03}.png" for number in range(120)]
+    folder = make_frames(tmp_path / "set", names, [("image", "steering")])
+    lines = [f"{name},{0.1 if number % 2 else -0.1}" for number, name in enumerate(names)]
+    lines[7] += lines[8]  # two lines became one
+    (folder / "labels.csv").write_text("\n".join(["image,steering", *lines]))
+    result = imported_frames(folder)
+    assert (result.rows, result.seen.broken_lines) == (119, 1)
 
 
 @pytest.mark.parametrize(
@@ -134,16 +184,46 @@ def test_what_is_not_clear_is_asked_for(tmp_path, header, row, settings, words):
     [
         ((30, 90, 150), {"unit": "deg"}, {"straight": 90.0, "max_degrees": 60.0}),
         ((0.0, 0.5, 1.0), {"unit": "ratio"}, {"unit": "deg", "straight": 0.5, "max_degrees": 0.5}),
+        ((0.0, 0.5, 1.0), {"unit": "ratio"}, {"straight": 0.5, "max_degrees": 0.5}),
         ((-20, -70, -120), {"unit": "deg"}, {"straight": -70.0, "max_degrees": 50.0}),
+        # microseconds of a servo, of which the extremes would give another middle
+        ((1000, 1500, 2000), {"unit": "deg"}, {"straight": 1500.0, "max_degrees": 500.0}),
     ],
 )
 def test_a_steering_to_one_side_alone_needs_its_middle(tmp_path, angles, given, options):
     folder = frames(tmp_path, "angle", *map(str, angles))
     with pytest.raises(UserError, match=r"--straight"):
         imported_frames(folder, **given)
+    with pytest.raises(UserError, match=r"--max-degrees"):
+        imported_frames(folder, **given, straight=options["straight"])
     first = 1.0 if angles[0] > angles[1] else -1.0
     result = imported_frames(folder, **(given | options))
     assert rows_of(result.output)["steering"].tolist() == pytest.approx([first, 0, -first])
+
+
+def test_a_question_about_the_steering_shows_what_the_numbers_are(tmp_path):
+    folder = frames(tmp_path, "steering", "1000", "1500", "1500")
+    facts = r"least value is 1000, its greatest 1500, its most frequent 1500 \(in 67%"
+    for given in ({}, {"unit": "deg"}, {"unit": "deg", "max_degrees": 2000.0}):
+        with pytest.raises(UserError, match=facts):
+            imported_frames(folder, **given)
+
+
+@pytest.mark.parametrize("classes", [("0", "1", "2"), ("3", "1", "2"), ("1.0", "2.0", "3.0")])
+@pytest.mark.parametrize(
+    "given", [{}, {"unit": "ratio"}, {"unit": "deg", "straight": 2.0, "max_degrees": 1.0}]
+)
+def test_the_numbers_of_classes_are_no_steering(tmp_path, classes, given):
+    folder = frames(tmp_path, "steering", *classes)
+    with pytest.raises(UserError, match="of classes, expected angles.*write a table"):
+        imported_frames(folder, **given)
+
+
+def test_left_straight_and_right_of_keys_and_whole_degrees_are_a_steering(tmp_path):
+    keys = frames(tmp_path / "keys", "steering", "-1", "0", "1")
+    assert imported_frames(keys).rows == 3
+    degrees = frames(tmp_path / "degrees", "steering_deg", "0", "1", "2")
+    assert imported_frames(degrees, straight=0.0).rows == 3
 
 
 # ---- tables without names
@@ -182,6 +262,53 @@ def test_of_several_tables_one_is_asked_for_and_it_may_lie_elsewhere(tmp_path):
     with pytest.raises(UserError, match="no table.*--table"):
         imported_frames(other)
     assert imported_frames(other, table=folder / "labels.csv").rows == 3
+
+
+def test_a_table_in_the_folder_of_the_source_may_be_named_by_its_name_alone(tmp_path):
+    folder = frames(tmp_path, "steering", "0.1", "0.1", "0.1")
+    (folder / "joy.csv").write_text("image,axis\n")
+    assert imported_frames(folder, table=Path("labels.csv")).rows == 3
+    shutil.rmtree(tmp_path / "new")
+    with pytest.raises(UserError, match=r"\bnone.csv: .*No such file"):
+        imported_frames(folder, table=Path("none.csv"))
+
+
+def test_a_path_without_the_mark_before_the_name_names_that_image(tmp_path):
+    names = [f"IMG/Image{number}.png" for number in (0, 1, 10)] + ["1/0.png"]
+    folder = make_frames(tmp_path / "set", names)
+    # aligned with blanks, and with decimal commas; the last image is none of the others
+    text = "C:/data/IMGImage0.png  -0,1  0\nC:/data/IMGImage10.png  0,2  0\nC:/data/10.png  0,3  0"
+    (folder / "data.txt").write_text(text)
+    result = imported_frames(folder, steering_column="2", unit="ratio")
+    assert rows_of(result.output)["steering"].tolist() == [-0.1, 0.2]
+    assert color_shown(result.output, 1) == pytest.approx(color_of(2), abs=6)
+    assert result.seen.records_without_image == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (
+            "labels.csv",
+            b"\xef\xbb\xbf<?xml version='1.0'?>\n<Workbook/>",
+            "an XML file; save it as",
+        ),
+        ("labels.csv", "<annotation/>".encode("utf-16"), "an XML file; save it as"),
+        ("labels.xml", b"<annotation/>", "labels.xml is an XML file; save it as"),
+        ("labels.csv", b"<?xml version='1.0'?>\n<!DOCTYPE html>", "a page of a web site"),
+        (
+            "labels.csv",
+            b"PK\x03\x04" + bytes(26) + b"[Content_Types].xml",
+            "a workbook; save it as",
+        ),
+    ],
+)
+def test_a_table_of_another_kind_is_called_what_it_is(tmp_path, name, content, words):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=words):
+        imported_frames(folder)
 
 
 # ---- several cameras
