@@ -15,7 +15,8 @@ laps. --quick: each step takes seconds, to try the script, also without a GPU; e
 FOLDER/quick.
 
 The first epoch of a training holds what TensorFlow compiles and tries; so the result has the speed
-of each epoch, and how busy the GPU was in the others.
+of each epoch, and how busy the GPU was in the others. XLA keeps its programs in FOLDER: only the
+training "with kept programs", and those after it, can load them.
 """
 
 import argparse
@@ -103,17 +104,24 @@ def run_missing(ordered: Sequence["Step"], folder: Path, seconds: float) -> dict
 
 DEFAULT = "float32"
 ON_CPU = "on the CPU"
-VARIANTS = {  # name of a training -> its options
-    DEFAULT: (),
-    "batches of 256": ("--batch-size", 256),
-    "batches of 1024": ("--batch-size", 1024),
-    "step by step": ("--jit-compile", "off"),
-    "memory": ("--feed", "memory"),
-    "hdf5-shuffle": ("--feed", "hdf5-shuffle"),
-    ON_CPU: (),
-    "deterministic": ("--deterministic",),
-    "seed 1": ("--seed", 1),
-    "seed 2": ("--seed", 2),
+SHORT = ("--epochs", 4)  # too short for compiling to pay
+# name of a training -> its options; an H100 takes 0.2 s for an epoch, and nvidia-smi needs seconds
+# to say how busy it is
+FIRST_TRAININGS = {
+    DEFAULT: ("--epochs", 20),
+    "with kept programs": ("--epochs", 20),
+    "short": SHORT,
+    ON_CPU: SHORT,
+    "deterministic": ("--epochs", 20, "--deterministic"),
+}
+OTHER_TRAININGS = {
+    "step by step": ("--epochs", 20, "--jit-compile", "off"),
+    "batches of 256": ("--epochs", 100, "--batch-size", 256),
+    "batches of 1024": ("--epochs", 400, "--batch-size", 1024),
+    "memory": ("--epochs", 20, "--feed", "memory"),
+    "hdf5-shuffle": ("--epochs", 20, "--feed", "hdf5-shuffle"),
+    "seed 1": ("--epochs", 20, "--seed", 1),
+    "seed 2": ("--epochs", 20, "--seed", 2),
 }
 
 
@@ -131,11 +139,14 @@ def steps(folder: Path, recording: Path | None, quick: bool) -> Iterator["Step"]
         laps = [step.makes for step in recordings if step.makes]
         yield from recordings
     yield Step("store", ("preprocess", *laps, "-o", store, "--force"))
-    for name, options in VARIANTS.items():
+    for name, options in FIRST_TRAININGS.items():
         yield _training_step(folder, store, name, options, quick)
     driver = folder / f"{DEFAULT}.h5"
-    yield _suite_step(driver, quick)
     yield from _benchmark_steps(store, driver, quick)
+    for name, options in OTHER_TRAININGS.items():
+        yield _training_step(folder, store, name, options, quick)
+    yield _suite_step(driver, quick)
+    yield _ways_step(quick)
 
 
 def _recording_steps(folder: Path, quick: bool) -> list["Step"]:
@@ -155,17 +166,13 @@ def _training_step(
     folder: Path, store: Path, name: str, options: Sequence[Any], quick: bool
 ) -> "Step":
     """Return the training with some options."""
-    on_cpu = name == ON_CPU
-    epochs = 20  # an H100 takes 0.2 s for an epoch; nvidia-smi needs seconds to say how busy it is
-    if on_cpu:
-        epochs = 4
-    if quick:
-        epochs = 1
     stem = name.replace(" ", "-")
     runs = folder / "runs"
     line: list[Any] = ["model", store, "-o", folder / f"{stem}.h5", "--runs", runs, "--name", stem]
-    line += ["--resume", "--epochs", epochs, "--no-plots", *options]
-    return Step(f"train {name}", tuple(line), run_folder=runs / stem, hides_gpu=on_cpu)
+    line += ["--resume", "--no-plots", *options]
+    if quick:
+        line += ["--epochs", 1]
+    return Step(f"train {name}", tuple(line), run_folder=runs / stem, hides_gpu=name == ON_CPU)
 
 
 def _suite_step(driver: Path, quick: bool) -> "Step":
@@ -178,23 +185,27 @@ def _suite_step(driver: Path, quick: bool) -> "Step":
 
 
 def _benchmark_steps(store: Path, driver: Path, quick: bool) -> Iterator["Step"]:
-    """Yield the benchmarks."""
+    """Yield the benchmarks of the feeds and the server."""
     feed_seconds = 1 if quick else 5
     feeds = ("feeds", "--store", store, "--rounds", 1, "--seconds", feed_seconds)
-    yield Step("feed training", (*feeds, "--only", "training"), program="benchmarks")
     alone = "gather,hdf5-shuffle,tf-data,device,sequence"
     yield Step("feeds alone", (*feeds, "--only", alone), program="benchmarks")
-
     drive: list[Any] = ["drive", "--model", driver]
     if quick:
         drive += ["--rounds", 100]
     yield Step("drive", tuple(drive), program="benchmarks")
+    yield Step("feed training", (*feeds, "--only", "training"), program="benchmarks")
 
-    # last: with PyTorch and the trainings without a GPU it took five minutes on an H100
+
+def _ways_step(quick: bool) -> "Step":
+    """Return the benchmark of the ways to train a constant batch.
+
+    With PyTorch and the trainings without a GPU it took five minutes on an H100.
+    """
     seconds = 1 if quick else 3
     batch_size = 8 if quick else 256
     ways = ("training", "--rounds", 1, "--seconds", seconds, "--batch-size", batch_size)
-    yield Step("ways to train", ways, program="benchmarks")
+    return Step("ways to train", ways, program="benchmarks")
 
 
 # ---- one step
@@ -228,7 +239,7 @@ class Step:
         if self.makes is not None:
             shutil.rmtree(self.makes, ignore_errors=True)
         line = [sys.executable, "-m", self.program, *map(str, self.command), "--json"]
-        environment = dict(os.environ)
+        environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
         if self.hides_gpu:
             environment["CUDA_VISIBLE_DEVICES"] = "-1"
         since = time.monotonic()

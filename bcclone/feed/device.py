@@ -17,7 +17,7 @@ from bcclone.feed.loading import Feed, Transform
 from bcclone.feed.order import Order, Positions
 from bcclone.feed.selection import Batch, Selection
 from bcclone.system.errors import UserError
-from bcclone.system.tensorflow_quietly import compiles_for_gpu
+from bcclone.system.xla import compiles_for_gpu
 
 
 def copying_to_device(batch_size: int) -> Transform:

@@ -158,7 +158,7 @@ class AugmentSettings(Checked):
         "auto",
         "where samples are augmented; cpu: by --feed-workers threads while the network trains; "
         "device: as the first part of the training step; "
-        "auto: device on a GPU that XLA can compile for, else cpu",
+        "auto: device on a GPU that XLA can compile for, if compiling pays, else cpu",
         choices=AUGMENT_ON,
     )
 

@@ -1,4 +1,4 @@
-"""Load TensorFlow without its messages, describe its devices, and try its compiler XLA.
+"""Load TensorFlow without its messages, and describe its devices.
 
 In bcclone's own processes (process.py), TensorFlow is loaded without its messages, on the threads
 and devices that the caller chooses. In the process of a program that imports bcclone, nothing that
@@ -7,22 +7,14 @@ the program has chosen changes.
 
 import gc
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
-from importlib import metadata
-from pathlib import Path
 
-from bcclone.system.codec import from_text
-from bcclone.system.files import make_folder, write_text
-from bcclone.system.hardware import Card, find_cards
+from bcclone.system.hardware import Card
 from bcclone.system.interrupts import interrupts_delayed
 from bcclone.system.process import hidden, is_own_process
-from bcclone.system.values import json_text
 
 # environment variables that TensorFlow reads once, when it is imported
 LEAST_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # least level of the messages that it prints; 2: errors
@@ -132,81 +124,6 @@ def onednn_for_batches() -> str:
     "on" if it is not set: batches are up to four times as fast with it.
     """
     return "on" if os.environ.get(_ONEDNN, "1").lower() in ("1", "true") else "off"
-
-
-# ---- XLA
-
-# Program that compiles a convolution and its gradient by XLA. It runs in a process of its own: XLA
-# may crash the process if it does not know the card.
-_COMPILE = """
-import tensorflow as tf
-for gpu in tf.config.list_physical_devices("GPU"):
-    tf.config.experimental.set_memory_growth(gpu, True)
-def gradient(image, kernel):
-    with tf.GradientTape() as tape:
-        tape.watch(kernel)
-        total = tf.reduce_sum(tf.nn.elu(tf.nn.conv2d(image, kernel, 1, "VALID")))
-    return tape.gradient(total, kernel)
-compiled = tf.function(gradient, jit_compile=True, autograph=False)
-assert float(compiled(tf.ones((1, 8, 8, 1)), tf.ones((3, 3, 1, 1)))[0, 0, 0, 0]) == 36
-"""
-_COMPILE_SECONDS = 180.0  # time limit of that program
-
-
-@cache
-def gpu_compiler_fault() -> str:
-    """Return why XLA cannot compile for the first GPU of the loaded TensorFlow.
-
-    Returns "" if XLA can, or if there is no GPU.
-    """
-    gpus = used_gpus()
-    return compiler_fault(gpus[0].name) if gpus else ""
-
-
-def compiles_for_gpu() -> bool:
-    """Return whether the loaded TensorFlow uses a GPU that XLA can compile for."""
-    return bool(used_gpus()) and not gpu_compiler_fault()
-
-
-def compiler_fault(card: str, folder: Path | None = None, code: str = _COMPILE) -> str:
-    """Return why XLA cannot compile a small function, "" if it can; tried in another process.
-
-    The result is remembered for each combination of card, driver and TensorFlow.
-
-    folder: folder of the remembered results; None for bcclone's folder in the user's cache
-    code: Python program that the process runs
-    """
-    if folder is None:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bcclone"
-    path = folder / "xla.json"
-    drivers = [found.driver for found in find_cards()]
-    key = f"{card}, driver {drivers[:1]}, TensorFlow {metadata.version('tensorflow')}"
-    results: dict[str, str] = {}
-    with suppress(OSError, ValueError):
-        results = from_text(dict[str, str], path.read_bytes())
-    if key in results:
-        return results[key]
-    try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", code],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_COMPILE_SECONDS,
-            check=False,
-            env=os.environ | {LEAST_LEVEL: "2"},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"it could not be tried: {error}"
-    fault = ""
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-        fault = f"a process that tries it ends with exit code {done.returncode}: {lines[-1]}"
-    # remember a success or a crash in XLA; any other fault may be gone next time
-    if done.returncode in (0, -signal.SIGABRT, -signal.SIGSEGV):
-        with suppress(OSError):
-            make_folder(folder)
-            write_text(path, json_text(results | {key: fault}))
-    return fault
 
 
 # ---- what a block changes in the process

@@ -21,7 +21,8 @@ from bcclone.model.model_file import load_model, load_own_model, mean_content
 from bcclone.system.arrays import FloatArray
 from bcclone.system.files import write_bytes
 from bcclone.system.progress import Notify
-from bcclone.system.tensorflow_quietly import gpu_compiler_fault, used_gpus
+from bcclone.system.tensorflow_quietly import used_gpus
+from bcclone.system.xla import gpu_compiler_fault
 from bcclone.training.checkpoint import checkpoint_content, load_checkpoint, load_content
 from bcclone.training.loop import (
     Loop,
@@ -30,7 +31,7 @@ from bcclone.training.loop import (
     try_to_write,
     validation_batch_size,
 )
-from bcclone.training.plan import fit_to_device
+from bcclone.training.plan import compiling_pays, fit_to_device, steps_left
 from bcclone.training.prepare import make_trainer, report_network
 from bcclone.training.result import (
     HALFWAY,
@@ -62,8 +63,10 @@ def fit(
     device: name of what TensorFlow trains on
     """
     data = training.data
+    pays = compiling_pays(run.settings, steps_left(run.settings, data, run))
+    xla_fault = gpu_compiler_fault() if pays else ""
     settings, compiled = fit_to_device(
-        run.settings, bool(used_gpus()), gpu_compiler_fault(), workers.count, notify
+        run.settings, bool(used_gpus()), xla_fault, pays, workers.count, notify
     )
     labels = training.labels.shape[1]
     trainer = make_trainer(data, compiled, labels, workers.strategy(settings.gpus))

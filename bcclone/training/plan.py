@@ -7,12 +7,14 @@ loaded, fit_to_device() decides the rest. A resumed run keeps what was decided, 
 
 import datetime
 import glob
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bcclone.dataset.sample_settings import TRAINING
 from bcclone.dataset.store import Store
 from bcclone.feed.feed import choose_feed
 from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, AugmentSettings
@@ -22,8 +24,9 @@ from bcclone.system.errors import UserError
 from bcclone.system.hardware import free_gpu_memory
 from bcclone.system.progress import Notify
 from bcclone.system.settings import differences
-from bcclone.system.tensorflow_quietly import compiles_for_gpu, load_tensorflow, onednn_for_batches
+from bcclone.system.tensorflow_quietly import onednn_for_batches
 from bcclone.system.values import names_of
+from bcclone.system.xla import card_compiles, keep_programs
 from bcclone.training.run import RECORD_NAME, START_NAME, Record, Run, read_record
 from bcclone.training.train_settings import (
     ADAMW,
@@ -79,13 +82,7 @@ def fit_to_samples(
     notify: Notify = lambda line: None,
     workers: int = 1,
 ) -> TrainSettings:
-    """Return the settings with all decided that does not depend on the device that trains.
-
-    This loads TensorFlow only to ask whether XLA can compile for the GPU.
-    """
-    feed = settings.feed
-    if feed == AUTO:
-        feed = _feed_for(settings, data, notify, workers)
+    """Return the settings with all decided that does not depend on the device that trains."""
     if settings.augment and any(recording.framing for recording in data.recordings):
         settings = _without_usual_camera_moves(settings, notify)
     start = settings.start
@@ -104,32 +101,38 @@ def fit_to_samples(
     usual_length = data.sample_settings.seq_length
     if usual_length == 1 and settings.architecture.recurrent:
         usual_length = RECURRENT_SEQ_LENGTH
-    return replace(
+    settings = replace(
         settings,
         optimizer=optimizer,
         learning_rate=settings.learning_rate or usual_rate,
         epochs=USUAL_EPOCHS[optimizer] if settings.epochs is None else settings.epochs,
         batch_norm=batch_norm,
         seq_length=settings.seq_length or usual_length,
-        feed=feed,
         window_streams=workers,
         onednn=onednn_for_batches(),
     )
+    compiles = compiling_pays(settings, steps_left(settings, data))
+    if compiles:
+        keep_programs(notify)
+    if settings.feed == AUTO:
+        feed = _feed_for(settings, data, compiles and workers == 1, notify)
+        settings = replace(settings, feed=feed)
+    return settings
 
 
-def _feed_for(settings: TrainSettings, data: Store, notify: Notify, workers: int) -> str:
+def _feed_for(settings: TrainSettings, data: Store, compiles: bool, notify: Notify) -> str:
+    """Return the feed that suits the samples and the machine.
+
+    compiles: whether XLA may compile; it compiles what gathers the batches of the device feed
+    """
     # augmenting on the CPU would copy each image back from the GPU, so the frames stay off it
     augments_on_cpu = settings.augment and settings.augment_on == "cpu"
     gpu_memory = 0.0
-    if workers == settings.gpus == 1 and not augments_on_cpu:
+    if compiles and settings.gpus == 1 and not augments_on_cpu:
         gpu_memory = free_gpu_memory()
     feed, reason = choose_feed(data, gpu_memory)
-    if feed == DEVICE:
-        # the device feed gathers its batches with compiled code; without XLA for the GPU, another
-        # feed is chosen, as if there were no GPU
-        load_tensorflow(onednn=onednn_for_batches())
-        if not compiles_for_gpu():
-            feed, reason = choose_feed(data)
+    if feed == DEVICE and not card_compiles():
+        feed, reason = choose_feed(data)
     notify(f"feed: {feed} ({reason}); choose another with --feed")
     return feed
 
@@ -204,6 +207,8 @@ def resumed_run(
     ending = (*LIMITS, "hand_over")
     if values_of(settings, ending) == values_of(stored, ending):
         run.result = run.read_result()
+    if compiling_pays(settings, steps_left(settings, data, run)):
+        keep_programs(notify)
     run.check_output()
     return run
 
@@ -222,6 +227,45 @@ def _check_start(files: RunFiles, run: Run, start: Path | None) -> None:
     raise UserError(f"{run.path} did not begin with --from {files.start}; leave that out to resume")
 
 
+# ---- whether compiling pays
+
+# A step that XLA compiles saves the time in which the host starts operations and copies images.
+# These seconds are those of an H100 (docs/results/gpu.json): of cnn in batches of 32 to 1024, but
+# the seconds of a step only in batches of 256.
+_COMPILING = 22.0  # seconds that the first epoch takes longer with batches of 32
+_COMPILING_LARGER = 2.1  # seconds more for batches of twice the size
+_STEP = 0.0141  # seconds of a step that is not compiled
+_SAVED_ON_DEVICE = 0.0118  # seconds less where a program gathers its images on the device
+_SAVED = 0.0057  # seconds less where they are copied to the device
+
+
+def compiling_pays(settings: TrainSettings, steps: float) -> bool:
+    """Return whether XLA saves more time in these steps than it takes to compile them.
+
+    True for any steps if the user has chosen whether they are compiled.
+    """
+    if settings.jit_compile != AUTO:
+        return True
+    saved = _SAVED_ON_DEVICE if settings.feed in (AUTO, DEVICE) else _SAVED
+    doublings = max(math.log2(settings.batch_size / 32), 0.0)
+    return steps * saved > _COMPILING + doublings * _COMPILING_LARGER
+
+
+def steps_left(settings: TrainSettings, data: Store, run: Run | None = None) -> float:
+    """Return about how many steps are left to train until --epochs or --time ends the training.
+
+    run: one that is resumed, whose complete epochs are done
+    """
+    steps = math.inf
+    if settings.epochs:
+        done = len(run.read_history()) if run else 0
+        samples = data.split_indices(TRAINING).size
+        steps = (settings.epochs - done) * math.ceil(samples / settings.batch_size)
+    if settings.time:
+        steps = min(steps, settings.time / _STEP)
+    return steps
+
+
 # ---- what the device decides
 
 
@@ -229,19 +273,22 @@ def fit_to_device(
     settings: TrainSettings,
     has_gpu: bool,
     xla_fault: str = "",
+    pays: bool = True,
     workers: int = 1,
     notify: Notify = lambda line: None,
 ) -> tuple[TrainSettings, TrainSettings]:
     """Return the settings with `augment_on` decided, and these with `jit_compile` decided, too.
 
     The first are stored with the run. Whether XLA compiles whole steps is not stored, since another
-    device may resume the run: "auto" becomes "on" on one GPU that XLA can compile for. Steps are
-    never compiled on a GPU that is to be deterministic: XLA picks kernels by timing them, so the
-    choice differs from run to run.
+    device may resume the run: "auto" becomes "on" on one GPU that XLA can compile for, if that
+    pays. Where it does not pay, nothing is compiled, and samples are augmented on the CPU. Steps
+    are never compiled on a GPU that is to be deterministic: XLA picks kernels by timing them, so
+    the choice differs from run to run.
 
     xla_fault: why XLA cannot compile for the GPU, "" if it can, or there is none
+    pays: compiling_pays()
     """
-    compiles = has_gpu and not xla_fault
+    compiles = has_gpu and pays and not xla_fault
     is_one_gpu = has_gpu and settings.gpus == workers == 1
     if settings.augment_on == AUTO:
         settings = replace(settings, augment_on="device" if compiles else "cpu")
@@ -254,7 +301,12 @@ def fit_to_device(
         )
     elif jit_compile == AUTO:
         jit_compile = ON if is_one_gpu and compiles else OFF
-        if xla_fault:
+        if is_one_gpu and not pays:
+            notify(
+                "note: too few steps are left for compiling to pay, so they are not compiled; "
+                "to compile them, use --jit-compile on"
+            )
+        elif xla_fault:
             notify(
                 "note: XLA cannot compile for this GPU, so it trains without compiled steps, "
                 f"augmenting on the CPU: {xla_fault}"

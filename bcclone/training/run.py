@@ -25,7 +25,7 @@ from bcclone.system.files import (
 from bcclone.system.values import to_json
 from bcclone.training.result import TrainResult
 from bcclone.training.train_settings import RunFiles, TrainSettings, settings_as_text, values_of
-from bcclone.training.training_state import Epoch, history_csv
+from bcclone.training.training_state import Epoch, history_csv, read_history
 
 START_NAME = "start.h5"  # the model that the run began with, in its folder
 RECORD_NAME = "settings.json"
@@ -118,6 +118,12 @@ class Run:
 
     def write_history(self, history: Sequence[Epoch]) -> None:
         write_text(self.path / "history.csv", history_csv(history))
+
+    def read_history(self) -> list[Epoch]:
+        """Return the figures of the complete epochs; empty if they cannot be read."""
+        with suppress(UserError):
+            return read_history(self.path / "history.csv")
+        return []
 
     def read_result(self) -> TrainResult | None:
         """Return the result of the run, or None while it is unfinished."""

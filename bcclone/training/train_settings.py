@@ -227,7 +227,7 @@ class LearningSettings(Checked):
     jit_compile: str = _device(
         AUTO,
         "compile whole training steps by XLA into one program; only on one device, and not with "
-        "--deterministic on a GPU; auto: on a GPU that XLA can compile for",
+        "--deterministic on a GPU; auto: on a GPU that XLA can compile for, if compiling pays",
         choices=(AUTO, ON, OFF),
         rare=True,
     )

@@ -7,7 +7,6 @@ import sys
 
 import pytest
 
-from bcclone.system.tensorflow_quietly import compiler_fault
 from tests.processes import said
 
 OWN = "from bcclone.system.process import claim_process; claim_process(); "
@@ -58,22 +57,3 @@ def test_packages_left_out_are_missing_to_tensorflow_alone(tmp_path):
     assert loaded(f"{OWN}\n{code}", PYTHONPATH=path).stdout.strip() == "no chart True"
     # a program that imports bcclone keeps its packages
     assert loaded(code, PYTHONPATH=path).stdout.strip() == "a chart True"
-
-
-def test_a_process_that_xla_ends_is_a_fault_that_is_remembered(tmp_path):
-    dies = "import os; os.write(2, b'no such PTX version\\n'); os.abort()"
-    fault = compiler_fault("card", tmp_path, dies)
-    assert "no such PTX version" in fault
-    assert compiler_fault("card", tmp_path, "") == fault
-    assert compiler_fault("other card", tmp_path, "") == ""
-    assert compiler_fault("other card", tmp_path, dies) == ""
-
-
-def test_a_fault_that_may_pass_is_tried_again(tmp_path):
-    assert "no memory" in compiler_fault("card", tmp_path, "raise SystemExit('no memory')")
-    assert compiler_fault("card", tmp_path, "") == ""
-
-
-@pytest.mark.slow
-def test_xla_compiles_a_convolution_here(tmp_path):
-    assert compiler_fault("this processor", tmp_path) == ""

@@ -1,5 +1,6 @@
 """Settings of a training from options, settings files and run folders; the schedule."""
 
+import json
 from dataclasses import replace
 from itertools import islice, product
 from pathlib import Path
@@ -11,14 +12,21 @@ from bcclone.commands.main_job import chosen_settings, model
 from bcclone.system.errors import UserError
 from bcclone.system.settings import read_settings_file
 from bcclone.training.loop import fraction_done, learning_rate
-from bcclone.training.plan import fit_to_samples, new_run, resumed_run
+from bcclone.training.plan import (
+    compiling_pays,
+    fit_to_samples,
+    new_run,
+    resumed_run,
+    steps_left,
+)
 from bcclone.training.train_settings import (
     RunFiles,
     TrainSettings,
     parse_duration,
     settings_as_text,
 )
-from bcclone.training.training_state import TrainingState
+from bcclone.training.training_state import Epoch, TrainingState
+from tests.running import ROOT
 from tests.training.trainings import data
 
 DEFAULT = TrainSettings(
@@ -216,3 +224,50 @@ def test_the_fraction_done_follows_steps_or_seconds():
     assert done(200, 12.0, 150, 6.0) == 0.75
     assert done(200, 12.0, 500, 6.0) == 1.0
     assert [done(0, 12.0, 20, elapsed) for elapsed in (2.0, 4.5, 12.0)] == [0.0, 0.25, 1.0]
+
+
+# ---- whether compiling pays
+
+
+def test_compiling_pays_for_as_many_steps_as_the_measured_seconds_say():
+    """The seconds are those of an H100, in docs/results/gpu.json."""
+    steps = json.loads((ROOT / "docs" / "results" / "gpu.json").read_text())["steps"]
+    ways = {
+        name: 256 / way["samples_per_second"]
+        for name, way in steps["ways to train"]["ways"].items()
+    }
+    stepwise = ways["step by step, not augmented"]
+    saved = {
+        "device": stepwise - ways["a program of 20 steps, frames on the device"],
+        "memory": stepwise - ways["a program"],
+    }
+    first, *later = (epoch["seconds"] for epoch in steps["train batches of 256"]["history"])
+    compiling = first - max(later)
+    for feed, seconds in saved.items():
+        settings = replace(DEFAULT, feed=feed, batch_size=256)
+        measured = compiling / seconds
+        assert not compiling_pays(settings, 0.85 * measured)
+        assert compiling_pays(settings, 1.15 * measured)
+
+
+def test_steps_left_are_those_until_the_first_limit():
+    of_64 = replace(DEFAULT, batch_size=64, epochs=10)
+    assert steps_left(of_64, data(samples=129)) == 30
+    in_a_minute = steps_left(replace(of_64, epochs=0, time=60.0), data(samples=129))
+    assert 2_000 < in_a_minute < 10_000
+    assert steps_left(replace(of_64, time=60.0), data(samples=129)) == 30
+    assert steps_left(replace(of_64, time=60.0), data(samples=10**6)) == in_a_minute
+
+
+def test_a_resumed_run_counts_the_steps_of_the_epochs_that_it_lacks(tmp_path):
+    run = begin(tmp_path / "run")
+    assert steps_left(DEFAULT, data(), run) == steps_left(DEFAULT, data())
+    epoch = Epoch(1, 0.1, 0.1, None, None, 1e-3, 1.0, 1.0, 0.0)
+    run.write_history([epoch, replace(epoch, epoch=2)])
+    assert steps_left(DEFAULT, data(), run) == 0.8 * steps_left(DEFAULT, data())
+
+
+def test_the_choice_of_the_user_pays_for_any_steps():
+    assert not compiling_pays(DEFAULT, 10)
+    assert compiling_pays(replace(DEFAULT, jit_compile="on"), 10)
+    assert compiling_pays(replace(DEFAULT, jit_compile="off"), 10)

@@ -235,6 +235,7 @@ def test_a_recurrent_layer_in_a_program_uses_only_what_xla_can_compile(
 
 CPU = (False, "")
 GPU = (True, "")
+GPU_FOR_FEW_STEPS = (True, "", False)
 FAULTY_GPU = (True, "signal 6")
 
 
@@ -244,6 +245,8 @@ FAULTY_GPU = (True, "signal 6")
         (CPU, {}, ("cpu", "off")),
         (GPU, {}, ("device", "on")),
         (FAULTY_GPU, {}, ("cpu", "off")),
+        (GPU_FOR_FEW_STEPS, {}, ("cpu", "off")),
+        (GPU_FOR_FEW_STEPS, {"augment_on": "device"}, ("device", "off")),
         (GPU, {"deterministic": True}, ("device", "off")),
         (GPU, {"deterministic": True, "jit_compile": "on"}, ("device", "off")),
         (CPU, {"deterministic": True, "jit_compile": "on"}, ("cpu", "on")),

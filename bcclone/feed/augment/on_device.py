@@ -47,7 +47,7 @@ from bcclone.feed.augment.changes import (
 )
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.system.arrays import Float32Array
-from bcclone.system.tensorflow_quietly import compiles_for_gpu
+from bcclone.system.xla import compiles_for_gpu
 
 
 class DeviceAugmenter:
