@@ -107,14 +107,14 @@ ON_CPU = "on the CPU"
 SHORT = ("--epochs", 4)  # too short for compiling to pay
 # name of a training -> its options; an H100 takes 0.2 s for an epoch, and nvidia-smi needs seconds
 # to say how busy it is
-FIRST_TRAININGS = {
+FIRST_TRAININGS: dict[str, tuple[Any, ...]] = {
     DEFAULT: ("--epochs", 20),
     "with kept programs": ("--epochs", 20),
     "short": SHORT,
     ON_CPU: SHORT,
     "deterministic": ("--epochs", 20, "--deterministic"),
 }
-OTHER_TRAININGS = {
+OTHER_TRAININGS: dict[str, tuple[Any, ...]] = {
     "step by step": ("--epochs", 20, "--jit-compile", "off"),
     "batches of 256": ("--epochs", 100, "--batch-size", 256),
     "batches of 1024": ("--epochs", 400, "--batch-size", 1024),
