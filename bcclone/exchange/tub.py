@@ -4,8 +4,8 @@ A tub of donkeycar 4 and 5 is a folder of images, catalogs and a manifest. manif
 lines: names of the inputs, their types, metadata, metadata of the manifest, and the list of
 catalogs with the indexes of deleted records. Each catalog has one JSON object for each record; its
 .catalog_manifest has the length of each line, so that a record can be found. Lines end with \r\n.
-Source: donkeycar 5.3, parts/tub_v2.py and parts/datastore_v2.py. Inputs that donkeycar does not
-have begin with `bcclone/`.
+Source: donkeycar 5.3 and 5.4, parts/tub_v2.py and parts/datastore_v2.py. Inputs that donkeycar does
+not have begin with `bcclone/`.
 
 Tubs of donkeycar 2 and 3 have a file record_N.json for each record, beside its image; meta.json has
 the inputs and the time of the start, and exclude.json the numbers of deleted records.

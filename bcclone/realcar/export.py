@@ -63,7 +63,6 @@ class ExportModelResult:
         if self.throttle:
             lines.append(f"throttle: {self.throttle}")
         unread = f", {self.unreadable} could not be read" if self.unreadable else ""
-        runtime = ", without XNNPACK, as donkeycar runs it" if self.to == DONKEYCAR else ""
         lines += [
             f"{self.output}: written, {self.megabytes:g} MB",
             f"{self.example}: written, a short program that steers with it, without bcclone",
@@ -71,8 +70,7 @@ class ExportModelResult:
             f"average and {self.greatest_difference:.1e} at most, on {self.frames} frames of "
             f"{self.frames_of}{unread}; it prepares them with the operations of its format, the "
             "model with OpenCV",
-            f"{self.milliseconds:.2f} ms for a frame, the median on one core of this machine"
-            f"{runtime}",
+            f"{self.milliseconds:.2f} ms for a frame, the median on one core of this machine",
         ]
         if self.to == DONKEYCAR:
             lines.append(

@@ -5,10 +5,10 @@ model's framing. There are two kinds:
 
 - of pictures: from pictures, uint8, and the states of a recurrent network, to the network's numbers
   and the new states;
-- donkeycar 5, type tflite_linear: from a picture to angle and throttle. donkeycar 5.3
-  (parts/interpreter.py, parts/keras.py) divides the picture by 255 and gives it as float32, (1,
-  height, width, 3). It reads two outputs of (1, 1) in the alphabetical order of their names; here
-  they have the names of donkeycar's own linear models. So that no other program steers wrongly with
+- donkeycar 5, type tflite_linear: from a picture to angle and throttle. donkeycar 5.3 and 5.4
+  (parts/interpreter.py, parts/keras.py) divide the picture by 255 and give it as float32, (1,
+  height, width, 3). They read two outputs of (1, 1) in the alphabetical order of their names; here
+  these are the names of donkeycar's own linear models. So that no other program steers wrongly with
   the file, it also takes the numbers 0 to 255.
 """
 

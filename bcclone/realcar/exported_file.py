@@ -20,7 +20,6 @@ from tensorflow.lite.tools import flatbuffer_utils
 from bcclone.camera.images import Image
 from bcclone.model.onnx_model import OnnxModel
 from bcclone.realcar.export_settings import (
-    DONKEYCAR,
     FLOAT16,
     INT8,
     ONNX,
@@ -201,15 +200,9 @@ def open_exported(path: Path, kind: str) -> Run:
     if kind == ONNX:
         model = OnnxModel(path)
         return lambda inputs: dict(zip(model.signature.outputs, model.run(inputs), strict=True))
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    from ai_edge_litert.interpreter import Interpreter
 
-    # in donkeycar 5.3, tflite-runtime computes without XNNPACK, because donkeycar gets the
-    # signature before it allocates memory; so this leaves XNNPACK out, too
-    resolver = OpResolverType.AUTO
-    if kind == DONKEYCAR:
-        resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(str(path), num_threads=1, experimental_op_resolver_type=resolver)
-    runner = interpreter.get_signature_runner()
+    runner = Interpreter(str(path), num_threads=1).get_signature_runner()
     return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
 
 

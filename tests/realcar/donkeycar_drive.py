@@ -3,11 +3,11 @@ tflite_linear`.
 
     python tests/realcar/donkeycar_drive.py MODEL.tflite TUB [STEP]
 
-Run it with a Python 3.11 that has donkeycar 5: `pip install donkeycar==5.3.0 typing_extensions
-tflite-runtime` in an environment of its own, because donkeycar wants NumPy below 2. TensorFlow is
-not needed. It drives every STEPth picture and prints as the last line a JSON object: `library`,
-`runtime`, `pictures` (their names), `angle` and `throttle` of each, `ms` (the median time of
-KerasLinear.run), `left_out` (empty or broken pictures).
+Run it with a Python that has donkeycar 5 in an environment of its own, without TensorFlow: for
+Python 3.12 or 3.13 `pip install donkeycar==5.4.0 ai-edge-litert`, for Python 3.11 `pip install
+donkeycar==5.3.0 typing_extensions tflite-runtime`. It drives every STEPth picture and prints as the
+last line a JSON object: `library`, `runtime`, `pictures` (their names), `angle` and `throttle` of
+each, `ms` (the median time of KerasLinear.run), `left_out` (empty or broken pictures).
 """
 
 import json

@@ -4,6 +4,7 @@ answer nearly so.
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -32,7 +33,11 @@ PICTURES = np.random.default_rng(0).integers(0, 256, (4, 120, 160, 3), dtype=np.
 ANGLE = "n_outputs0"
 THROTTLE = "n_outputs1"
 DRIVE = Path(__file__).parent / "donkeycar_drive.py"
-PYTHON = "DONKEYCAR_PYTHON"  # the environment variable that names a Python with donkeycar 5
+# release of donkeycar: the Pythons that it runs with, and the interpreter of LiteRT that it takes
+RELEASES = {
+    "5.3.0": (("3.11",), ("typing_extensions", "tflite-runtime==2.14.0")),
+    "5.4.0": (("3.13", "3.12"), ("ai-edge-litert",)),
+}
 
 
 @pytest.fixture(scope="session")
@@ -190,41 +195,46 @@ def test_pictures_for_calibration_are_those_of_the_centre_camera(tmp_path, to):
     assert (len(pictures), unreadable) == (24, 0)
 
 
-@pytest.fixture(scope="session")
-def donkeycar_python(tmp_path_factory):
-    """A Python with the released donkeycar 5, from the environment variable, or made with pip for
-    this test.
+@pytest.fixture(scope="session", params=RELEASES)
+def donkeycar(request, tmp_path_factory):
+    """A release of donkeycar, and a Python that has it in an environment made for this test.
+
+    That Python is the one that runs the tests, or one on the PATH; skips where none suits.
     """
-    if named := os.environ.get(PYTHON):
-        return named
-    if sys.version_info[:2] != (3, 11):
-        pytest.skip(f"donkeycar 5 needs Python 3.11; name one that has it in {PYTHON}")
+    release = request.param
+    versions, interpreter = RELEASES[release]
+    running = "{}.{}".format(*sys.version_info)
+    found = [shutil.which(f"python{version}") for version in versions if version != running]
+    python = sys.executable if running in versions else next(filter(None, found), None)
+    if not python:
+        pytest.skip(f"donkeycar {release} needs a Python {' or '.join(versions)} on the PATH")
 
     def install(folder):
-        said(sys.executable, "-m", "venv", folder / "env", check=True)
-        packages = ("donkeycar==5.3.0", "typing_extensions", "tflite-runtime==2.14.0")
-        done = said(folder / "env" / "bin" / "pip", "install", "-q", *packages)
-        (folder / "error").write_text("" if done.returncode == 0 else done.stderr[-500:])
+        done = said(python, "-m", "venv", folder / "env")
+        if done.returncode == 0:
+            packages = (f"donkeycar=={release}", *interpreter)
+            done = said(folder / "env" / "bin" / "pip", "install", "-q", *packages)
+        error = " ".join(done.stderr.split())[-500:]
+        (folder / "error").write_text(error if done.returncode else "")
 
-    folder = made_once(tmp_path_factory, "donkeycar-5", install)
+    folder = made_once(tmp_path_factory, f"donkeycar-{release}", install)
     if error := (folder / "error").read_text():
-        pytest.skip(
-            f"donkeycar 5 cannot be installed here ({error}); name a Python that has it in {PYTHON}"
-        )
-    return folder / "env" / "bin" / "python"
+        pytest.skip(f"donkeycar {release} cannot be installed here ({error})")
+    return release, folder / "env" / "bin" / "python"
 
 
 @pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="tflite-runtime has no wheels for Windows")
 @pytest.mark.parametrize(("quantize", "most"), [(None, 0.005), ("float16", 0.005), ("int8", 0.02)])
-def test_donkeycar_5_drives_the_file_unchanged(quantize, most, donkeycar_python, road, tmp_path):
+def test_donkeycar_5_drives_the_file_unchanged(quantize, most, donkeycar, road, tmp_path):
+    release, python = donkeycar
     settings = {"quantize": quantize, "throttle": 0.4, "throttle_in_bends": 0}
     if quantize:
         settings["calibrate"] = road
     exported(LAKE, tmp_path, **settings)
-    done = said(donkeycar_python, DRIVE, tmp_path / "car.tflite", road, check=True)
+    done = said(python, DRIVE, tmp_path / "car.tflite", road, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["library"].startswith("donkeycar 5.")
+    assert found["library"] == f"donkeycar {release}"
     assert (len(found["pictures"]), found["left_out"]) == (60, 1)
     expected = steering(
         LAKE, [cv2.imread(str(road / "images" / name))[..., ::-1] for name in found["pictures"]]
