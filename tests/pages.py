@@ -17,14 +17,15 @@ needs_browser = pytest.mark.skipif(
 
 
 @contextmanager
-def chromium():
-    """Yield headless Chromium within the block; its console is logged."""
+def chromium(*more):
+    """Yield headless Chromium within the block; its console is logged. more: arguments"""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1320,1000"):
+    usual = ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1320,1000")
+    for argument in (*usual, *more):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))

@@ -18,6 +18,7 @@ from bcclone.system.codec import MODEL_ENDINGS
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.hardware import has_browser
 from bcclone.system.settings import Checked, argument, setting
+from bcclone.web.access import Access, AllowedNames, check_access
 
 _SHOWN_SKIPS = 10  # how many rows that were left out are named
 
@@ -38,6 +39,11 @@ class PageSettings(Checked):
     port: int = setting(
         0, "port of the page", 0, 65535, shown="4569, or a free one if it is in use", rare=True
     )
+    token: str = setting("", "secret that the page asks for; required with --allow-host", rare=True)
+    allow_host: AllowedNames = setting((), rare=True)
+
+    def validate(self) -> None:
+        check_access("127.0.0.1", self.token, self.allow_host)
 
 
 @command(
@@ -72,7 +78,8 @@ def edit(
         from bcclone.editor.editor_page import serve_page
 
         recordings = [name for name in (settings.recording, page.other) if name]
-        serve_page(recordings, page.model, page.port, browser, given.say)
+        access = Access(token=page.token, allow_host=page.allow_host)
+        serve_page(recordings, page.model, page.port, browser, given.say, access=access)
         # Python ends by looking through all objects for garbage, for seconds on a loaded machine;
         # frozen objects are left out, so that Ctrl-C ends the command at once
         gc.freeze()

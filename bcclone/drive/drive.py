@@ -103,7 +103,7 @@ def _serve(
         if settings.run_folder is not None:
             resources.enter_context(locked_run(settings.run_folder))
             check_free(settings.run_folder)
-        access = Access(settings.host, settings.token, settings.allow_from)
+        access = Access(settings.host, settings.token, settings.allow_from, settings.allow_host)
         if settings.async_mode == "eventlet":
             notify(
                 "note: eventlet and this mode are supported until April 2027; "

@@ -11,7 +11,7 @@ from pathlib import Path
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import SpeedSettings
 from bcclone.system.settings import SIMULATOR_PORT, Port, SettingError, argument, setting
-from bcclone.web.access import check_token
+from bcclone.web.access import AllowedNames, check_access
 
 ASYNC_MODES = ("threading", "eventlet")
 _server = partial(setting, group="server")
@@ -37,8 +37,11 @@ class DriveSettings(SpeedSettings):
         SIMULATOR_PORT, f"port to listen on; the simulator always connects to {SIMULATOR_PORT}"
     )
     token: str = _server(
-        "", "secret that other machines must send; required when --host is reachable from them"
+        "",
+        "secret that other machines must send; required when --host is reachable from them, and "
+        "with --allow-host",
     )
+    allow_host: AllowedNames = _server(())
     allow_from: tuple[str, ...] = _server(
         (),
         "address of a machine whose simulator may drive without the token, "
@@ -62,7 +65,7 @@ class DriveSettings(SpeedSettings):
                 raise SettingError(
                     "{allow_from} {address}, expected one such as 172.17.0.1", address=address
                 ) from None
-        check_token(self.host, self.token)
+        check_access(self.host, self.token, self.allow_host)
 
 
 @dataclass(frozen=True)

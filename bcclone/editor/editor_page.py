@@ -51,6 +51,7 @@ def serve_page(
     browser: bool = True,
     notify: Notify = print,
     stop: threading.Event | None = None,
+    access: Access | None = None,
 ) -> None:
     """Serve the page of recordings, one below the other, until Ctrl-C, SIGTERM or `stop`.
 
@@ -61,9 +62,11 @@ def serve_page(
     browser: open the page in a browser
     notify: called with lines for the user
     stop: an event that any thread may set to end the server
+    access: who may see the page; None for browsers on this machine
     """
+    access = access or Access()
     with (
-        WebServer(("127.0.0.1", port or _usual_port()), Access(), notify, stop) as server,
+        WebServer(("127.0.0.1", port or _usual_port()), access, notify, stop) as server,
         ExitStack() as stack,
     ):
         policy = load_policy(model) if model else None

@@ -70,7 +70,7 @@ def play(
         driver = Driver(policy.without_framing(), settings)
     renderer = Renderer(settings.track, settings)
     # serve the page, while a thread drives the world
-    access = Access(settings.host, settings.token)
+    access = Access(settings.host, settings.token, allow_host=settings.allow_host)
     with (
         WebServer((settings.host, settings.port), access, notify, stop) as server,
         play_recorder(settings.folder) as recorder,

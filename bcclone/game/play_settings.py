@@ -12,7 +12,7 @@ from bcclone.drive.controller import HeldSpeed, SpeedSettings
 from bcclone.simulator.world_settings import LOST_M, Conditions, Reverse, Track
 from bcclone.system.errors import number_of, shown_command
 from bcclone.system.settings import Metres, Port, argument, setting
-from bcclone.web.access import check_token
+from bcclone.web.access import AllowedNames, check_access
 
 PLAY_SPEED_MPH = 20.0
 PLAY_PORT = 4568  # the one after drive.py's, so that both can run
@@ -50,14 +50,17 @@ class PlaySettings(Conditions, SpeedSettings):
     )
     port: Port = _server(PLAY_PORT, "port to listen on")
     token: str = _server(
-        "", "secret that the page asks for; required when --host is reachable from other machines"
+        "",
+        "secret that the page asks for; required when --host is reachable from other machines, and "
+        "with --allow-host",
     )
+    allow_host: AllowedNames = _server(())
     _: KW_ONLY
     speed_mph: HeldSpeed = setting(PLAY_SPEED_MPH)
 
     def validate(self) -> None:
         super().validate()
-        check_token(self.host, self.token)
+        check_access(self.host, self.token, self.allow_host)
 
 
 @dataclass(frozen=True)

@@ -14,33 +14,66 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
-from bcclone.system.settings import SettingError
+from bcclone.system.settings import Setting, SettingError
 
 logger = logging.getLogger(__name__)
 
 SOCKETIO_PATH = "/socket.io"
 WRONG_TOKEN_SECONDS = 1.0  # how long no token is accepted after a wrong one
 SHORTEST_TOKEN = 12  # characters; only for servers that other machines can reach
+_MOST_LOGGED = 5  # names of which a refused request is logged
 
 
-def check_token(host: str, token: str) -> None:
-    """Raise SettingError if other machines can reach a server without a token, or guess its token.
+# of an option: the names besides this machine's own by which browsers may reach a server
+AllowedNames = Annotated[
+    tuple[str, ...],
+    Setting(
+        help="name by which browsers reach the page, as of a proxy before it (JupyterHub, "
+        "Codespaces, nginx) or of this machine in your network; needs --token; repeatable",
+        unit="NAME",
+    ),
+]
+_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+
+
+def check_access(host: str, token: str, allow_host: tuple[str, ...] = ()) -> None:
+    """Raise SettingError if others can reach a server without a token, or guess its token.
 
     host: address that the server listens on
     token: "" for none
+    allow_host: names besides this machine's own by which browsers may reach the server
     """
-    if len(token) < SHORTEST_TOKEN and not is_this_machine(host):
-        # SettingError puts the names of the settings for {host} and {token}
+    # SettingError puts the names of the settings for {host}, {token} and {allow_host}
+    for name in allow_host:
+        if not (_NAME.fullmatch(name.lower()) or _is_address(name)):
+            raise SettingError(
+                "{allow_host} {name}, expected a name without http://, port and path, such as "
+                "car.example.org",
+                name=name[:100],
+            )
+    if len(token) >= SHORTEST_TOKEN:
+        return
+    remedy = (
+        "set a secret for them with {token}, of at least {least} characters that nobody guesses, "
+        "such as {proposal}"
+    )
+    facts = {"least": SHORTEST_TOKEN, "proposal": secrets.token_hex(8)}
+    if not is_this_machine(host):
         raise SettingError(
-            "{host} {address} is reachable from other machines; set a secret for them with "
-            "{token}, of at least {least} characters that nobody guesses, such as {proposal}, "
-            "or listen on 127.0.0.1",
+            "{host} {address} is reachable from other machines; "
+            + remedy
+            + ", or listen on 127.0.0.1",
             address=host,
-            least=SHORTEST_TOKEN,
-            proposal=secrets.token_hex(8),
+            **facts,
+        )
+    if allow_host:
+        raise SettingError(
+            "{allow_host} {name} lets browsers on other machines in; " + remedy,
+            name=allow_host[0],
+            **facts,
         )
 
 
@@ -56,8 +89,23 @@ def is_this_machine(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 # value of the header Host: a name or an address, and perhaps a port
 _HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
+
+
+def _name_in(host: str) -> str:
+    """Return the name or address in a header Host, or behind the :// of an Origin."""
+    name = _HOST.sub(r"\1", host.lower())
+    without_brackets = name.strip("[]")
+    return without_brackets if _is_address(without_brackets) else name
 
 
 class Access:
@@ -68,20 +116,24 @@ class Access:
         host: str = "127.0.0.1",
         token: str = "",
         allow_from: tuple[str, ...] = (),
+        allow_host: tuple[str, ...] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make the access control of one server.
+        """Make the access control of one server; check_access() has accepted its settings.
 
         host: the address that the server listens on
         token: the secret that other machines must send, "" for none
         allow_from: IP addresses of machines whose simulator needs no token
+        allow_host: names besides this machine's own by which browsers may reach the server
         """
         self.token = token
+        self.allow_host = frozenset(map(str.lower, allow_host))
         self._host = host
         self._clock = clock
         self._allow_from = {str(ipaddress.ip_address(address)) for address in allow_from}
         self._lock = threading.Lock()  # held while a token is checked
         self._closed_until = 0.0  # before this time, no token is accepted
+        self._refused: set[str] = set()  # names of refused requests, each of which was logged
 
     def refusal(self, environ: dict[str, Any]) -> tuple[str, str] | None:
         """Return the HTTP status and the reason for refusing a request, or None to accept it.
@@ -91,16 +143,26 @@ class Access:
 
         environ: the request, as WSGI describes it
         """
-        if not self._names_this_server(environ.get("HTTP_HOST", "")):
+        name = _name_in(environ.get("HTTP_HOST", ""))
+        if not self._is_ours(name):
             # DNS rebinding: another site may point its own name at this machine, and a browser
             # would then treat that site's page as ours
-            reason = "this server answers to its address or to localhost, not to other names"
-            return "403 Forbidden", reason
-        if _is_of_another_site(environ):
+            return self._unknown(name, "this server answers to its address or to localhost, not to")
+        if origin := environ.get("HTTP_ORIGIN"):  # browsers send it with POST and websockets
+            if not self._is_own_origin(origin, environ):
+                name = _name_in(origin.partition("://")[2])
+                return self._unknown(name, "pages of other sites have no access: this one is of")
+        elif _is_of_another_site(environ):
             return "403 Forbidden", "pages of other sites have no access"
         is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
         if is_car and not self._lets_car_in(environ):
             reason = "this server asks other machines for its token: add ?token=... to the address"
+            if is_this_machine(environ.get("REMOTE_ADDR", "")):
+                reason = (
+                    "with --allow-host, cars of this machine need the token, too, since what comes "
+                    "through a proxy seems to come from it: add ?token=... to the address, or "
+                    "start with --allow-from 127.0.0.1"
+                )
             return "401 Unauthorized", reason
         return None
 
@@ -130,29 +192,55 @@ class Access:
         Udacity's simulator cannot send a token; other programs put it into the URL.
         """
         address = environ.get("REMOTE_ADDR", "")
-        if is_this_machine(address) or address in self._allow_from:
+        needs_none = address in self._allow_from
+        if is_this_machine(address):
+            # a proxy on this machine passes on what other machines send, as --allow-host expects;
+            # what it passes on with an allowed name is known to come from there
+            by_allowed_name = _name_in(environ.get("HTTP_HOST", "")) in self.allow_host
+            needs_none = not by_allowed_name and (needs_none or not self.allow_host)
+        if needs_none:
             return True
         query = parse_qs(environ.get("QUERY_STRING", ""))
         return self.accepts(query.get("token", [""])[0])
 
-    def _names_this_server(self, host: str) -> bool:
-        """Return whether a request's header Host is an IP address, or a name of this server."""
-        name = _HOST.sub(r"\1", host.lower())
-        try:
-            ipaddress.ip_address(name.strip("[]"))
-        except ValueError:
-            # "": other programs may send no Host; a browser always sends one
-            return name in ("", "localhost", self._host.lower(), socket.gethostname().lower())
-        return True
+    def _is_ours(self, name: str) -> bool:
+        """Return whether a request's name is an IP address, or a name of this server."""
+        # "": other programs may send no Host; a browser always sends one
+        ours = ("", "localhost", self._host.lower(), socket.gethostname().lower())
+        return name in ours or name in self.allow_host or _is_address(name)
+
+    def _is_own_origin(self, origin: str, environ: dict[str, Any]) -> bool:
+        """Return whether an Origin is that of our page; "null" is none.
+
+        Its scheme does not count: a proxy before this server may speak https.
+        """
+        _, mark, host = origin.partition("://")
+        asked = environ.get("HTTP_HOST", "")
+        if not mark:
+            return False
+        # a proxy may pass on the browser's Origin and write Host anew, or the other way round
+        is_rewritten = _name_in(asked) in self.allow_host and (
+            host == f"localhost:{environ.get('SERVER_PORT')}"
+        )
+        return host == asked or _name_in(host) in self.allow_host or is_rewritten
+
+    def _unknown(self, name: str, what: str) -> tuple[str, str]:
+        """Return the refusal of a request by an unknown name, and log it once."""
+        shown = name if _NAME.fullmatch(name) or _is_address(name) else "another name"
+        given = shown if shown == name else "NAME"
+        reason = (
+            f"{what} {shown}; if that is the name of your proxy or network, start it with "
+            f"--allow-host {given} and --token SECRET"
+        )
+        if name not in self._refused and len(self._refused) < _MOST_LOGGED:
+            self._refused.add(name)
+            logger.warning("a request was refused: %s", reason)
+        return "403 Forbidden", reason
 
 
 def _is_of_another_site(environ: dict[str, Any]) -> bool:
-    """Return whether a page of another site made a browser send the request."""
-    # with POST and websockets, browsers send the header Origin
-    if origin := environ.get("HTTP_ORIGIN"):
-        _, mark, host = origin.partition("://")
-        return not mark or host != environ.get("HTTP_HOST")
-    # with other requests, such as for an image, browsers send Sec-Fetch-Site; other programs do not
+    """Return whether a page of another site made a browser send a request without an Origin."""
+    # with requests such as for an image, browsers send Sec-Fetch-Site; other programs do not
     if environ.get("HTTP_SEC_FETCH_SITE", "none") in ("none", "same-origin"):
         return False
     is_link = environ.get("HTTP_SEC_FETCH_MODE") == "navigate" and environ.get("PATH_INFO") == "/"

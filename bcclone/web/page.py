@@ -81,8 +81,10 @@ def guarded_app(
         if not server.access.accepts(flask.request.form.get("token", "")):
             server.sleep(WRONG_TOKEN_SECONDS)
             return form(wrong=True)
-        response = flask.redirect("/")
-        response.set_cookie(cookie_name(), secret, httponly=True, samesite="Strict")
+        # both relative, since a proxy may serve the page below a prefix: without a path, the cookie
+        # belongs to the folder of this address
+        response = flask.redirect("./")
+        response.set_cookie(cookie_name(), secret, httponly=True, samesite="Strict", path=None)
         return response
 
     app.add_url_rule("/", "index", index)

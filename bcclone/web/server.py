@@ -150,6 +150,9 @@ class WebServer:
                 "warning: every machine that knows the token can drive; "
                 "the token is sent unencrypted"
             )
+        if self.access.allow_host:
+            names = ", ".join(sorted(self.access.allow_host))
+            self.notify(f"warning: whoever reaches {names} and knows the token has this page")
         self._check = check
         self._app = app
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from bcclone.commands.recordings import PageSettings
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.game.play_settings import PlaySettings
 from bcclone.system.errors import UserError
@@ -112,6 +113,37 @@ def test_a_host_for_other_machines_needs_a_token_that_nobody_guesses(host, setti
             settings(host=host, token=token)
     proposal = re.search(r"such as (\S+),", str(refused.value))[1]
     assert settings(host=host, token=proposal).token == proposal
+
+
+@pytest.mark.parametrize("settings", [DriveSettings, PlaySettings, PageSettings])
+def test_an_allowed_name_needs_a_token_and_is_a_name_alone(settings):
+    for token in ("", "x" * 11):
+        with pytest.raises(ValueError, match="allow_host hub.example.org .*token.*12"):
+            settings(allow_host=("hub.example.org",), token=token)
+    for wrong in ("https://hub.example.org", "hub.example.org:8000", "hub.org/user", "*.org", ""):
+        with pytest.raises(ValueError, match="expected a name without"):
+            settings(allow_host=("hub.example.org", wrong), token=TOKEN)
+    assert settings(allow_host=("Hub.example.org", "192.168.1.5"), token=TOKEN).token == TOKEN
+
+
+def test_an_allowed_name_opens_that_name_alone():
+    access = Access(token=TOKEN, allow_host=("Hub.example.org",))
+    for host in ("hub.example.org", "HUB.example.org:443", "localhost:4567", "127.0.0.1:4567"):
+        assert access.refusal(request("/", host=host)) is None, host
+    for host in ("example.org", "a.hub.example.org", "hub.example.org.evil.example", "[]", "["):
+        assert status_of(access.refusal(request("/", host=host))) == "403", host
+    for headers in FOREIGN:
+        for host in ("hub.example.org", "localhost:4567"):
+            refusal = access.refusal(request("/", host=host) | headers | {"HTTP_HOST": host})
+            assert status_of(refusal) == "403", headers
+
+
+def test_a_refusal_names_the_option_and_repeats_nothing_strange():
+    _, reason = Access().refusal(request("/", host="hub.example.org:8000"))
+    assert "--allow-host hub.example.org and --token" in reason
+    _, reason = Access().refusal(request("/", host="<b>\x1b[31m"))
+    assert "<b>" not in reason
+    assert "--allow-host NAME" in reason
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])

@@ -26,8 +26,9 @@ function connect() {
   if (socket) socket.onclose = null;
   if (socket) socket.close();
   if (document.hidden && !IN_WORLD) return;
-  const protocol = location.protocol === "https:" ? "wss" : "ws";
-  socket = new WebSocket(`${protocol}://${location.host}/socket`);
+  const address = new URL("socket", location); // below the page: a proxy may add a prefix
+  address.protocol = address.protocol.replace("http", "ws");
+  socket = new WebSocket(address);
   socket.binaryType = "arraybuffer";
   // one message after the other, since pictures are decoded at different speeds
   let received = Promise.resolve();

@@ -1,0 +1,102 @@
+"""A reverse proxy before a server, as those of JupyterHub, GitHub Codespaces and nginx are."""
+
+import contextlib
+import socket
+import ssl
+import subprocess
+import threading
+
+
+class ReverseProxy:
+    """Passes requests below a prefix on to a port of this machine, within its `with` block.
+
+    port: of the server
+    prefix: what the paths of browsers have before the server's own, such as /user/ada/proxy/4567
+    rewritten: headers that it writes anew, by their names in lower case
+    certificate: file with a certificate and its key, to speak TLS; None to speak plain HTTP
+    """
+
+    def __init__(self, port, prefix="", rewritten=(), certificate=None):
+        self._target = port
+        self._prefix = prefix.encode()
+        self._rewritten = dict(rewritten)
+        self._tls = None
+        if certificate:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+
+    def __enter__(self):
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as open_sockets:
+            if self._tls:
+                client = self._tls.wrap_socket(client, server_side=True)
+            open_sockets.enter_context(client)
+            head, rest = self._request(client)
+            if head is None:
+                client.sendall(b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n")
+                return
+            server = socket.create_connection(("127.0.0.1", self._target))
+            open_sockets.enter_context(server)
+            server.sendall(head + rest)
+            threading.Thread(target=pump, args=(client, server), daemon=True).start()
+            pump(server, client)
+
+    def _request(self, client):
+        """Return a request's head as the server gets it, None for a path of no server, and what
+        came behind it.
+        """
+        data = b""
+        while b"\r\n\r\n" not in data:
+            received = client.recv(65536)
+            if not received:
+                raise ValueError("no request")
+            data += received
+        head, _, rest = data.partition(b"\r\n\r\n")
+        first, *lines = head.split(b"\r\n")
+        method, path, version = first.split(b" ")
+        if not path.startswith(self._prefix + b"/"):
+            return None, rest
+        headers = []
+        for line in lines:
+            name = line.partition(b":")[0].decode().lower()
+            if name in self._rewritten:
+                line = f"{name}: {self._rewritten[name]}".encode()
+            headers.append(line)
+        path = path[len(self._prefix) :]
+        return b"\r\n".join([b" ".join([method, path, version]), *headers, b"", b""]), rest
+
+
+def pump(source, target):
+    """Pass on what one socket sends to the other, until its end."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)
+
+
+def make_certificate(folder, name):
+    """Write a certificate for a name, signed by itself, and its key into one file."""
+    path = folder / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-subj", f"/CN={name}", "-keyout", path, "-out", folder / "only.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    path.write_bytes(path.read_bytes() + (folder / "only.pem").read_bytes())
+    return path
