@@ -14,13 +14,13 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from pathlib import Path
 from textwrap import indent
 
 from bcclone.commands import COMMANDS, GROUPS, load_command, split_line
 from bcclone.commands.command import Command, Common, Given, Result, list_of, notify, parse
-from bcclone.system.errors import UserError, printable
+from bcclone.system.errors import UserError, first_line, printable
 from bcclone.system.interrupts import raising_interrupts
 from bcclone.system.process import claim_process
 from bcclone.system.values import to_json
@@ -155,6 +155,8 @@ def describe(error: Exception) -> tuple[str, int]:
     """Return the message for an error, and the exit code."""
     if isinstance(error, UserError):
         return str(error), error.exit_code
+    if not isinstance(error, OSError) and (foreign := _foreign_files()):
+        return f"{foreign} ({type(error).__name__}: {first_line(error)})", 1
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("bcclone"):
         package = str(error.name).partition(".")[0]
         return (
@@ -171,3 +173,13 @@ def describe(error: Exception) -> tuple[str, int]:
     return f"internal error of bcclone: {type(error).__name__}: {error}\nplease report it", (
         INTERNAL_ERROR
     )
+
+
+def _foreign_files() -> str:
+    """Return which files of other programs Python imports for bcclone's packages, "" for none."""
+    from bcclone.system.doctor import foreign_files
+
+    with suppress(Exception):  # of a package that is missing, which is told instead
+        files = foreign_files()
+        return "; ".join(f"{file.found}: {file.remedy}" for file in files)
+    return ""

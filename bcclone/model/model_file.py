@@ -33,6 +33,7 @@ from bcclone.system.codec import explained, from_text, parse_json, read_bytes
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import replacing
 from bcclone.system.hdf5_file import open_hdf5, read_attribute
+from bcclone.system.keras_settings import settle_keras
 from bcclone.system.progress import note
 from bcclone.system.values import from_json, names_of, to_json
 
@@ -334,10 +335,11 @@ def open_model(
     rescale: what a Lambda layer computes, for a layer whose code is not recognised
     stored: as model_of() takes it
     """
+    check_keras_path(path)
+    settle_keras()
     from bcclone.model.foreign.weights import rebuild_model  # these load Keras
     from bcclone.model.layer_kinds import stated_scale
 
-    check_keras_path(path)
     size: tuple[int | None, int | None] = (None, None)
     if isinstance(given, Preprocessing):
         size = (given.height, given.width)

@@ -15,12 +15,17 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from bcclone.system.errors import first_line, number_of
 from bcclone.system.hardware import Card, available_memory, find_cards, output_of
+from bcclone.system.keras_settings import unsuitable_settings
 from bcclone.system.settings import SIMULATOR_PORT, Checked, Port, setting
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 
 def version_of(package: str) -> str | None:
@@ -59,6 +64,7 @@ def examine(settings: DoctorSettings) -> list[Check]:
         "system": lambda: [Check("system", "ok", system)],
         "python": check_python,
         "packages": check_packages,
+        "keras settings": check_keras,
         "port": lambda: check_port(settings.port),
         "folder": lambda: check_folder(Path.cwd()),
         "memory": check_memory,
@@ -114,23 +120,77 @@ def check_packages(requirements: Sequence[str] | None = None) -> Iterator[Check]
 
     requirements: in pip's syntax; None for those of the installed bcclone
     """
-    from packaging.requirements import Requirement
-
     if requirements is None:
-        requirements = metadata.requires("bcclone") or []
         yield Check("bcclone", "ok", f"{__version__} ({Path(__file__).parents[2]})")
-    for requirement in map(Requirement, requirements):
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue
+    for requirement in _required(requirements):
         name = requirement.name
         found = version_of(name)
         if found and requirement.specifier.contains(found, prereleases=True):
-            yield Check(name, "ok", found)
+            foreign = _foreign_file(name)
+            if foreign:
+                yield Check(name, "failed", f"{found}, but {foreign.found}", foreign.remedy)
+            else:
+                yield Check(name, "ok", found)
             continue
         extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
         advice = f'python -m pip install "{name}{extras}{requirement.specifier}"'
         fault = f"{found or 'missing'}, needs {requirement.specifier or 'any'}"
         yield Check(name, "failed", fault, advice)
+
+
+def _required(requirements: Sequence[str] | None = None) -> Iterator["Requirement"]:
+    """Yield the requirements that hold on this machine; None for those of bcclone."""
+    from packaging.requirements import Requirement
+
+    if requirements is None:
+        requirements = metadata.requires("bcclone") or []
+    for requirement in map(Requirement, requirements):
+        if not requirement.marker or requirement.marker.evaluate({"extra": ""}):
+            yield requirement
+
+
+class ForeignFile(NamedTuple):
+    """A file of another program that has the name of an installed package, and precedes it."""
+
+    found: str  # such as "cv2 is /opt/ros/cv2.so"
+    remedy: str
+
+
+def foreign_files() -> list[ForeignFile]:
+    """Return the files that Python would import, or has imported, instead of bcclone's packages."""
+    return list(filter(None, (_foreign_file(required.name) for required in _required())))
+
+
+def _foreign_file(distribution: str) -> ForeignFile | None:
+    """Return the file that stands before a package of an installed distribution, if there is one.
+
+    The folders of PYTHONPATH come before those of the environment, and so does the current folder
+    for `python -m bcclone`.
+    """
+    for file in metadata.files(distribution) or ():
+        name, *rest = file.parts
+        if rest != ["__init__.py"]:
+            continue
+        spec = find_spec(name)
+        path = Path(spec.origin) if spec and spec.origin else None
+        if not path or path.resolve() == Path(str(file.locate())).resolve():
+            continue
+        folders = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+        remedy = f"rename {path}, or work in another folder"
+        if any(path.resolve().is_relative_to(Path(folder).resolve()) for folder in folders):
+            remedy = "take the folder of that file out of the variable PYTHONPATH, or unset it"
+        return ForeignFile(f"{name} is {path}, which is not of bcclone's environment", remedy)
+    return None
+
+
+def check_keras() -> Iterator[Check]:
+    """Name the user's settings of Keras that bcclone's commands leave out."""
+    if found := unsuitable_settings():
+        advice = (
+            "bcclone's commands leave that out; a program that imports bcclone needs Keras's own "
+            "settings: remove keras.json and the variable"
+        )
+        yield Check("keras settings", "warning", ", ".join(found), advice)
 
 
 def check_ffmpeg() -> Iterator[Check]:
@@ -233,6 +293,8 @@ def check_cuda(cards: Sequence[Card]) -> Iterator[Check]:
 # 3 x 3 values of the product, all 8.
 _COMPUTE = """
 import json
+from bcclone.system.process import claim_process
+claim_process()
 from bcclone.system.tensorflow_quietly import load_tensorflow
 load_tensorflow()
 import tensorflow as tf

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 
 from bcclone.system.hardware import Card
 from bcclone.system.interrupts import interrupts_delayed
+from bcclone.system.keras_settings import settle_keras
 from bcclone.system.process import hidden, is_own_process
 
 # environment variables that TensorFlow reads once, when it is imported
@@ -31,7 +32,7 @@ def load_tensorflow(
     """Import TensorFlow and return its devices, as describe_devices() does.
 
     In the process of a program that imports bcclone, `threads`, `use_gpus` and `left_out` have no
-    effect.
+    effect; raises UserError where its Keras is set otherwise than bcclone needs.
 
         threads: number of cores that one operation uses, 0 for all
         initialize: called after the import and before TensorFlow computes anything, for example to
@@ -47,7 +48,7 @@ def load_tensorflow(
     is_own = is_own_process()
     if is_own:
         os.environ.setdefault(LEAST_LEVEL, "2")
-        os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's other programs use
+    settle_keras()
     absent = [name for name in left_out if is_own and name not in sys.modules]
     # TensorFlow's C++ code writes notices about CPU instructions and absent GPU drivers straight to
     # file descriptor 2, before any log level applies
