@@ -29,6 +29,7 @@ from bcclone.system.arrays import IndexArray
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError
 from bcclone.system.files import NEW_FOLDER, check_output, replacing, sha256_of
+from bcclone.system.hdf5_file import open_hdf5
 from bcclone.system.location import (
     Location,
     as_local,
@@ -254,7 +255,7 @@ def write_shard(task: ShardTask) -> tuple[Shard, dict[int, str]]:
                 task.context,
                 threads=1,
             )
-            with h5py.File(temporary, "r+") as file:
+            with open_hdf5(temporary, "r+") as file:
                 stored = json_text({"digest": origin, "unusable": unusable})
                 file.create_dataset("origin", data=stored, dtype=h5py.string_dtype())
                 file.create_dataset("checksums", data=checksums)

@@ -49,6 +49,7 @@ from bcclone.dataset.samples import (
 from bcclone.dataset.store import SCHEMA_VERSION, RecordingInfo, Store
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
+from bcclone.system.hdf5_file import open_hdf5
 from bcclone.system.location import names_url, read_urls
 from bcclone.system.prefetch import prefetch_ordered
 
@@ -149,7 +150,7 @@ class StoreWriter:
             self._move_to_smaller_file()
         digest = content_hash(self.preprocessing, self.checksums)
         digest.update(rows.tobytes())
-        with h5py.File(self.path, "r+") as file:
+        with open_hdf5(self.path, "r+") as file:
             # the samples of a long recording do not fit into memory
             table = file.create_dataset(
                 "samples", (0,), SAMPLE, maxshape=(None,), chunks=(_SAMPLES_PER_CHUNK,)
@@ -205,7 +206,7 @@ def _lay_out(path: Path, preprocessing: Preprocessing, capacity: int) -> int:
     """Make an HDF5 file with space for the frames; return at which byte the first frame begins."""
     shape = (capacity, *preprocessing.shape)
     page = 4096  # bytes; the frames begin at a page, to be mapped
-    with h5py.File(path, "w", alignment_threshold=page, alignment_interval=page) as file:
+    with open_hdf5(path, "w", alignment_threshold=page, alignment_interval=page) as file:
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         properties.set_layout(h5py.h5d.CONTIGUOUS)
         # the place of the frames is known at once, and HDF5 writes nothing there

@@ -374,14 +374,18 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     make_folder(path.parent)
     file = path.parent / f".{path.name}.bcclone-lock"
-    lock = FileLock(file, timeout=seconds, poll_interval=0.02)
+    is_new = not os.path.lexists(file)
+    # without the fallback, which a killed process would lock for ever
+    lock = FileLock(file, timeout=seconds, poll_interval=0.02, fallback_to_soft=False)
     try:
         lock.acquire()
         _write_owner(file)
     except Timeout:
         raise UserError(f"{path}: {_owner_of(file)} is writing it; {remedy}") from None
     except OSError:  # no lock, or somebody's link in its place, which is not followed
-        pass
+        if is_new:
+            with suppress(OSError):
+                file.unlink()
     has_failed = True
     try:
         yield

@@ -62,7 +62,7 @@ def kind_of(path: Path) -> Kind | None:
     except OSError:
         return None
     try:
-        with h5py.File(path, "r") as opened:
+        with open_hdf5(path) as opened:
             kinds = (kind for name, kind in _KIND_BY_ATTRIBUTE.items() if name in opened.attrs)
             return next(kinds, None)
     except (OSError, RuntimeError):
@@ -70,14 +70,18 @@ def kind_of(path: Path) -> Kind | None:
 
 
 @contextmanager
-def open_hdf5(source: Source) -> Iterator[h5py.File]:
-    """Open a file for reading.
+def open_hdf5(source: Source, mode: str = "r", **layout: int) -> Iterator[h5py.File]:
+    """Open a file, usually for reading.
 
-    Raises UnfitFile for a pipe or a device, and OSError for what is not an HDF5 file.
+    To read, raises UnfitFile for a pipe or a device, and OSError for what is not an HDF5 file.
+
+    mode, layout: as h5py.File takes them
     """
-    if isinstance(source, Path):
+    if isinstance(source, Path) and mode == "r":
         check_regular(source)
-    with h5py.File(source, "r") as file:
+    # HDF5's own lock is of no use here, because a file is written under a temporary name; and some
+    # network drives refuse every lock
+    with h5py.File(source, mode, locking=False, **layout) as file:
         yield file
 
 

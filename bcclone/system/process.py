@@ -28,6 +28,8 @@ def claim_process() -> None:
     # OpenCV reads these when it is loaded: it prints nothing about images that cannot be decoded
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    # HDF5 reads this when it is loaded: "TRUE" would lock files also where open_hdf5() does not
+    os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"
     # Numba reads these when it is loaded: it refuses 0 of its own threads, which bcclone does not
     # use, and bcclone's loops over pixels take minutes where it does not compile them
     os.environ.pop("NUMBA_NUM_THREADS", None)
