@@ -49,6 +49,7 @@ from bcclone.dataset.samples import (
 from bcclone.dataset.store import SCHEMA_VERSION, RecordingInfo, Store
 from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError
+from bcclone.system.hardware import usable_cores
 from bcclone.system.hdf5_file import open_hdf5
 from bcclone.system.location import names_url, read_urls
 from bcclone.system.prefetch import prefetch_ordered
@@ -254,7 +255,7 @@ def decode_files(
     threads: number of threads, 0 for one for each core. Processes are not needed, since reading,
         decoding and resizing release the interpreter lock.
     """
-    threads = threads or os.cpu_count() or 1
+    threads = threads or usable_cores()
     # the caller writes the frames of a few files while they are in the processor's cache; but files
     # at URLs are read together, which takes as long as one of them
     files_per_task = 32 if any(map(names_url, files)) else 8

@@ -1,7 +1,6 @@
 """Load the batches of an epoch ahead, by threads: an order and a source -> batches."""
 
 import itertools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -11,9 +10,10 @@ from typing import Any, Self
 from bcclone.camera.images import opencv_on_one_thread
 from bcclone.feed.order import Batches, Order, Positions
 from bcclone.feed.selection import Batch, Buffers, Source
+from bcclone.system.hardware import usable_cores
 from bcclone.system.prefetch import prefetch_ordered
 
-CORES = os.cpu_count() or 1
+CORES = usable_cores()
 AHEAD = 4  # batches that are loaded ahead
 # two: a thread also flips frames and looks up labels, so it copies at only half a core's speed
 THREADS = min(2, CORES)

@@ -4,6 +4,8 @@ TensorFlow is not loaded: NVIDIA's program nvidia-smi describes the cards. Where
 on macOS or without an NVIDIA driver, no cards are found.
 """
 
+import itertools
+import math
 import os
 import re
 import shutil
@@ -11,11 +13,12 @@ import subprocess
 import sys
 import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_CGROUP = Path("/sys/fs/cgroup")  # where Linux describes the container of this process
+_CGROUP = Path("/sys/fs/cgroup")  # where Linux describes containers
 # names and paths of nvidia-smi to try; in WSL2 it is not in the PATH of every shell
 _PROGRAMS = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi")
 CSV_FORMAT = "--format=csv,noheader,nounits"
@@ -25,30 +28,73 @@ _ANSWER_SECONDS = 3.0  # longest wait for nvidia-smi, which takes a second to wa
 _MB_PER_MIB = 1.048576  # nvidia-smi counts in MiB, and Card in MB
 
 
-def usable_cores() -> int:
-    """Return the number of cores that this process may use; the machine may have more."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_cores(cgroup: Path = _CGROUP) -> int:
+    """Return the number of cores that this process may use; the machine may have more.
+
+    A container's share of processor time counts as that many cores, rounded up.
+
+    cgroup: folder in which Linux describes containers
+    """
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    for folder in _limiting_folders("cpu", cgroup):
+        # of version 2: quota and period in one file, both in microseconds; "max" without a limit
+        quota, period = (*_words(folder / "cpu.max"), *("", ""))[:2]
+        if not quota:
+            quota = "".join(_words(folder / "cpu.cfs_quota_us"))  # of version 1; -1: no limit
+            period = "".join(_words(folder / "cpu.cfs_period_us"))
+        if quota.isdecimal() and period.isdecimal():
+            cores = min(cores, max(math.ceil(int(quota) / int(period)), 1))
+    return cores
 
 
 def available_memory(cgroup: Path = _CGROUP) -> float:
     """Return the bytes of memory that this process can still get, within a container's limit.
 
-    cgroup: folder in which Linux describes the container (cgroup version 2)
+    cgroup: folder in which Linux describes containers
     """
     import psutil  # not at the top, because `bcclone doctor` must work without packages
 
-    of_machine = psutil.virtual_memory().available
+    available = psutil.virtual_memory().available
+    for folder in _limiting_folders("memory", cgroup):
+        # names of version 2 and 1; files that Linux caches count as used, but make room
+        for limit, used, cached in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            words = _words(folder / limit), _words(folder / used)
+            if all(len(each) == 1 and each[0].isdecimal() for each in words):
+                statistics = _words(folder / "memory.stat")  # names and numbers in turn
+                freed = dict(zip(statistics[::2], statistics[1::2], strict=False)).get(cached, "0")
+                left = int(words[0][0]) - int(words[1][0]) + int(freed)
+                available = min(available, max(left, 0))
+    return available
+
+
+def _limiting_folders(controller: str, cgroup: Path) -> Iterator[Path]:
+    """Yield the folders with limits of this process, by version 2 and 1 of Linux's cgroups.
+
+    controller: what is limited, "cpu" or "memory"
+    """
+    bases = {"": (cgroup, cgroup / "unified"), controller: (cgroup / controller,)}
+    yield from itertools.chain(*bases.values())  # a container sees its own limits there
+    lines = []
+    with suppress(OSError):
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        for name in controllers.split(","):
+            for base in bases.get(name, ()):
+                # limits of the groups above hold, too
+                inner = base / path.lstrip("/")
+                yield from (each for each in (inner, *inner.parents) if base in each.parents)
+
+
+def _words(path: Path) -> list[str]:
+    """Return the words of a small file of Linux, none if there is no such file."""
     try:
-        limit = int((cgroup / "memory.max").read_text())
-        used = int((cgroup / "memory.current").read_text())
-        statistics = (cgroup / "memory.stat").read_text()
-    except (OSError, ValueError):  # no container, or one without a limit ("max")
-        return of_machine
-    # files that Linux caches count as used, but make room when memory is needed
-    cached = re.search(r"^inactive_file (\d+)$", statistics, re.MULTILINE)
-    return min(of_machine, limit - used + int(cached[1] if cached else 0))
+        return path.read_text().split()
+    except OSError:
+        return []
 
 
 def output_of(line: Sequence[str], seconds: float) -> str:

@@ -6,6 +6,7 @@ where it stopped.
 """
 
 import contextlib
+import errno
 import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -59,6 +60,9 @@ def check_one_pool(scheduler: str, jobs: int) -> None:
 
 # ---- pools of processes
 
+# errors of semaphores, which Linux keeps in the folder /dev/shm
+_OF_SHARED_MEMORY = (errno.EACCES, errno.ENOENT, errno.ENOSPC, errno.ENOSYS, errno.EROFS)
+
 
 @contextmanager
 def open_pool(jobs: int = 0, scheduler: str = "") -> Iterator[Executor]:
@@ -75,7 +79,16 @@ def open_pool(jobs: int = 0, scheduler: str = "") -> Iterator[Executor]:
             yield executor
         return
     context = multiprocessing.get_context("spawn")  # TensorFlow and Numba do not survive a fork
-    pool = _ProcessPool(jobs or usable_cores(), context, become_worker)
+    try:
+        pool = _ProcessPool(jobs or usable_cores(), context, become_worker)
+    except OSError as error:
+        if error.errno not in _OF_SHARED_MEMORY:
+            raise
+        raise UserError(
+            "processes that work in parallel share memory, which this machine does not offer: "
+            f"/dev/shm: {error.strerror}; let it be a folder in memory that can be written, as "
+            "docker run --shm-size 64m makes it"
+        ) from None
     try:
         yield pool
     except BaseException as error:

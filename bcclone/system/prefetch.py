@@ -2,13 +2,13 @@
 
 import atexit
 import contextlib
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from bcclone.system.hardware import usable_cores
 from bcclone.system.progress import ProgressBar
 
 Item = TypeVar("Item")
@@ -118,7 +118,7 @@ def read_ahead(
             progress.advance(1)
 
     with (
-        prefetch_ordered(read, items, threads=os.cpu_count() or 1, ahead=32) as results,
+        prefetch_ordered(read, items, threads=usable_cores(), ahead=32) as results,
         ProgressBar(label, len(items), unit) as progress,
     ):
         yield counted()

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from bcclone.system.hardware import Card
+from bcclone.system.hardware import Card, usable_cores
 from bcclone.system.interrupts import interrupts_delayed
 from bcclone.system.keras_settings import settle_keras
 from bcclone.system.process import hidden, is_own_process
@@ -59,6 +59,7 @@ def load_tensorflow(
             import tensorflow as tf
         if is_own:
             # TensorFlow changes neither after it has computed something
+            threads = threads or usable_cores()  # TensorFlow does not know a container's share
             with suppress(RuntimeError):
                 if tf.config.threading.get_intra_op_parallelism_threads() != threads:
                     tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -1,8 +1,8 @@
-"""The available memory, and the NVIDIA cards of the machine."""
+"""The cores and memory that a container leaves, and the NVIDIA cards of the machine."""
 
 import pytest
 
-from bcclone.system.hardware import available_memory, find_cards, parse_cards
+from bcclone.system.hardware import available_memory, find_cards, parse_cards, usable_cores
 
 CARDS = "580.159.03, 612, 143771, NVIDIA H200, 9.0\n470.256.02, 3, 11441, Tesla K80, 3.7\n"
 
@@ -53,3 +53,32 @@ def test_available_memory_in_a_container_is_what_its_limit_leaves(tmp_path):
     assert available_memory(tmp_path) == 600_000
     (tmp_path / "memory.max").write_text("max\n")
     assert available_memory(tmp_path) > 1e6
+
+
+def test_available_memory_in_a_container_of_version_1(tmp_path):
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    (folder / "memory.limit_in_bytes").write_text("1000000\n")
+    (folder / "memory.usage_in_bytes").write_text("900000\n")
+    (folder / "memory.stat").write_text("inactive_file 3\ntotal_inactive_file 500000\n")
+    assert available_memory(tmp_path) == 600_000
+    (folder / "memory.limit_in_bytes").write_text("9223372036854771712\n")  # no limit
+    assert available_memory(tmp_path) > 1e6
+
+
+@pytest.mark.parametrize(
+    ("version", "quota", "is_limited"),
+    [(2, "50000", True), (2, "100000", True), (2, "max", False), (1, "50000", True)]
+    + [(1, "-1", False), (1, "6400000000", False)],
+)
+def test_a_containers_share_of_processor_time_limits_the_cores(
+    version, quota, is_limited, tmp_path
+):
+    if version == 2:
+        (tmp_path / "cpu.max").write_text(f"{quota} 100000\n")
+    else:
+        (tmp_path / "cpu").mkdir()
+        (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+        (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    all_cores = usable_cores(tmp_path / "none")
+    assert usable_cores(tmp_path) == (1 if is_limited else all_cores)

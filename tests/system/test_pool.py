@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
@@ -14,8 +15,8 @@ from bcclone.system.errors import UserError
 from bcclone.system.pool import find_kept, keep, open_pool, run_kept, run_tasks
 from tests import opencv_task, pool_tasks
 from tests.dask_cluster import dask_cluster, kill
-from tests.processes import started, wait_for
-from tests.running import ROOT
+from tests.processes import said, started, wait_for
+from tests.running import ROOT, command
 
 
 @pytest.fixture(scope="module", params=["processes", pytest.param("dask", marks=pytest.mark.slow)])
@@ -188,3 +189,19 @@ def test_only_what_no_earlier_run_has_finished_is_run(tmp_path):
     assert results == [3, 2, 1]
     assert "2 of 3 counts are finished already" in line[0]
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["1", "2", "3"]
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="of Linux")
+@pytest.mark.parametrize("options", ["ro", "size=4k"])
+def test_processes_without_shared_memory_are_refused(options, simulated_recording, tmp_path):
+    """One file needs no processes."""
+    mount = f'mount -t tmpfs -o {options} none /dev/shm && exec "$@"'
+    unshare = ("unshare", "--mount", "--propagation", "private", "sh", "-c", mount, "sh")
+    if said(*unshare, "true").returncode:
+        pytest.skip("may not mount")
+    line = command("preprocess", simulated_recording, "--size", 32, "-o")
+    assert said(*unshare, *line, tmp_path / "x.h5").returncode == 0
+    done = said(*unshare, *line, tmp_path / "x", "--jobs", 2)
+    assert done.returncode == 1
+    assert "/dev/shm" in done.stderr
+    assert "--shm-size" in done.stderr
