@@ -18,7 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.camera.geometry import FOCAL_PX, rotation, simulated_camera
-from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image, cv2, resized
+from bcclone.camera.images import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    MISSING,
+    BadImage,
+    Image,
+    cv2,
+    read_picture,
+    resized,
+)
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError
@@ -322,6 +331,17 @@ def sampling_of(framing: Framing) -> Sampling:
 
 
 # ---- files
+
+
+def try_stretched(path: str | None) -> tuple[Image | None, str]:
+    """Return the picture in a file, stretched to a frame as by an import, as try_frame() does."""
+    if not path:
+        return None, MISSING
+    try:
+        picture = read_picture(path)
+        return Framing.of(picture).apply(picture), ""
+    except BadImage as error:
+        return None, f": {error}"
 
 
 def read_framing(path: Path) -> Framing:

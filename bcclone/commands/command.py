@@ -228,9 +228,9 @@ def _how(declared: Setting) -> dict[str, Any]:
     kind = declared.kind
     default = declared.field.default
     if kind is bool:
-        # an option that is on by default also has the form --no-NAME
+        # an option that is on, or open, by default also has the form --no-NAME
         return {
-            "action": argparse.BooleanOptionalAction if default else "store_true",
+            "action": "store_true" if default is False else argparse.BooleanOptionalAction,
             "default": None,
         }
     # a tuple takes a list of values, unless its parser reads all of it from one text; the list is

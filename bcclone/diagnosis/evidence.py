@@ -195,6 +195,16 @@ class Evidence:
         return measure_agreement(self.signals)
 
     @cached_property
+    def turns_as_steered(self) -> bool | None:
+        """Return whether the car surely turns to the side to which it is steered; None: unknown."""
+        agreement = self.agreement
+        if agreement is None or self.is_upside_down or self.drives_backwards:
+            return None
+        if agreement.is_clear:
+            return True
+        return False if agreement.is_mirrored else None
+
+    @cached_property
     def segmentation(self) -> Segmentation | None:
         """Return the stretches in which steering and turns agree alike; None as for `agreement`."""
         if self.is_estimated:

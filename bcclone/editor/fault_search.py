@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from bcclone.camera.framing import Framing
-from bcclone.camera.images import MISSING, BadImage, Image, read_picture, try_frame
+from bcclone.camera.framing import try_stretched
+from bcclone.camera.images import Image, try_frame
 from bcclone.diagnosis.check import check_log
 from bcclone.diagnosis.evidence import Finding
 from bcclone.diagnosis.judging import Diagnosis
@@ -105,7 +105,7 @@ class FaultSearch:
         self._recorded = recorded
         self._version_of_edits = version_of_edits
         self._is_tub = recorded.kind == "tub"
-        self._read_image: ReadImage = _try_stretched if self._is_tub else try_frame
+        self._read_image: ReadImage = try_stretched if self._is_tub else try_frame
         self._seen: RecordingFigures | None = None  # what the frames of all rows show, once read
         self._log_version = file_version(recorded.path)
         self._closed = closed
@@ -184,14 +184,3 @@ class FaultSearch:
         if self._closed.is_set():
             raise UserError("the page was closed")
         return self._read_image(path)
-
-
-def _try_stretched(path: str | None) -> tuple[Image | None, str]:
-    """Return the picture in a file, stretched to a frame as by an import, as try_frame() does."""
-    if not path:
-        return None, MISSING
-    try:
-        picture = read_picture(path)
-        return Framing.of(picture).apply(picture), ""
-    except BadImage as error:
-        return None, f": {error}"

@@ -1,7 +1,8 @@
 """A model and a drive of a car -> a copy of the model that knows the car's camera and steering.
 
-lens_search.py finds how the camera's pictures become frames, and what the recorded steering is to
-the network's.
+To which side the recorded steering is positive is measured by the turns of the pictures, never by
+the network. lens_search.py finds how the camera's pictures become frames, and what the recorded
+steering is to the network's.
 """
 
 from collections.abc import Sequence
@@ -12,11 +13,12 @@ import numpy as np
 
 from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.camera.images import BadImage, Image
+from bcclone.diagnosis.evidence import Evidence
 from bcclone.model.model_file import SteeringCalibration
 from bcclone.model.model_path import check_keras_path
 from bcclone.pictures.plots.drive_pictures import plot_framing
 from bcclone.realcar.calibrate_settings import CalibrateSettings
-from bcclone.realcar.labelled_drive import LabelledDrive, read_drive
+from bcclone.realcar.labelled_drive import LabelledDrive, evidence_of, read_drive
 from bcclone.realcar.lens_search import (
     LEAST_CORRELATION,
     MOST_TRIALS,
@@ -40,6 +42,7 @@ from bcclone.system.files import (
     writes,
 )
 from bcclone.system.progress import Notify, ProgressBar
+from bcclone.system.settings import SettingError
 from bcclone.system.statistics import correlation
 
 
@@ -57,6 +60,9 @@ class CalibrationResult:
     bias: float
     delay_seconds: float  # how much later than the network the driver steered
     mirrored: bool  # whether the recorded steering turned out to be positive to the other side
+    # correlation of the recorded steering, mirrored if it was, with the turns of the pictures; None
+    # if these do not show it
+    turn_correlation: float | None
     pictures: int  # number of pictures that were used
     seconds: float  # time of driving from the first picture to the last
     unreadable: int  # number of pictures that cannot be read or have another size
@@ -71,10 +77,14 @@ class CalibrationResult:
             f"stretched: {self.stretched_correlation:.3f}",
             f"steering of the car = {self.gain:.4g} x the network's {sign} {abs(self.bias):.4g}",
         ]
-        if self.mirrored:
+        if self.turn_correlation is not None:
             lines.append(
-                "the recorded steering is positive to the other side than you said; it was mirrored"
+                f"correlation with the turns of the pictures: {self.turn_correlation:.2f}; they "
+                "tell to which side the recorded steering is positive"
             )
+        if self.mirrored:
+            side = "right" if settings.left_positive else "left"
+            lines.append(f"the recorded steering is positive to the {side}; it was mirrored")
         if self.delay_seconds < 0:
             lines.append(
                 f"the recorded steering is {-self.delay_seconds:.2f} s earlier than the network's: "
@@ -89,7 +99,7 @@ class CalibrationResult:
 
         # the command that imports the frames with this framing
         framed: list[object] = ["--framing", self.framing_file]
-        if settings.left_positive != self.mirrored:
+        if bool(settings.left_positive) != self.mirrored:
             framed.append("--left-positive")
         if is_recording(settings.frames):
             again = shown_command("import", "SOURCE", "-o", "NEW", *framed)
@@ -115,10 +125,14 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     check_keras_path(settings.model)
     for path, kind in ((framing_file, "framing"), (picture_file, PICTURE)):
         check_output(path, kind, settings.force, inputs_of(settings))
-    drive = read_drive(settings.frames, settings.left_positive)
+    drive = read_drive(settings.frames, bool(settings.left_positive))
     notify(f"{len(drive.pictures)} pictures of {drive.driven_seconds:.0f} s")
+    evidence = evidence_of(settings.frames, bool(settings.left_positive))
+    mirrored = _is_mirrored(settings, evidence)
+    if mirrored:
+        drive = drive.mirrored()
 
-    # find the framing, and to which side the recorded steering is positive
+    # find the framing
     witness = witness_of(settings.model)
     with ProgressBar("finding the framing", MOST_TRIALS + 2, "framings") as progress:
 
@@ -128,22 +142,25 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
 
         stretched = answer(Framing(*drive.size), drive.pictures)
         stretched_correlation = correlation(stretched, drive.steering()) or 0.0
-        # who gives the gain says to which side the steering is positive
-        mirrored = settings.gain is None and stretched_correlation <= -LEAST_CORRELATION
-        if mirrored:
-            drive = drive.mirrored()
-            stretched_correlation = -stretched_correlation
-        framing = _framing_of(settings, drive, answer)
-        answers = answer(framing, drive.pictures)
+        framing = Framing(*drive.size)
+        answers = stretched
+        # a network that steers to the wrong side may agree by chance through one of many lenses
+        is_stated = settings.framing or settings.rows or settings.gain is not None
+        if is_stated or stretched_correlation > -LEAST_CORRELATION:
+            framing = _framing_of(settings, drive, answer)
+            answers = answer(framing, drive.pictures)
     agreement = correlation(answers, drive.steering()) or 0.0
     # who gives the gain vouches that the network reads this camera
     if settings.gain is None and agreement < LEAST_CORRELATION:
+        turns = ""
+        if evidence.agreement and evidence.turns_as_steered is not None:
+            turns = f", though the pictures' turns do by {abs(evidence.agreement.correlation):.2f}"
         raise UserError(
-            f"{settings.model}: it does not read this camera: its steering correlates with the "
-            f"recorded one by {agreement:.2f} on {framing.describe()}, expected "
-            f"{LEAST_CORRELATION} or more. Give a longer drive with bends, --left-positive if its "
-            "steering is so, the camera's --framing, or the --gain, if you know it; or train a "
-            "model on the car's own frames"
+            f"{settings.model}: it does not read this camera in this place: its steering "
+            f"correlates with the recorded one by {agreement:.2f} on {framing.describe()}, "
+            f"expected {LEAST_CORRELATION} or more{turns}. Give a longer drive with bends, the "
+            "camera's --framing, or the --gain, if you know it; or train a model on the car's own "
+            "frames"
         )
 
     delay_seconds = fit_delay(answers, drive)
@@ -165,10 +182,50 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
         bias=bias,
         delay_seconds=delay_seconds,
         mirrored=mirrored,
+        turn_correlation=_turn_correlation(evidence),
         pictures=len(drive.pictures),
         seconds=round(drive.driven_seconds, 2),
         unreadable=drive.left_out,
     )
+
+
+def _is_mirrored(settings: CalibrateSettings, evidence: Evidence) -> bool:
+    """Return whether the pictures turn to the other side than the steering says, as it was read.
+
+    Raises UserError where they do not tell it and the user does not, and for a gain to the other
+    side.
+    """
+    as_steered = evidence.turns_as_steered
+    if settings.gain is not None:  # who gives the gain says to which side the steering is positive
+        if as_steered is not None and as_steered != (settings.gain > 0):
+            raise SettingError(
+                "{gain} {value}, but by the turns of the pictures the recorded steering is "
+                "positive to the side of a gain of {other}; turn its sign, or that of the "
+                "steering with {left_positive}",
+                value=f"{settings.gain:g}",
+                other=f"{-settings.gain:g}",
+            )
+        return False
+    if as_steered is None and settings.left_positive is None:
+        agreement = evidence.agreement
+        reason = "they hardly turn, or do not match, or the steering hardly changes"
+        if agreement is not None:
+            reason = f"its correlation with their turns is {agreement.correlation:.2f}"
+            if evidence.is_upside_down or evidence.drives_backwards:
+                reason += ", and they are upside down or of driving backwards"
+        raise SettingError(
+            "{frames}: to which side is the steering positive? The pictures do not tell it: "
+            "{reason}; say it with {left_positive}, or --no-left-positive",
+            frames=settings.frames,
+            reason=reason,
+        )
+    return as_steered is False
+
+
+def _turn_correlation(evidence: Evidence) -> float | None:
+    if evidence.agreement is None or evidence.turns_as_steered is None:
+        return None
+    return round(abs(evidence.agreement.correlation), 4)
 
 
 def _framing_of(

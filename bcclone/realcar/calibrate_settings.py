@@ -15,7 +15,12 @@ class CalibrateSettings(Checked):
     frames: Path = argument("a tub or a recording")
     output: Path = setting(Path("car.h5"), "the calibrated model to write", unit="FILE")
     force: Force = setting(False)
-    left_positive: bool = setting(False, "the recorded steering is positive to the left")
+    left_positive: bool | None = setting(
+        None,
+        "the recorded steering is positive to the left, or with --no- to the right, where the "
+        "pictures do not tell it",
+        shown="as the pictures turn",
+    )
     framing: Path | None = setting(None, "framing.json to use", unit="FILE", shown="found")
     rows: Rows | None = setting(
         None, "stretch these rows of a picture, without a lens", shown="found"

@@ -1,26 +1,26 @@
-"""A recording or a tub -> pictures from all over the drive, and the recorded steering."""
+"""A recording or a tub -> pictures from all over the drive, the recorded steering, and evidence."""
 
 from collections import Counter
-from collections.abc import Generator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from bcclone.camera.framing import Framing, framing_of
+from bcclone.camera.framing import Framing, framing_of, try_stretched
 from bcclone.camera.geometry import FOCAL_PX
-from bcclone.camera.images import BadImage, Image, decode_image, read_file, resized
-from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.exchanged_rows import Row, Seen
-from bcclone.exchange.simulator_log import rows_of_log
-from bcclone.exchange.tub import is_tub, read_tub
-from bcclone.recording.files import ImageIndex, find_log, is_recording
-from bcclone.recording.log import read_log
+from bcclone.camera.images import BadImage, Image, read_picture, resized
+from bcclone.diagnosis.drive_rows import DriveRows
+from bcclone.diagnosis.evidence import Evidence
+from bcclone.diagnosis.motion import look_at, read_center
+from bcclone.exchange.edited_tub import open_edited
+from bcclone.exchange.tub import is_tub
+from bcclone.recording.files import Images, find_log, is_recording
+from bcclone.recording.log import Log, with_edits
 from bcclone.recording.row import EPISODE_GAP_MS
 from bcclone.system.arrays import FloatArray, evenly
 from bcclone.system.errors import UserError, shown_command
+from bcclone.system.progress import ProgressBar
 
 SHORTEST_FOCAL = 0.34  # focal length of the widest lens that is tried, in widths of a picture
 FEWEST_PICTURES = 50
@@ -71,33 +71,19 @@ def read_drive(source: Path, left_positive: bool = False) -> LabelledDrive:
             f"{source}: its frames were cut by a framing already: {imported.describe()}; calibrate "
             "on its source"
         )
-    chosen: list[tuple[float, str | bytes]] = []  # seconds of driving, and path or content
-    recorded: list[tuple[float, float]] = []  # seconds of driving, and steering
-    every = 1  # N, to take every Nth picture
-    driven = 0.0  # seconds of driving until the picture; pauses do not count
-    before: float | None = None
-    with closing(_labelled(source)) as labelled:
-        for number, (taken, steering, picture) in enumerate(labelled):
-            step = 0.0 if before is None else taken - before
-            if 0 <= step <= EPISODE_GAP_MS / 1000:
-                driven += step
-            before = taken
-            recorded.append((driven, -steering if left_positive else steering))
-            if number % every == 0:
-                chosen.append((driven, picture))
-            # if there are too many, keep every second one: all pictures of a long tub do not fit
-            # into memory
-            if len(chosen) == 2 * _MOST_PICTURES:
-                chosen = chosen[::2]
-                every *= 2
-    chosen = [chosen[index] for index in evenly(len(chosen), _MOST_PICTURES)]
-    recorded_seconds, recorded_steering = np.array(recorded).reshape(-1, 2).T
+    log, images = _opened(source)
+    rows = log.rows
+    steering = rows["steering"].to_numpy(np.float64)
+    steps = np.diff(rows["time_ms"]) / 1000  # pauses do not count
+    driven = np.concatenate([[0], np.cumsum(np.where(steps <= EPISODE_GAP_MS / 1000, steps, 0.0))])
 
-    # decode them, and take those of the most frequent size
+    # decode some, and take those of the most frequent size
+    names = rows["center"].tolist()
+    chosen = evenly(len(rows), _MOST_PICTURES).tolist()
     decoded = [
-        (seconds, *reduced)
-        for seconds, picture in chosen
-        if (reduced := _reduced(picture, imported)) is not None
+        (driven[row], *reduced)
+        for row in chosen
+        if (reduced := _reduced(images.find(names[row]), imported)) is not None
     ]
     sizes = Counter(size for _, size, _ in decoded)
     usual_size = max(sizes, key=lambda size: sizes[size], default=(0, 0))
@@ -111,8 +97,8 @@ def read_drive(source: Path, left_positive: bool = False) -> LabelledDrive:
         pictures=[pixels for _, pixels in usual],
         seconds=np.array([seconds for seconds, _ in usual]),
         size=usual_size,
-        recorded_seconds=recorded_seconds,
-        recorded_steering=recorded_steering,
+        recorded_seconds=driven,
+        recorded_steering=0.0 - steering if left_positive else steering,
         left_out=len(chosen) - len(usual),
     )
     if np.ptp(drive.steering()) < 1e-6:
@@ -123,42 +109,43 @@ def read_drive(source: Path, left_positive: bool = False) -> LabelledDrive:
     return drive
 
 
-def _labelled(source: Path) -> Generator[tuple[float, float, str | bytes], None, None]:
-    """Yield the pictures of a source; closing it closes the source.
+def evidence_of(source: Path, left_positive: bool = False) -> Evidence:
+    """Return what the rows and all pictures of a drive show, the pictures stretched to frames."""
+    log, images = _opened(source)
+    rows = log.rows.assign(left="", right="")  # which show nothing more
+    if left_positive:
+        rows["steering"] = 0.0 - rows["steering"]
+    with ProgressBar("comparing steering and pictures", len(rows), "rows") as progress:
+        figures = look_at(rows, images, progress.advance, try_stretched)
+    return Evidence(
+        DriveRows.of(rows, log.deleted),
+        figures,
+        lambda row: read_center(rows, row, images, try_stretched),
+    )
 
-    Of each: when it was taken, in seconds from any start; its steering; the path or content of its
-    file.
-    """
-    if is_recording(source):
-        log = read_log(find_log(str(source)))
-        for row in rows_of_log(log, ImageIndex(log.path), ("center",)):
-            _, path = row.images["center"]
-            if path:
-                yield row.time_ms / 1000, row.steering, path
-        return
-    if not is_tub(source):
+
+def _opened(source: Path) -> tuple[Log, Images]:
+    """Return the rows of a recording or a tub that are not deleted, and what finds their images."""
+    if not (is_recording(source) or is_tub(source)):
         if not source.exists():
             raise UserError(f"{source}: no such file or folder, expected a recording or a tub")
         command = shown_command("import", source, "-o", f"recordings/{source.resolve().stem}")
         raise UserError(f"{source}: neither a recording nor a tub; import it first: {command}")
-    with closing(read_tub(ImportSettings(source), Seen())) as items:
-        for item in items:
-            if isinstance(item, Row) and not item.deleted:
-                yield item.time_ms / 1000, item.steering, item.images["center"]
+    recorded = open_edited(str(source))
+    return with_edits(recorded.log, recorded.read_edits()), recorded.images
 
 
-def _reduced(
-    picture: str | bytes, imported: Framing | None
-) -> tuple[tuple[int, int], Image] | None:
+def _reduced(path: str | None, imported: Framing | None) -> tuple[tuple[int, int], Image] | None:
     """Return width and height of the camera's picture, and it reduced; None if it is unreadable.
 
-    picture: path or content of its file
+    path: of its file, None for a missing one
     imported: framing by which an import stretched the pictures to frames; None if none did
     """
     try:
-        content = picture if isinstance(picture, bytes) else read_file(picture)
-        pixels = decode_image(content)
-    except (BadImage, OSError):
+        pixels = read_picture(path) if path else None
+    except BadImage:
+        pixels = None
+    if pixels is None:
         return None
     height, width = pixels.shape[:2]
     if imported:

@@ -2,6 +2,7 @@
 user.
 """
 
+import re
 import shlex
 import shutil
 
@@ -11,7 +12,7 @@ import pytest
 from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.commands import load_command
 from bcclone.commands.command import parse
-from bcclone.model.model_file import load_model
+from bcclone.model.model_file import load_model, save_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.calibrate import calibrate
 from bcclone.realcar.calibrate_settings import CalibrateSettings
@@ -19,14 +20,16 @@ from bcclone.realcar.labelled_drive import LabelledDrive, read_drive
 from bcclone.realcar.lens_search import fit_delay, fit_steering
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
-from tests.conftest import made_once
+from tests.conftest import made_once, shared
 from tests.exchange.foreign_sources import make_frames, make_tub
 from tests.messages.refusals import run_command
 from tests.messages.small_recording import make_recording
 from tests.other_camera import road_frames, seen_by
+from tests.recordings import mirrored, rewrite
 from tests.running import ROOT, read_steering, result_of, run_script
 
 MODEL = ROOT / "models" / "any-road.h5"
+CAMERA_MODEL = ROOT / "models" / "any-camera.h5"
 FRAMING = Framing(160, 120, lens=Lens(66.0, 40.0, 79.5))  # it sees more than the simulator's
 GAIN = 0.5
 BIAS = 0.05
@@ -52,9 +55,9 @@ def tub(tmp_path_factory):
     return made_once(tmp_path_factory, "calibrated-car", make) / "tub"
 
 
-def write_tub(folder, steering, pictures=None):
+def write_tub(folder, steering, pictures=None, pause_ms=lambda index: 0):
     """Write a tub with this steering of each record."""
-    times = {"_timestamp_ms": lambda index: 1_767_225_600_000 + MS * index}
+    times = {"_timestamp_ms": lambda index: 1_767_225_600_000 + MS * index + pause_ms(index)}
     angles = {"user/angle": lambda index: steering[index]}
     return make_tub(folder, rows=len(steering), pictures=pictures, **times, **angles)
 
@@ -78,7 +81,9 @@ def drive_of(seconds, steering, pictures=()):
 
 def test_what_the_user_knows_is_taken_and_the_rest_is_fitted(tub, tmp_path):
     (tmp_path / "known.json").write_text(FRAMING.for_size(320, 240).to_json())
-    settings = CalibrateSettings(MODEL, tub, tmp_path / "car.h5", framing=tmp_path / "known.json")
+    settings = CalibrateSettings(
+        MODEL, tub, tmp_path / "car.h5", framing=tmp_path / "known.json", left_positive=False
+    )
     result = calibrate(settings)
     assert result.framing == FRAMING == read_framing(tmp_path / "car.framing.json")
     assert result.correlation > 0.97 > result.stretched_correlation
@@ -97,7 +102,7 @@ def test_what_the_user_knows_is_taken_and_the_rest_is_fitted(tub, tmp_path):
 
 @pytest.mark.slow
 def test_the_framing_of_an_unknown_camera_is_found(tub, tmp_path):
-    result = result_of("calibrate", MODEL, tub, "-o", tmp_path / "car.h5")
+    result = result_of("calibrate", MODEL, tub, "-o", tmp_path / "car.h5", "--no-left-positive")
     assert result["correlation"] > 0.97 > result["stretched_correlation"]
     assert result["framing"]["lens"]["horizon_row"] == pytest.approx(40.0, abs=4.0)
     assert result["framing"]["lens"]["focal_px"] == pytest.approx(66.0, rel=0.15)
@@ -137,28 +142,99 @@ def test_a_driver_who_steers_late_and_a_late_camera_are_found(late):
     assert fit_delay(answers, drive) == pytest.approx(late, abs=0.08)
 
 
-def test_steering_to_the_other_side_is_found_and_mirrored(tub, tmp_path, capsys):
-    options = ("--rows", "0:120", "-o", tmp_path / "car.h5", "--force")
-    run_command("calibrate", MODEL, tub, *options)
+def to_the_other_side(path):
+    """Write a copy of the model that steers to the other side; return its path."""
+    shutil.copyfile(MODEL, path)
+    file = load_model(path)
+    for layer in file.model.layers[::-1]:
+        if weights := layer.get_weights():
+            layer.set_weights([-values for values in weights])
+            break
+    save_model(path, file.model, file.preprocessing, {})
+    return path
+
+
+@pytest.fixture(scope="module")
+def mirrored_recording(winding_recording, tmp_path_factory):
+    """The winding road with its steering mirrored."""
+    folder = shutil.copytree(winding_recording, tmp_path_factory.mktemp("mirrored") / "rec")
+    rewrite(folder, mirrored)
+    return folder
+
+
+def test_steering_to_the_other_side_is_found_by_the_pictures_and_mirrored(
+    winding_recording, mirrored_recording, tmp_path, capsys
+):
+    options = ("--rows", "0:160", "-o", tmp_path / "car.h5", "--force")
+    run_command("calibrate", MODEL, winding_recording, *options)
     plain = load_model(tmp_path / "car.h5").calibration
-    assert "other side" not in capsys.readouterr().out
-    run_command("calibrate", MODEL, tub, *options, "--left-positive")
+    assert plain.gain > 0
+    out = capsys.readouterr().out
+    assert "mirrored" not in out
+    assert re.search(r"turns of the pictures: 0\.9\d", out)
+    run_command("calibrate", MODEL, winding_recording, *options, "--left-positive")
     assert load_model(tmp_path / "car.h5").calibration == plain
     out = capsys.readouterr().out
     assert "mirrored" in out
     assert "--left-positive" not in out
-    other = resteered(tub, tmp_path / "left", lambda value: -value)
-    run_command("calibrate", MODEL, other, *options)
+    run_command("calibrate", MODEL, mirrored_recording, *options)
     assert load_model(tmp_path / "car.h5").calibration == plain
     assert "--left-positive" in capsys.readouterr().out
+
+
+def test_a_network_that_steers_to_the_wrong_side_turns_no_recording(
+    winding_recording, mirrored_recording, tmp_path
+):
+    model = to_the_other_side(tmp_path / "wrong.h5")
+    car = tmp_path / "car.h5"
+    # neither through the lens that suits it best, nor without one
+    for recording in (winding_recording, mirrored_recording):
+        for options in ((), ("--rows", "0:160")):
+            with pytest.raises(UserError, match=r"wrong.h5: it does not read .*by -0\.\d.*0\.9"):
+                run_command("calibrate", model, recording, *options, "-o", car)
+    with pytest.raises(UserError, match=r"--gain -1, but by the turns .* gain of 1;.*--left-posit"):
+        run_command("calibrate", MODEL, winding_recording, "--gain", "-1", "-o", car)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["wrong.h5"]
+
+
+@pytest.mark.parametrize(("side", "option"), [(1, "--no-left-positive"), (-1, "--left-positive")])
+def test_where_the_pictures_do_not_tell_the_side_the_user_is_asked(tub, tmp_path, side, option):
+    drive = read_drive(tub)
+    # two pictures at a time, so that few follow another one
+    folder = write_tub(
+        tmp_path / "tub",
+        (side * drive.recorded_steering).tolist(),
+        lambda index: drive.pictures[index][..., ::-1],
+        pause_ms=lambda index: 60_000 * (index // 2),
+    )
+    options = ("--rows", "0:120", "-o", tmp_path / "car.h5")
+    with pytest.raises(UserError, match=r"which side.*--left-positive, or --no-left-positive"):
+        run_command("calibrate", MODEL, folder, *options)
+    assert not (tmp_path / "car.h5").exists()
+    run_command("calibrate", MODEL, folder, *options, option)
+    assert load_model(tmp_path / "car.h5").calibration.gain > 0
 
 
 def test_a_network_that_does_not_read_the_camera_is_refused(tub, tmp_path):
     random = np.random.default_rng(0)
     other = resteered(tub, tmp_path / "other", lambda value: random.uniform(-1, 1))
+    options = ("--rows", "0:120", "--no-left-positive", "-o", tmp_path / "car.h5")
     with pytest.raises(UserError, match=r"does not read this camera.*longer drive.*--framing"):
-        run_command("calibrate", MODEL, other, "--rows", "0:120", "-o", tmp_path / "car.h5")
+        run_command("calibrate", MODEL, other, *options)
     assert not (tmp_path / "car.h5").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tub_road", "tub_floor"])
+@pytest.mark.parametrize("option", ["--left-positive", "--no-left-positive"])
+def test_real_tubs_tell_their_side_whatever_the_user_says(name, option, tmp_path):
+    result = result_of(
+        "calibrate", CAMERA_MODEL, shared("real") / name, "--rows", "0:120",
+        "-o", tmp_path / "car.h5", option,
+    )  # fmt: skip
+    assert result["mirrored"] == (option == "--left-positive")
+    assert result["gain"] > 0
+    assert result["turn_correlation"] > 0.9
 
 
 def test_the_most_frequent_size_counts_and_deleted_records_do_not(tmp_path):
@@ -189,7 +265,7 @@ def test_a_recording_is_read_with_the_size_of_its_cameras_pictures(tmp_path):
 
 def test_the_next_command_is_one_that_the_shell_takes(tub, tmp_path, capsys):
     mine = shutil.copytree(tub, tmp_path / "my tub")
-    options = ("--rows", "0:120", "--gain", 1, "--left-positive", "-o", tmp_path / "car.h5")
+    options = ("--rows", "0:120", "--gain", -1, "--left-positive", "-o", tmp_path / "car.h5")
     run_command("calibrate", MODEL, mine, *options)
     lines = capsys.readouterr().out.splitlines()
     (line,) = [line for line in lines if line.startswith("next: bcclone import ")]
@@ -216,7 +292,7 @@ def test_a_mistake_is_named(tub, tmp_path):
     table = make_frames(tmp_path / "table", ["1.jpg"], [("image", "steering"), ("1.jpg", "0")])
     refused("neither a recording nor a tub; import it first: bcclone import", frames=table)
     refused("no such file or folder, expected a recording", frames=tmp_path / "none")
-    refused("no rows 30 to 130, .*correct the framing", "--rows", "30:130")
+    refused("no rows 30 to 130, .*correct the framing", "--rows", "30:130", "--no-left-positive")
     refused("--framing and --horizon-row both say", "--framing", "x.json", "--horizon-row", "3")
     refused("no such|cannot be read|not a complete", model=tmp_path / "none.h5")
     with pytest.raises(SettingError, match="rows.*expected two rows"):
