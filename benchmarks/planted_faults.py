@@ -248,6 +248,25 @@ def _backwards(recorded: Recorded, share: float) -> Recorded:
     return recorded.with_rows(steering=recorded.column("steering")[::-1]).with_cameras(**frames)
 
 
+def _turned_back(recorded: Recorded, share: float) -> Recorded:
+    """Stop, and drive the same way back for the last share of the rows, half of them at most.
+
+    So Udacity's simulator writes it: the brake is pressed, and the speed rises.
+    """
+    mph_a_row = 0.5  # by which the speed rises and falls
+    count = len(recorded.rows)
+    first = recorded.first_of(share)
+    order = np.append(np.arange(first), np.arange(first - 1, 2 * first - count - 1, -1)).tolist()
+    frames = {camera: [of[row] for row in order] for camera, of in recorded.frames.of.items()}
+    speeds = recorded.column("speed_mph")[order]
+    from_stop = np.abs(np.arange(count) - first)
+    return recorded.with_rows(
+        steering=recorded.column("steering")[order],
+        brake=np.where(np.arange(count) >= first, 1.0, recorded.column("brake")),
+        speed_mph=np.minimum(speeds, mph_a_row * from_stop),
+    ).with_cameras(**frames)
+
+
 def _foreign(rows_of: Callable[[int, float], IndexArray]) -> Inject:
     """Return how frames of another recording are put among the centre camera's.
 
@@ -338,6 +357,7 @@ FAULTS: Mapping[str, PlantedFault] = {  # by its name and the unit of its streng
     "other log, share": PlantedFault("unrelated", _SHARES, _unrelated, also=("partly-unrelated",)),
     "rolled, seconds": PlantedFault("late", (10, -10, 3), _rolled, also=("early", "unrelated")),
     "backwards": PlantedFault("backwards", (1.0,), _backwards),
+    "turned back, share": PlantedFault("backwards", (0.1, 0.2, 0.4), _turned_back),
     "lost steering": PlantedFault(
         "constant-steering", (1.0,), _steering(lambda column, share: 0.0 * column)
     ),

@@ -1,4 +1,4 @@
-"""Judge the cameras: where they look, and whether their frames are exchanged.
+"""Judge the cameras: where they look and drive to, and whether their frames are exchanged.
 
 Each judge takes the evidence of a recording, and yields a `Finding` for each fault that is certain.
 """
@@ -10,10 +10,82 @@ import numpy as np
 
 from bcclone.camera.geometry import FOCAL_PX, VANISHING_ROW
 from bcclone.camera.images import FRAME_WIDTH
+from bcclone.diagnosis.drive_rows import LEAST_MPH, DriveRows
 from bcclone.diagnosis.evidence import Evidence, Finding, Judge
-from bcclone.diagnosis.heading import is_trusted
+from bcclone.diagnosis.heading import BACKWARDS, is_trusted
 from bcclone.diagnosis.motion import Shift
-from bcclone.system.arrays import BoolArray, runs
+from bcclone.recording.edits import delete_numbers
+from bcclone.system.arrays import BoolArray, IndexArray, runs
+
+
+def driven_backwards(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a fault for the rows in which the car drives backwards, such as to turn round.
+
+    Then it turns to the other side than when it is steered so and drives forwards. Between two
+    moments in which it stands it cannot change its direction, and is judged as a whole. The
+    pictures shrink, and in Udacity's simulator, the brake drives the car: it is pressed, and the
+    speed does not fall. A drive that is backwards as a whole is a fault of camera_pose().
+    """
+    most_growing = 0.5  # share of the pictures that may grow, where the brake drives the car
+    rows = evidence.rows
+    backwards = np.zeros(len(rows), np.bool_)
+    shares = []
+    brake_drives = False
+    for part in _parts_of_one_direction(evidence):
+        steps = part[:-1][rows.follows[part[:-1]]]
+        if rows.speed_mph is not None:
+            steps = steps[rows.speed_mph[steps] > LEAST_MPH]
+        share = evidence.pairs.growing_share(steps)
+        is_driven_by_brake = _is_driven_by_brake(rows, steps)
+        if share is not None and share < (most_growing if is_driven_by_brake else BACKWARDS):
+            backwards[part] = True
+            brake_drives |= is_driven_by_brake
+            shares.append(1 - share)
+    if not backwards.any() or (evidence.drives_backwards and not brake_drives):
+        return
+    text = f"the car drives backwards: {np.mean(shares):.0%} of the pictures shrink"
+    if brake_drives:
+        text += ", and the brake is pressed although the speed does not fall"
+    spans = rows.spans(backwards)
+    yield Finding(
+        "backwards",
+        text,
+        rows=spans,
+        value=1 - float(np.mean(shares)),
+        unit="share of the rows",
+        edits=(delete_numbers(spans),),
+    )
+
+
+def _parts_of_one_direction(evidence: Evidence) -> Iterator[IndexArray]:
+    """Yield the rows between two moments in which the car stands, (rows,) each.
+
+    Without speeds, these moments are unknown: then yield, in short pieces, the stretches that are
+    steered unlike the rest of the drive.
+    """
+    piece_seconds = 1.0
+    rows = evidence.rows
+    if rows.speed_mph is None:
+        stretches = evidence.segmentation.stretches if evidence.segmentation else ()
+        for stretch in stretches:
+            part = np.arange(stretch.first, stretch.last + 1)
+            pieces = len(part) / rows.window(piece_seconds)
+            yield from np.array_split(part, max(1, int(pieces)))
+        return
+    slow = runs(np.flatnonzero(rows.speed_mph <= LEAST_MPH))
+    slowest = [first + int(np.argmin(rows.speed_mph[first : last + 1])) for first, last in slow]
+    pauses = (np.flatnonzero(~rows.follows) + 1).tolist()
+    yield from np.split(np.arange(len(rows)), sorted({*slowest, *pauses}))
+
+
+def _is_driven_by_brake(rows: DriveRows, steps: IndexArray) -> bool:
+    """Return whether the car loses no speed in most steps in which the brake is pressed."""
+    fewest_steps = 5
+    if rows.speed_mph is None:
+        return False
+    braked = steps[rows.table["brake"].to_numpy()[steps] > 0]
+    gained = rows.speed_mph[braked + 1] - rows.speed_mph[braked]
+    return len(braked) >= fewest_steps and bool(np.mean(gained >= 0) > 0.5)
 
 
 def camera_pose(evidence: Evidence) -> Iterator[Finding]:
@@ -154,4 +226,4 @@ def _side(shift: Shift) -> int:
     return 0
 
 
-JUDGES: tuple[Judge, ...] = (exchanged_cameras, direction, camera_pose)
+JUDGES: tuple[Judge, ...] = (exchanged_cameras, driven_backwards, direction, camera_pose)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, cv2, recolored, resized
 from bcclone.diagnosis.motion import ReadFrame, Shift, Turns, is_shift, shift_between
-from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray, evenly
 from bcclone.system.statistics import correlation
 
 PARTS = 6  # parts of the recording, one after the other, whose headings are compared
@@ -163,6 +163,16 @@ class FramePairs:
         """Return points followed to the next row, for rows after which the camera hardly turns."""
         return [self._followed(row, row + 1) for row in self._straight_rows()]
 
+    def growing_share(self, rows: IndexArray) -> float | None:
+        """Return the share of some rows whose picture grows towards the next one, see above.
+
+        A few of the rows are looked at. rows: indices of rows after which no pause follows
+        """
+        most_pairs = 24
+        fewest_pairs = 8
+        chosen = rows[evenly(len(rows), most_pairs)].tolist()
+        return share_that_grows([self._followed(row, row + 1) for row in chosen], fewest_pairs)
+
     @cached_property
     def straight_on_turned_round(self) -> FollowedFrames:
         """Return what `straight_on` would be if the frames were turned by 180 degrees."""
@@ -203,14 +213,13 @@ class FramePairs:
 # ---- whether the car goes forwards, and the frames are upright
 
 
-def share_that_grows(followed: FollowedFrames) -> float | None:
+def share_that_grows(followed: FollowedFrames, fewest_frames: int = 20) -> float | None:
     """Return the share of the frames whose picture grows towards the next one.
 
     Pictures grow when the car drives forwards. Returns None if points can be followed in too few
     frames.
     """
     fewest_points = 8  # a frame with fewer points tells nothing
-    fewest_frames = 20  # fewer frames do not give a share
     grows = []
     for points, movements in followed:
         if len(points) < fewest_points:

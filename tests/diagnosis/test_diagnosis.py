@@ -31,6 +31,7 @@ def faults_of(changed):
         "other log, share",
         "rolled, seconds",
         "backwards",
+        "turned back, share",
         "lost steering",
         "constant throttle",
         "bias",
@@ -75,6 +76,37 @@ def test_a_car_that_stands_is_no_fault_of_the_pictures(loaded_recording):
 
     assert halted(0.4) == {"standing"}  # 10 s
     assert halted(0.12) == set()
+
+
+def test_rows_driven_backwards_are_deleted_and_a_mirrored_part_stays_a_fault_of_its_own(
+    loaded_recording,
+):
+    count = len(loaded_recording.rows)
+    first = loaded_recording.first_of(0.2)
+    turned_back = FAULTS["turned back, share"].inject(loaded_recording, 0.2)
+    steering = turned_back.column("steering")
+    mirrored = np.arange(60, 210)
+    steering[mirrored] *= -1
+    findings = {
+        finding.fault: finding
+        for finding in turned_back.with_rows(steering=steering).diagnosis.findings
+    }
+    assert findings.keys() == {"backwards", "partly-mirrored"}
+    backwards = findings["backwards"]
+    assert backwards.only_deletes
+    ((begin, end),) = backwards.rows
+    assert (begin, end) == pytest.approx((first + 1, count), abs=3)
+    assert not backwards.numbers(MIRROR)
+    ((begin, end),) = findings["partly-mirrored"].numbers(MIRROR)
+    assert (begin, end) == pytest.approx((mirrored[0] + 1, mirrored[-1] + 1), abs=20)
+
+
+def test_a_car_that_brakes_and_drives_on_does_not_drive_backwards(loaded_recording):
+    rows = len(loaded_recording.rows)
+    from_stop = np.abs(np.arange(rows) - rows // 2)
+    speeds = np.minimum(loaded_recording.column("speed_mph"), 0.5 * from_stop)
+    brake = np.where((np.diff(speeds, append=0) < 0) & (from_stop < 60), 1.0, 0.0)
+    assert "backwards" not in faults_of(loaded_recording.with_rows(brake=brake, speed_mph=speeds))
 
 
 def test_a_gentle_drive_by_keys_has_not_too_few_steps(loaded_recording):

@@ -42,6 +42,7 @@ def commands_in(remedy):
         ("mirrored steering, share", 1.0, "mirrored"),
         ("mirrored part", 0.4, "partly-mirrored"),
         ("clock forward, seconds", 10, "clock-jump"),
+        ("turned back, share", 0.2, "backwards"),
         pytest.param("late, seconds", 0.7, "late", marks=pytest.mark.slow),
         pytest.param("other log, share", 0.4, "partly-unrelated", marks=pytest.mark.slow),
         pytest.param("foreign frames, share", 0.1, "foreign-pictures", marks=pytest.mark.slow),
