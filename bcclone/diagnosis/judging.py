@@ -41,6 +41,11 @@ _JUDGES_OF_FEW_ROWS: tuple[Judge, ...] = (
 )
 
 
+# largest share of a film's rows with full steering; few bends are as sharp as the simulator's car
+# can drive
+GREATEST_FULL = 0.01
+
+
 class Use(StrEnum):
     """Whether a part of a recording can be used."""
 
@@ -74,6 +79,7 @@ class Diagnosis:
     bends: FloatArray | None = None  # seconds of bends, (2, kinds), see seconds_of_bends()
     brightness: FloatArray | None = None  # of the frames, (frames,), 0 to 255, NaN: unreadable
     road: str | None = None  # name of the road in bcclone's simulator, None for other recordings
+    reservation: str = ""  # what is not known of all rows, and counts as much as how many there are
 
     def seconds(self, use: Use) -> float:
         return sum(part.seconds for part in self.parts if part.use is use)
@@ -93,6 +99,8 @@ class Diagnosis:
         now = round(self.usable_seconds)
         after_edits = round(self.seconds(Use.AFTER_EDITS))
         lost = max(total - now - after_edits, 0)
+        if now == total and self.reservation:
+            return f"{total} s; {self.reservation}."
         if now == total:
             qualifier = "with what is said below" if self.findings else "no fault was found"
             return f"All {total} s of driving can be used: {qualifier}."
@@ -101,6 +109,8 @@ class Diagnosis:
             words.append(f"{after_edits} s more once mended")
         if lost:
             words.append(f"{lost} s not")
+        if self.reservation:
+            words[-1] += f"; {self.reservation}"
         return f"{', '.join(words)}."
 
     @property
@@ -172,6 +182,7 @@ def diagnose(
         bends=seconds_of_bends(evidence.signals, evidence.has_three_cameras),
         brightness=np.array([frame.mean for frame in figures.frames]),
         road=road,
+        reservation=_reservation(evidence),
     )
 
 
@@ -252,6 +263,17 @@ def _figures(evidence: Evidence) -> dict[str, float | None]:
     }
 
 
+def _reservation(evidence: Evidence) -> str:
+    """Return what is not known of a film's steering, which is estimated; "" for a recorded one."""
+    if not evidence.is_estimated:
+        return ""
+    words = "the scale of the steering is not known"
+    full = float(np.mean(np.abs(evidence.rows.steering) >= 1))
+    if full > GREATEST_FULL:
+        words += f", and {full:.0%} of the rows have full steering"
+    return words
+
+
 def _unknown(evidence: Evidence, recording: str) -> Iterator[str]:
     """Yield a line for each question that the evidence does not answer."""
     if evidence.rows.why_too_few:
@@ -282,8 +304,8 @@ def _unknown_agreement(evidence: Evidence, recording: str) -> Iterator[str]:
     if evidence.is_estimated:
         page = shown_command("edit", recording)
         yield (
-            "whether the steering is right: it is estimated from these frames; look at the path "
-            f"that it means: {page}"
+            "whether the steering is right: it is estimated from these frames, its scale by the "
+            f"angle of view and the speed of the ground; look at the path that it means: {page}"
         )
     elif agreement is None:
         yield (

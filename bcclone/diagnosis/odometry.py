@@ -12,6 +12,10 @@ of the speed (a plane sweep: R. T. Collins, "A Space-Sweep Approach to True Mult
 1996). Speeds change gradually, so the sequence of speeds with the best matches and the fewest
 changes is taken, the path (Viterbi's algorithm).
 
+Plain ground, or a lane line alone, looks alike at every speed: then the best match is anywhere, or
+at an end of the speeds that are tried. So a speed counts as measured only where the ground matches
+clearly better at it than at much lower and much higher speeds.
+
 If the horizon is wrong, near and far ground show different speeds. A wrong focal length does not
 show in this way: it changes both speeds by the same factor.
 """
@@ -50,6 +54,9 @@ from bcclone.system.statistics import top_of
 _STEP = 1.08  # each speed that is tried is 8 % more than the speed before
 _SPEEDS = np.concatenate([[0.0], 0.6 * _STEP ** np.arange(62)])  # camera heights a second
 _EXCLUDED = -1.0  # match of a speed that is excluded; no other match is less
+# by how much the mean match of a drive, far + near ground, must be higher at its speeds than at
+# lower and higher ones: benchmarks/lab-log/2026-11.md
+_LEAST_PEAK = 0.018
 
 # the ground that is compared is a part of a frame; its rows:
 _TOP = 80  # first row of the far ground
@@ -73,8 +80,10 @@ class CameraMotion:
     speed_error: FloatArray
     yaw_rate: FloatArray  # rad/s to the right
     yaw_error: FloatArray  # standard error of yaw_rate
-    usable: BoolArray  # whether the frames show the yaw, and the speed is not too great to measure
-    near_to_far: float  # speed that the near ground shows / speed that the far ground shows
+    usable: BoolArray  # whether the frames show the yaw
+    speed_shown: BoolArray  # whether the ground shows the speed, or the car stands
+    # speed that the near ground shows / speed that the far ground shows; None unless both show one
+    near_to_far: float | None
     fixed_pixels: BoolArray  # those of the frames that were not used, (160, 320)
 
 
@@ -125,14 +134,15 @@ def measure_motion(
     with read_ahead("measuring the motion", "rows", measured, range(len(seconds) - 1)) as pairs:
         yaw, error, matches = map(np.array, zip(*pairs, unknown, strict=True))  # last, no pair
     passed = np.maximum(seconds, 1e-3)
-    speed, speed_error, is_measured, near_to_far = _speeds(matches[:-1])
-    usable = np.isfinite(error) & is_measured
+    usable = np.isfinite(error)
+    speed, speed_error, speed_shown, near_to_far = _speeds(matches[:-1], usable[:-1])
     return CameraMotion(
         speed=speed,
         speed_error=speed_error,
         yaw_rate=yaw / passed,
         yaw_error=np.where(usable, error, 0.0) / passed,
         usable=usable,
+        speed_shown=speed_shown,
         near_to_far=near_to_far,
         fixed_pixels=fixed_pixels,
     )
@@ -320,41 +330,63 @@ def _warped(frame: Float32Array, pixels: FloatArray) -> Float32Array:
     return np.asarray(cv2.warpPerspective(frame, pixels, size, flags=flags), np.float32)
 
 
-def _speeds(matches: Float32Array) -> tuple[FloatArray, FloatArray, BoolArray, float]:
-    """Return the speed of each row, its error and whether it is measured, (rows,) each.
+def _speeds(
+    matches: Float32Array, usable: BoolArray
+) -> tuple[FloatArray, FloatArray, BoolArray, float | None]:
+    """Return the speed of each row, its error and whether the ground shows it, (rows,) each.
 
-    And the near ground's speed / the far ground's speed, 1 if both agree. A row's value is that of
-    the pair which it begins. The last one begins none: its speed is 0.
+    And the near ground's speed / the far ground's speed, 1 if both agree; None if they cannot be
+    compared. A row's value is that of the pair which it begins. The last one begins none: its speed
+    is 0.
 
     matches: of successive pairs, (pairs, 2, speeds)
+    usable: whether the frames of a pair could be compared, (pairs,)
     """
-    around = 6  # near and far ground are compared at this many speeds to either side of the path
+    around = 6  # the matches are looked at up to this many speeds to either side of the path
     smooth_pairs = 9  # pairs whose matches are averaged to compare near and far ground
-    if not len(matches):
-        return np.zeros(1), np.zeros(1), np.ones(1, np.bool_), 1.0
-    path = _best_path(matches.sum(axis=1))
+    shown_pairs = 61  # pairs whose matches are averaged to tell whether the ground shows the speed
+    fastest = len(_SPEEDS) - 1
+    path = np.zeros(0, np.int64)
+    if len(matches):
+        path = _best_path(matches.sum(axis=1))
+    moving = usable & (path > 0)
+    if not moving.any():
+        none = np.zeros(len(path) + 1)
+        return none, none, np.ones(len(none), np.bool_), None
 
     # the matches of far and near ground at the speeds around the path, (pairs, 2, these speeds)
-    middle = np.clip(path, around, len(_SPEEDS) - 1 - around)
-    speeds = middle[:, None] + np.arange(-around, around + 1)
+    speeds = np.clip(path[:, None] + np.arange(-around, around + 1), 1, fastest)
     curves = np.take_along_axis(matches, np.repeat(speeds[:, None], 2, axis=1), axis=2)
-    # a path at the end of the scale is not in the middle of its curves
-    far, near = curves[path == middle].sum(axis=0, dtype=np.float64)
+    far, near = curves[moving].mean(axis=0, dtype=np.float64)
+    is_shown = _peak(far + near) > _LEAST_PEAK
+    both_show = min(_peak(far), _peak(near)) > _LEAST_PEAK / 2
+    near_to_far = float(_STEP ** (top_of(near) - top_of(far))) if both_show else None
     # the true speeds lie between those that are tried: on average, `finer` steps above the path
-    finer = top_of(far + near) - around
+    finer = top_of(far + near) - around if is_shown else 0.0
+
+    # a speed at an end of those that are tried, or of those around the path, is none
+    nearby = _blurred((curves.sum(axis=1) * moving[:, None]), shown_pairs)
+    shown = is_shown & (_peak(nearby) > 0) & (path > 1) & (path < fastest)
 
     # at which speeds the far and the near ground match best
-    smooth = cv2.blur(
-        curves.reshape(len(matches), -1), (1, smooth_pairs), borderType=cv2.BORDER_REPLICATE
-    )
+    smooth = _blurred(curves.reshape(len(matches), -1), smooth_pairs)
     tops = np.argmax(smooth.reshape(curves.shape), axis=2)
     steps = np.append(np.abs(np.diff(tops, axis=1)[:, 0]), 0)
     path = np.append(path, 0)
     speed = np.where(path > 0, _SPEEDS[path] * _STEP**finer, 0.0)
-    # any faster car gets the fastest speed
-    is_measured = path < len(_SPEEDS) - 1
-    near_to_far = float(_STEP ** (top_of(near) - top_of(far)))
-    return speed, speed * math.log(_STEP) / 2 * steps, is_measured, near_to_far
+    speed_shown = np.append(shown, False) | (path == 0)
+    return speed, speed * math.log(_STEP) / 2 * steps, speed_shown, near_to_far
+
+
+def _peak(curves: FloatArray | Float32Array) -> FloatArray:
+    """Return how much higher curves, (..., values), are inside than at their higher end, (...,)."""
+    return np.asarray(curves.max(axis=-1) - np.maximum(curves[..., 0], curves[..., -1]), np.float64)
+
+
+def _blurred(curves: Float32Array, pairs: int) -> Float32Array:
+    """Return the mean curves of so many successive pairs, (pairs, values)."""
+    means = cv2.blur(curves, (1, pairs), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(means, np.float32)
 
 
 def _best_path(matches: FloatArray) -> IndexArray:

@@ -68,12 +68,17 @@ def _estimated(recorded: RecordedDrive, framing: Framing) -> RecordedDrive:
     follows = ~recorded.ends[:-1]
     read, level, pitch_rad = level_frames(lambda row: try_frame(paths[row])[0], follows, framing)
     motion = measure_motion(read, recorded.seconds.tolist(), recorded.ends.tolist(), level)
-    moving = motion.usable & (motion.speed > 0)
+    moving = motion.usable & motion.speed_shown & (motion.speed > 0)
     if moving.sum() < _MIN_ROWS:
         return _refused(
             recorded,
             f"{moving.sum()} of {len(recorded)} rows show one, expected {_MIN_ROWS}; "
             "name a recording in which the car drives over a ground with some detail",
+        )
+    if motion.near_to_far is None:
+        return _refused(
+            recorded,
+            "near and far ground do not both show one, so that the horizon cannot be checked",
         )
 
     # the law by which the steering turns the camera

@@ -105,6 +105,17 @@ class ImportSettings(Checked):
         shown="unknown, or the simulator's",
         rare=True,
     )
+    speed_mph: float | None = setting(
+        None,
+        f"usual speed of a car whose steering is {FROM_MOTION}, where the ground does not show it: "
+        "the scale of the steering follows from it",
+        0.1,
+        200,
+        option="speed",
+        unit="MPH",
+        shown="measured",
+        rare=True,
+    )
     min_throttle: float | None = setting(
         None,
         "leave out rows with less throttle, such as 0.05 for a car that stands still; -0.05 where "
@@ -187,7 +198,7 @@ class ImportSettings(Checked):
 
     def validate(self) -> None:
         # settings' names in braces, {fov} and {steering}, become their options
-        for name in ("fov", "camera_height_m"):
+        for name in ("fov", "camera_height_m", "speed_mph"):
             if getattr(self, name) is not None and not self.steering:
                 raise SettingError(f"{{{name}}} needs {{steering}} {FROM_MOTION}")
         for name in self.given_of_tables:

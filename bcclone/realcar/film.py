@@ -26,7 +26,8 @@ from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.evidence import Evidence
 from bcclone.diagnosis.fixed_pixels import covered, find_fixed_pixels
 from bcclone.diagnosis.heading import is_trusted
-from bcclone.diagnosis.motion import RecordingFigures
+from bcclone.diagnosis.judging import GREATEST_FULL
+from bcclone.diagnosis.motion import ReadFrame, RecordingFigures
 from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
 from bcclone.exchange.exchanged_rows import Row, Seen
 from bcclone.exchange.formats import chosen_format
@@ -39,7 +40,7 @@ from bcclone.exchange.recording_import import (
 )
 from bcclone.exchange.video_file import open_video
 from bcclone.model.model_path import shipped_model
-from bcclone.realcar.film_path import measure_paths, steering_of_path
+from bcclone.realcar.film_path import NO_SPEED, masked_words, measure_paths, steering_of_path
 from bcclone.realcar.lens_search import LEAST_CORRELATION, answers_through, witness_of
 from bcclone.recording.row import CAMERAS, NUMBERS, RANGES
 from bcclone.system.arrays import evenly
@@ -49,8 +50,6 @@ from bcclone.system.progress import ProgressBar
 from bcclone.system.statistics import correlation
 
 _LEAST_KEPT = 0.5  # smallest share of rows that show a steering; of a good film, most do
-# largest share of rows with full steering; few bends are as sharp as the simulator's car can drive
-_GREATEST_FULL = 0.01
 _, _FASTEST_MPH = RANGES["speed_mph"]
 
 
@@ -65,13 +64,8 @@ def import_film(settings: ImportSettings) -> ImportResult:
     format = chosen_format(settings)
     # the start of the film is read twice: the framing that makes its frames is found in them, and
     # its pictures would take gigabytes
-    if settings.framing:
-        framing: Framing | None = read_framing(settings.framing)
-        height_m = settings.camera_height_m
-        notes = []
-    else:
-        framing, height_m, note = _find_camera(format, settings)
-        notes = [note]
+    framing, height_m, notes = _find_camera(format, settings)
+    is_masked_said = any(note.startswith("masked") for note in notes)
     seen = Seen(settings.min_throttle)
     with new_folder(settings.output) as folder:
         waiting = folder / "waiting"
@@ -82,9 +76,17 @@ def import_film(settings: ImportSettings) -> ImportResult:
         steered: list[Row] = []
         hidden: dict[int, dict[int, str]] = {}
         for number, drive in drives.items():
-            found, hidden[number], remarks = _steered(drive, framing, height_m)
+            found, hidden[number], remarks = _steered(
+                drive, framing, height_m, settings.speed_mph, not is_masked_said
+            )
             steered += found
             notes += remarks
+        if not steered and any(NO_SPEED in reasons.values() for reasons in hidden.values()):
+            raise UserError(
+                f"{settings.source}: the ground does not show how fast the car drives, so the "
+                "scale of the steering is not known; say the car's usual speed with --speed MPH, "
+                "or film a road with texture, and without writing across its lower half"
+            )
         if not steered:
             raise UserError(
                 f"{settings.source}: {notes[-1]}; film a car that drives, in daylight, on a road "
@@ -129,7 +131,11 @@ def _with_frames(row: Row) -> Row:
 
 
 def _steered(
-    drive: Sequence[Row], framing: Framing | None, height_m: float | None
+    drive: Sequence[Row],
+    framing: Framing | None,
+    height_m: float | None,
+    stated_mph: float | None,
+    says_masked: bool,
 ) -> tuple[list[Row], dict[int, str], list[str]]:
     """Return the rows of a drive in which the frames show a steering, with it.
 
@@ -142,6 +148,8 @@ def _steered(
         [row.images[CAMERAS[0]] for row in in_time],
         framing,
         height_m,
+        stated_mph and stated_mph * MPH,
+        says_masked,
     )
     rows: list[Row] = []
     hidden: dict[int, str] = {}
@@ -169,10 +177,10 @@ def _warnings(steering: Sequence[float], rows: int) -> Iterator[str]:
             "and clear?"
         )
     full = float(np.mean(np.abs(steering) >= 1))
-    if full > _GREATEST_FULL:
+    if full > GREATEST_FULL:
         yield (
             f"careful: {full:.0%} of the rows have full steering: sharper bends than the "
-            "simulator's, or a wrong --fov"
+            "simulator's, or a wrong --fov or --speed"
         )
 
 
@@ -188,14 +196,30 @@ _WITNESS = "any-camera.h5"  # file of the network that knows many cameras
 _WITNESS_PICTURES = 160  # most pictures of the film that this network answers
 
 
-def _find_camera(format: str, settings: ImportSettings) -> tuple[Framing | None, float | None, str]:
-    """Return the framing of a film's camera, its height in metres, and how both were found.
+def _find_camera(
+    format: str, settings: ImportSettings
+) -> tuple[Framing | None, float | None, list[str]]:
+    """Return the framing of a film's camera, its height in metres, and notes on what was found.
 
     The framing is None for the simulator's camera, the height if it is unknown. Raises UserError
     for a film that shows no drive, or the wrong way round.
     """
+    known = read_framing(settings.framing) if settings.framing else None
     rows, stretched = _first_drive(format, settings)
-    evidence = _evidence_of(rows)
+
+    def read_frame(row: int) -> Image:
+        return decode_jpeg(rows[row].images[CAMERAS[0]])
+
+    # what stands still is looked for in the whole picture, of which the frames may show a part
+    fixed_pixels = find_fixed_pixels(read_frame, len(rows))
+    masked = list(masked_words(fixed_pixels))
+    if known:
+        return known, settings.camera_height_m, masked
+    if len(rows) < _FEWEST_ROWS:
+        raise UserError(
+            f"{settings.source}: {len(rows)} pictures, expected {_FEWEST_ROWS} or more of a drive"
+        )
+    evidence = _evidence_of(rows, lambda row: covered(read_frame(row), fixed_pixels))
     pose = list(camera_pose(evidence))
     for finding in pose:
         if not finding.usable:
@@ -205,8 +229,11 @@ def _find_camera(format: str, settings: ImportSettings) -> tuple[Framing | None,
         return (
             None,
             settings.camera_height_m or HEIGHT_M,
-            "camera: the simulator's, whose pictures have 320x160 pixels, too; for another one say "
-            "--fov DEGREES",
+            [
+                "camera: the simulator's, whose pictures have 320x160 pixels, too; for another one "
+                "say --fov DEGREES",
+                *masked,
+            ],
         )
     framing = _framing_of(evidence, stretched or Framing(FRAME_WIDTH, FRAME_HEIGHT), settings)
     words = f"camera: {framing.describe()}"
@@ -214,7 +241,8 @@ def _find_camera(format: str, settings: ImportSettings) -> tuple[Framing | None,
         words += "; its angle of view is the file's, and less if the picture is cropped"
     for finding in pose:
         words += f"; careful: {finding.text}"
-    return framing, settings.camera_height_m, f"{words}; {_agreement(evidence, framing)}"
+    notes = [f"{words}; {_agreement(evidence, framing)}", *masked]
+    return framing, settings.camera_height_m, notes
 
 
 def _first_drive(format: str, settings: ImportSettings) -> tuple[list[Row], Framing | None]:
@@ -227,7 +255,7 @@ def _first_drive(format: str, settings: ImportSettings) -> tuple[list[Row], Fram
     drives: dict[int, list[Row]] = {0: []}
     with open_source(format, settings, seen, first=_FIRST_ROWS) as rows:
         for row in rows:
-            if row.framing and not any(drives.values()):
+            if row.framing and not settings.framing and not any(drives.values()):
                 # the user is asked at the first picture, before thousands are read and measured
                 _angle_of_view(row.framing, settings)
             if not row.deleted:
@@ -235,36 +263,22 @@ def _first_drive(format: str, settings: ImportSettings) -> tuple[list[Row], Fram
     seen.check(settings.source)
     longest = max(drives.values(), key=lambda drive: len(drive))
     longest.sort(key=attrgetter("time_ms"))
-    if len(longest) < _FEWEST_ROWS:
-        raise UserError(
-            f"{settings.source}: {len(longest)} pictures, expected {_FEWEST_ROWS} or more of a "
-            "drive"
-        )
     framings = Counter(row.framing for row in longest if row.framing)
     return longest, max(framings, key=lambda framing: framings[framing], default=None)
 
 
-def _evidence_of(rows: Sequence[Row]) -> Evidence:
-    """Return what the frames of rows show; what stands still in the film is covered."""
-
-    def read_frame(row: int) -> Image:
-        return decode_jpeg(rows[row].images[CAMERAS[0]])
-
-    fixed_pixels = find_fixed_pixels(read_frame, len(rows))
-
-    def read_covered(row: int) -> Image | None:
-        return covered(read_frame(row), fixed_pixels)
-
+def _evidence_of(rows: Sequence[Row], read_frame: ReadFrame) -> Evidence:
+    """Return what the frames of rows show. read_frame: index of a row -> its frame"""
     figures = RecordingFigures(len(rows))
     with ProgressBar("finding where the camera looks", len(rows), "rows") as progress:
         for row in range(len(rows)):
-            figures.add({CAMERAS[0]: read_covered(row)})
+            figures.add({CAMERAS[0]: read_frame(row)})
             progress.advance(1)
     table = pd.DataFrame({"line": range(1, len(rows) + 1)})
     for name in ("time_ms", *NUMBERS):
         table[name] = [getattr(row, name) for row in rows]
     none_deleted = table[:0]
-    return Evidence(DriveRows.of(table, none_deleted), figures, read_covered)
+    return Evidence(DriveRows.of(table, none_deleted), figures, read_frame)
 
 
 def _framing_of(evidence: Evidence, stretched: Framing, settings: ImportSettings) -> Framing:

@@ -7,6 +7,7 @@ by its length.
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -29,6 +30,7 @@ from bcclone.system.prefetch import read_ahead
 # to give a slower film more frames a second
 _MOSTLY_NEW = 0.95
 _NOTHING_FOLLOWED = "nothing can be followed"
+NO_SPEED = "the ground does not show the speed: say it with --speed MPH"
 
 
 def steering_of_path(curvature: float, height_m: float | None) -> float:
@@ -44,6 +46,8 @@ def measure_paths(
     pictures: Sequence[str],
     framing: Framing | None,
     height_m: float | None,
+    stated_mps: float | None = None,
+    says_masked: bool = False,
 ) -> tuple[list[CameraPath | str], list[str]]:
     """Return the path at each row, or the reason why it shows none, and remarks on the paths.
 
@@ -53,6 +57,8 @@ def measure_paths(
     pictures: path of each row's frame
     framing: framing that made the frames; None for frames of the simulator
     height_m: height of the camera in metres; None if it is unknown
+    stated_mps: speed of the driving car in m/s, if the user states it; it is not measured then
+    says_masked: whether to remark on what is masked in the frames
     """
     if len(pictures) < 2:
         return [_NOTHING_FOLLOWED for _ in pictures], []
@@ -67,35 +73,64 @@ def measure_paths(
         return try_frame(pictures[new[row]])[0]
 
     motion = measure_motion(read, passed.tolist(), ends.tolist(), framing)
+    if stated_mps:
+        speed = np.where(motion.speed > 0, stated_mps / (height_m or HEIGHT_M), 0.0)
+        known = np.ones_like(motion.speed_shown)
+        motion = replace(motion, speed=speed, speed_error=0 * speed, speed_shown=known)
     measured = _paths(motion, seconds, passed, height_m)
     shown: list[CameraPath | str] = ["the picture repeats the one before"] * len(pictures)
     for row, path in zip(new.tolist(), measured, strict=True):
         shown[row] = path
 
     remarks: list[str] = []
-    masked = motion.fixed_pixels[shown_pixels(framing)]
-    if masked.any():
-        remarks.append(
-            f"masked: {masked.mean():.0%} of the picture; it stands still or changes by itself "
-            "while the rest moves, such as writing, a logo or the bonnet"
-        )
+    if says_masked:
+        remarks += masked_words(motion.fixed_pixels & shown_pixels(framing))
     errors = [path.error for path in shown if isinstance(path, CameraPath)]
     if errors:
         error = steering_of_path(float(np.median(errors)), height_m)
         remarks.append(
             f"median standard error of the steering: {error:.3f}; an error of the focal length "
-            "changes its scale, too. The near ground shows "
-            f"{motion.near_to_far:.2f} times the speed of the far, expected 1"
+            "changes its scale, too"
         )
-        if not is_consistent(motion.near_to_far):
-            remarks.append(
-                "careful: near and far ground show different speeds: the angle of view or the "
-                "horizon is wrong, or the ground shows too little; say --fov DEGREES, or correct it"
-            )
+        remarks += _near_and_far(motion.near_to_far)
         remarks += _turning_picture(
             motion, passed, lambda row: covered(read(row), motion.fixed_pixels)
         )
     return shown, remarks
+
+
+def masked_words(fixed_pixels: BoolArray) -> Iterator[str]:
+    """Yield in words how much of the picture is masked, and where; nothing if nothing is."""
+    if not fixed_pixels.any():
+        return
+    places = []
+    for row, part in zip(("top", "middle", "bottom"), np.array_split(fixed_pixels, 3), strict=True):
+        thirds = np.array_split(part, 3, axis=1)
+        columns = [
+            column
+            for column, third in zip(("left", "middle", "right"), thirds, strict=True)
+            if third.any()
+        ]
+        if columns:
+            places.append(f"{row} ({', '.join(columns)})")
+    yield (
+        f"masked: {fixed_pixels.mean():.0%} of the picture, at the {' and '.join(places)}; it "
+        "stands still or changes by itself while the rest moves, such as writing, a logo or the "
+        "bonnet"
+    )
+
+
+def _near_and_far(near_to_far: float | None) -> Iterator[str]:
+    """Yield what near and far ground show of each other: whether the horizon and the lens fit."""
+    if near_to_far is None:
+        yield "near and far ground are not compared: they do not both show a speed"
+        return
+    yield f"the near ground shows {near_to_far:.2f} times the speed of the far, expected 1"
+    if not is_consistent(near_to_far):
+        yield (
+            "careful: near and far ground show different speeds: the angle of view or the horizon "
+            "is wrong, or the ground shows too little; say --fov DEGREES, or correct it"
+        )
 
 
 def _new_pictures(paths: Sequence[str]) -> IndexArray:
@@ -168,15 +203,20 @@ def _paths(
     readable = motion.usable | np.roll(motion.usable, 1)
     for row, at in enumerate(seconds + STEERING_LAG_SECONDS):
         # the steps around the time of the answer, the nearest with the greatest weight: `near` are
-        # all weights, `seen` those of steps that the frames show, `driven` those of a moving car
+        # all weights, `seen` those of steps that the frames show, `known` those with a speed,
+        # `driven` those of a moving car
         part = slice(*np.searchsorted(middles, (at - _REACH_SECONDS, at + _REACH_SECONDS)))
         near = np.exp(-(((middles[part] - at) / _SPREAD_SECONDS) ** 2) / 2)
         seen = near * motion.usable[part]
-        driven = seen * (way[part] > 0)
+        known = seen * motion.speed_shown[part]
+        driven = known * (way[part] > 0)
         if not readable[row] or seen.sum() <= _LEAST_SHOWN * near.sum():
             yield _NOTHING_FOLLOWED
             continue
-        if driven.sum() <= _LEAST_SHOWN * seen.sum():
+        if known.sum() <= _LEAST_SHOWN * seen.sum():
+            yield NO_SPEED
+            continue
+        if driven.sum() <= _LEAST_SHOWN * known.sum():
             yield "the car stands"
             continue
 

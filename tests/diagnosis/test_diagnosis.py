@@ -109,6 +109,23 @@ def test_a_car_that_brakes_and_drives_on_does_not_drive_backwards(loaded_recordi
     assert "backwards" not in faults_of(loaded_recording.with_rows(brake=brake, speed_mph=speeds))
 
 
+def test_the_verdict_of_a_film_says_that_the_scale_is_not_known(winding_recording, tmp_path):
+    film = shutil.copytree(winding_recording, tmp_path / "film")
+    log = film / "driving_log.csv"
+    rows = [line.split(",") for line in log.read_text().splitlines()]
+    for row in rows[::3]:
+        row[3] = "1"
+    log.write_text("".join(",".join(row) + "\n" for row in rows))
+    images = [Path(row[0].strip()).name for row in rows]
+    table = ["image,curvature,error,speed", *(f"{image},0,0,9" for image in images)]
+    (film / "motion.csv").write_text("\n".join(table) + "\n")
+    (report,) = check([str(film)])
+    verdict = report.diagnosis.verdict
+    assert "scale of the steering is not known" in verdict
+    assert "33% of the rows have full steering" in verdict
+    assert "can be used" not in verdict
+
+
 def test_a_gentle_drive_by_keys_has_not_too_few_steps(loaded_recording):
     keys = loaded_recording.rows["steering"].round(1).clip(-0.2, 0.2)
     assert "few-steps" not in faults_of(loaded_recording.with_rows(steering=keys))

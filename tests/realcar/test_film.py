@@ -115,6 +115,8 @@ def test_a_film_shows_how_it_was_steered_and_what_cannot_be_told_is_left_out(dri
     assert result.seen.left + result.seen.straight + result.seen.right == pytest.approx(1)
     (report,) = check([str(tmp_path / "out")])
     assert "whether the steering is right" in " ".join(report.diagnosis.unknown)
+    assert "the scale of the steering is not known" in report.diagnosis.verdict
+    assert "full steering" not in report.diagnosis.verdict
     assert report.diagnosis.figures["turn_correlation"] is None
 
 
@@ -158,6 +160,58 @@ def test_a_clock_in_the_picture_does_not_make_the_car_stand(drive, tmp_path):
     r, slope = agreement(tmp_path / "out", steering)
     assert r > 0.97
     assert slope == pytest.approx(1, abs=0.15)
+
+
+def over_the_ground(frame, row):
+    """Return a frame with a plain ground, a bar across it, and a clock in the bar."""
+    frame[66:] = cv2.addWeighted(frame[66:], 0.1, cv2.GaussianBlur(frame[66:], (0, 0), 6), 0.9, 0)
+    frame[100:140] = 0
+    text = f"10:00:{row // RATE:02d}"
+    return cv2.putText(frame, text, (60, 132), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255,) * 3, 2)
+
+
+@pytest.mark.slow
+def test_where_a_clock_hides_the_ground_the_user_states_the_speed(drive, tmp_path):
+    starting = 60  # pictures until the car has its usual speed
+    steering = film_of(drive, tmp_path / "film", over_the_ground)[starting:]
+    for path in sorted((tmp_path / "film").iterdir())[:starting]:
+        path.unlink()
+    with pytest.raises(UserError, match="scale of the steering is not known.*--speed MPH"):
+        filmed(tmp_path / "film", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    usual_mph = float(read_log(drive).rows["speed_mph"].median())
+    result = filmed(tmp_path / "film", tmp_path / "out", speed_mph=usual_mph)
+    assert result.rows > 0.6 * len(steering)
+    r, slope = agreement(tmp_path / "out", steering)
+    assert r > 0.9
+    assert slope == pytest.approx(1, abs=0.25)
+    notes = " ".join(result.seen.notes)
+    assert "not compared" in notes
+    assert "times the speed of the far" not in notes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["simulator", "fov", "narrower", "framing"])
+def test_where_a_clock_is_masked_is_said_whatever_is_stated_of_the_camera(way, drive, tmp_path):
+    camera = Framing(240, 160, lens=Lens(150.0, 66.0, 119.5))
+
+    def change(frame, row):
+        picture = frame if way == "simulator" else seen_by(camera, frame)
+        text = f"10:00:{row // RATE:02d}"
+        # at the lower edge, which the frames do not show with a lens that is said to be wider
+        return cv2.putText(
+            picture, text, (4, 157), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255,) * 3, 1, cv2.LINE_AA
+        )
+
+    film_of(drive, tmp_path / "film", change)
+    said = {"simulator": {}, "fov": {"fov": 77.3}, "narrower": {"fov": 104.0}}
+    if way == "framing":
+        (tmp_path / "framing.json").write_text(camera.to_json())
+        said["framing"] = {"framing": tmp_path / "framing.json"}
+    notes = filmed(tmp_path / "film", tmp_path / "out", **said[way]).seen.notes
+    (masked,) = (note for note in notes if note.startswith("masked"))
+    assert "bottom (left" in masked
+    assert "top" not in masked
 
 
 def test_a_film_that_does_not_state_its_angle_of_view_asks_for_it(drive, tmp_path):
