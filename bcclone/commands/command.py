@@ -20,7 +20,7 @@ from inspect import getdoc, signature
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
-from bcclone.system.errors import UserError, printable
+from bcclone.system.errors import OtherKind, UserError, printable
 from bcclone.system.location import as_local
 from bcclone.system.settings import (
     Checked,
@@ -152,6 +152,13 @@ class Command:
             return self.function(**values)
         except SettingError as error:
             raise UserError(error.naming(self._as_typed)) from None
+        except OtherKind as error:
+            places = [declared for declared in self.declared() if declared.positional]
+            if len(places) < 2:
+                raise
+            order = " ".join(self._as_typed(declared.name) for declared in places)
+            text = f"{error}; the order of the arguments is {order}"
+            raise UserError(text, error.exit_code) from None
 
     def _as_typed(self, name: str) -> str:
         for declared in self.declared():

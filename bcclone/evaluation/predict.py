@@ -23,6 +23,7 @@ from bcclone.camera.images import (
     read_picture,
 )
 from bcclone.evaluation.settings import PredictSettings
+from bcclone.model.model_path import check_model_path
 from bcclone.model.policy import Memory, Policy, load_policy, not_finite
 from bcclone.recording.files import ImageIndex, find_log, is_recording
 from bcclone.recording.log import read_log
@@ -55,6 +56,7 @@ def predict(settings: PredictSettings) -> Predicted:
 
     A network of several frames forgets those before the begin of a drive. Raises UserError.
     """
+    check_model_path(settings.model)  # its message names swapped arguments
     frames = named_frames(settings.frames)
     policy = load_policy(settings.model, settings.preprocess)
     inputs = PictureInputs(policy, _framing(settings, policy), settings.rows)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bcclone.recording.files import LOG_NAME, is_recording
 from bcclone.system.codec import MODEL_ENDINGS, kind_of_content, read_bytes
-from bcclone.system.errors import UserError, shown_command
+from bcclone.system.errors import OtherKind, UserError, shown_command
 from bcclone.system.location import did_you_mean_beside
 
 _PACKAGE = Path(__file__).parents[1]
@@ -38,10 +38,7 @@ def check_keras_path(path: Path) -> None:
     """Raise UserError for a path that cannot be a model file of Keras, .h5 or .keras."""
     has_log = (path / LOG_NAME).is_file()
     if has_log or ((path.is_dir() or path.suffix.lower() == ".csv") and is_recording(path)):
-        raise UserError(
-            f"{path}: is a recording, expected a model file; the model comes before the "
-            "recordings, as in: bcclone replay MODEL RECORDING"
-        )
+        raise OtherKind(f"{path}: is a recording, expected a model file, .h5 or .keras")
     if (path / "saved_model.pb").is_file():
         raise UserError(
             f"{path}: a SavedModel, which contains code; save the model as one file, in the "
@@ -51,11 +48,11 @@ def check_keras_path(path: Path) -> None:
             "myconfig.py"
         )
     if path.is_dir():
-        raise UserError(f"{path}: is a folder, expected a model file, .h5 or .keras")
+        raise OtherKind(f"{path}: is a folder, expected a model file, .h5 or .keras")
     if is_onnx(path) or is_litert(path):
         raise UserError(
-            f"{path}: an ONNX or LiteRT file drives, but it is no longer a network of Keras: name "
-            "the .h5 that it was made from"
+            f"{path}: an ONNX or LiteRT file drives, but it is not a network of Keras, which this "
+            "needs: name a .h5 or .keras, such as the one that it was made from"
         )
     if not path.is_file():
         train = shown_command("model", "data.h5", "-o", path)

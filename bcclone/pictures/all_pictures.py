@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bcclone.dataset.conversion import open_samples
 from bcclone.feed.feed_settings import AugmentSettings
+from bcclone.model.model_path import check_keras_path
 from bcclone.pictures.plots.subject import NotDrawn, Subject
 from bcclone.pictures.settings import PlotSettings
 from bcclone.system.errors import UserError, first_line, shown_command
@@ -79,6 +80,7 @@ def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResu
 
     notify: called with a line for each log that was read, and for samples of another training
     """
+    check_keras_path(settings.model)  # its message names swapped arguments
     load_tensorflow(onednn=onednn_for_batches())
     from bcclone.model.model_file import load_model
 

@@ -23,6 +23,13 @@ class UserError(Exception):
         self.exit_code = exit_code
 
 
+class OtherKind(UserError):
+    """An argument of another kind than expected, perhaps in the place of another.
+
+    A command adds the order of its arguments to the text.
+    """
+
+
 def require_package(package: str, needed_for: str, install: str) -> None:
     """Raise UserError if an optional package is missing. The package is not imported.
 

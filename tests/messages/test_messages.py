@@ -120,6 +120,13 @@ MISTAKES = [
     mistake("play --road nope", "no track 'nope'", "lake, mountain"),
     mistake("evaluate m.h5 -o /dev/null/pictures", "/dev/null", "choose another"),
     mistake("evaluate m.h5 --run run", "run: exists already", "--run", has="empty folder"),
+    # arguments in another command's order
+    mistake("improve rec m.h5", "rec: is a recording", "order", "MODEL RECORDING", has="rec"),
+    mistake("predict rec m.h5", "rec: is a recording", "order", "MODEL FRAMES", has="rec"),
+    mistake("calibrate rec m.h5", "rec: is a recording", "order", "MODEL FRAMES", has="rec"),
+    mistake("plots rec m.h5", "rec: is a recording", "order", "MODEL STORE", has="rec"),
+    mistake("drive rec m.h5", "rec: is a recording", "order", "MODEL RUN", has="rec"),
+    mistake("evaluate rec", "rec: is a recording", "expected a model file", has="rec"),
     mistake("replay rec", "only rec is given", "bcclone replay MODEL RECORDING"),
     mistake("demo", "demo", "no empty folder", "another name", has="demo of another"),
     # recordings
