@@ -2,19 +2,21 @@
 
 A file of `bcclone export` prepares the frames itself, so an `OnnxModel` takes whole frames of the
 simulator, or pictures of the camera whose framing is in its metadata. Files of other programs can
-be used, too, if they have the inputs and outputs of a Signature (see docs/how-to/models.md).
+be used as such, too, if they have the inputs and outputs of a Signature (docs/how-to/models.md).
+The others are read by foreign/onnx_network.py.
 
 ONNX Runtime runs what a file says, so the content is checked before: it may have ONNX's own
 operators, without loops and branches, on tensors that the file itself holds.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bcclone.camera.framing import FRAMING, Framing
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH
@@ -79,10 +81,13 @@ class OnnxModel:
     model = None  # it is not a network of Keras
     prepares_itself = True
 
-    def __init__(self, path: Path) -> None:
-        """Raises UserError for a file that is missing, damaged, or no network that drives."""
+    def __init__(self, path: Path, session: Any = None) -> None:
+        """Raises UserError for a file that is missing, damaged, or no network that drives.
+
+        session: what open_session() returns for the file, None to open it here
+        """
         self._path = path
-        self._session = _session_of(path)
+        self._session = session or open_session(path)
         with explained(path, "a network that drives", "export it again"):
             # how the network frames the pictures of its camera; None if it takes frames
             framing = self._session.get_modelmeta().custom_metadata_map.get(FRAMING)
@@ -102,13 +107,7 @@ class OnnxModel:
 
         Raises UserError when the network cannot compute them.
         """
-        names = list(self.signature.outputs)
-        try:
-            outputs = [np.asarray(output) for output in self._session.run(names, dict(inputs))]
-        except Exception as error:  # the errors of ONNX Runtime have no other class in common
-            raise UserError(
-                f"{self._path}: cannot be run: {first_line(error)}; export it again"
-            ) from None
+        outputs = outputs_of(self._session, self._path, list(self.signature.outputs), inputs)
         for (name, shape), output in zip(self.signature.outputs.items(), outputs, strict=True):
             expected = (len(inputs[FRAME]), *shape)
             if output.shape != expected:
@@ -126,7 +125,29 @@ def load_onnxruntime() -> Any:
     return onnxruntime
 
 
-def _session_of(path: Path) -> Any:
+def prepares_itself(session: Any) -> bool:
+    """Return whether a file takes whole pictures, as bcclone export writes it."""
+    if PICTURE in session.get_modelmeta().custom_metadata_map:
+        return True
+    return any(
+        tensor.name == FRAME and tensor.type == "tensor(uint8)" for tensor in session.get_inputs()
+    )
+
+
+def outputs_of(
+    session: Any, path: Path, names: Sequence[str], inputs: Mapping[str, Any]
+) -> list[npt.NDArray[Any]]:
+    """Return the outputs of these names for the inputs; raises UserError when it cannot.
+
+    path: of the session's file, for the message
+    """
+    try:
+        return [np.asarray(output) for output in session.run(names, dict(inputs))]
+    except Exception as error:  # the errors of ONNX Runtime have no other class in common
+        raise UserError(f"{path}: cannot be run: {first_line(error)}; export it again") from None
+
+
+def open_session(path: Path) -> Any:
     """Return a session of ONNX Runtime for a file; raises UserError if it cannot be run."""
     onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
@@ -140,7 +161,7 @@ def _session_of(path: Path) -> Any:
         return onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
-    except Exception as error:  # as in run()
+    except Exception as error:  # as in outputs_of()
         raise UserError(
             f"{path}: not an ONNX file that can be run: {first_line(error)}; export it again"
         ) from None
@@ -237,7 +258,10 @@ def _check_tensor(tensor: Any) -> None:
     elements_per_byte = 8  # no type of ONNX has more elements in a byte
     name = tensor.name[:_LONGEST_NAME]
     if tensor.external_data or tensor.data_location:
-        raise ValueError(f"the tensor {name!r} lies in another file, expected all in one")
+        raise ValueError(
+            f"the tensor {name!r} lies in another file, expected all in one (PyTorch: "
+            "torch.onnx.export(..., external_data=False))"
+        )
     shape = list(tensor.dims)
     size = tensor.ByteSize()
     is_negative = min(shape, default=0) < 0

@@ -17,8 +17,9 @@ import numpy.typing as npt
 from bcclone.camera.images import Image
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import Preprocessing
+from bcclone.model.foreign.onnx_network import ForeignOnnxModel
 from bcclone.model.model_path import is_litert, is_onnx
-from bcclone.model.onnx_model import OnnxModel
+from bcclone.model.onnx_model import OnnxModel, open_session, prepares_itself
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.progress import note
@@ -53,7 +54,9 @@ class Policy:
     """
 
     def __init__(
-        self, file: "ModelFile | OnnxModel | LiteRtModel", path: Path | None = None
+        self,
+        file: "ModelFile | OnnxModel | ForeignOnnxModel | LiteRtModel",
+        path: Path | None = None,
     ) -> None:
         """Compile the network.
 
@@ -202,7 +205,7 @@ def load_policy(
     preprocessing: Preprocessing | str | None = None,
     must_agree: bool = True,
 ) -> Policy:
-    """Load a model file of bcclone, or of another program with Keras; or an ONNX or LiteRT file.
+    """Load a model file of bcclone, or of another program with Keras, or an ONNX or LiteRT file.
 
     Raises UserError.
 
@@ -221,9 +224,15 @@ def policy_of(
     must_agree: bool = True,
 ) -> Policy:
     """Load a policy as load_policy() does. stored: as model_of() takes it"""
-    file: ModelFile | OnnxModel | LiteRtModel
+    file: ModelFile | OnnxModel | ForeignOnnxModel | LiteRtModel
     if is_onnx(path):
-        file = OnnxModel(path)
+        session = open_session(path)
+        if prepares_itself(session):
+            file = OnnxModel(path, session)
+        else:
+            from bcclone.model.foreign import onnx_network  # loads h5py
+
+            file = onnx_network.ForeignOnnxModel(path, session, preprocessing)
     else:
         if "tensorflow" not in sys.modules:
             load_tensorflow()

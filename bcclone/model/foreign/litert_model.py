@@ -16,10 +16,9 @@ import numpy.typing as npt
 from bcclone.camera.framing import FRAMING, Framing
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
-from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
-from bcclone.model.foreign.outputs import steering_output
-from bcclone.model.foreign.preprocessing import declared_preprocessing
-from bcclone.model.foreign.tree import BINS, pilot_of, several_inputs
+from bcclone.model.foreign.outputs import steering_in, steering_output
+from bcclone.model.foreign.preprocessing import declared_preprocessing, scaled
+from bcclone.model.foreign.tree import pilot_of, several_inputs
 from bcclone.model.model_path import read_exported
 from bcclone.model.onnx_model import PICTURE
 from bcclone.system.arrays import Float32Array
@@ -109,27 +108,13 @@ class LiteRtModel:
 
     def predict(self, images: Image) -> Float32Array:
         """Return the steering, (1, 1), for a prepared image, uint8 (1, height, width, channels)."""
-        pixels = self._quantized(self._scaled(images.astype(np.float32)))
+        pixels = self._quantized(scaled(images.astype(np.float32), self.preprocessing.scale))
         self._interpreter.set_tensor(self._input["index"], pixels)
         self._interpreter.invoke()
         answer = self._interpreter.get_tensor(self._output["index"])
         numbers = answer.reshape(-1).astype(np.float32)
-        if len(numbers) == BINS:
-            steering = np.argmax(numbers) * 2 / (BINS - 1) - 1
-            return np.array([[steering]], np.float32)
         unit, zero = self._output["quantization"]  # both 0 for an output that is not quantized
-        return np.asarray((numbers[:1] - zero) * (unit or 1), np.float32).reshape(1, 1)
-
-    def _scaled(self, pixels: Float32Array) -> Float32Array:
-        """Return the pixels as the preprocessing scales them."""
-        scale = self.preprocessing.scale
-        if not scale:
-            return pixels
-        if scale == EACH_IMAGE:
-            scaled: Float32Array = (pixels - pixels.mean()) / max(pixels.std(), 1e-6)
-            return scaled
-        scaling = scaling_of(scale)
-        return pixels * np.float32(scaling.scale) + np.float32(scaling.offset)
+        return steering_in((numbers - zero) * np.float32(unit or 1))
 
     def _quantized(self, values: Float32Array) -> npt.NDArray[Any]:
         """Return the values as numbers of the input's type."""

@@ -1,7 +1,15 @@
-"""Names of the outputs of another program's network -> which of them is the steering."""
+"""The outputs of another program's network -> which of them is the steering, and its number."""
 
 import re
 from collections.abc import Iterable
+
+import numpy as np
+
+from bcclone.system.arrays import Float32Array
+
+# number of bins into which a categorical pilot of donkeycar divides the steering from -1 to 1; its
+# output is the probability of each bin
+BINS = 15
 
 
 def steering_output(names: Iterable[str]) -> tuple[str, bool]:
@@ -23,3 +31,14 @@ def steering_output(names: Iterable[str]) -> tuple[str, bool]:
         return named[0], True
     likely = named or candidates or names
     return likely[0], len(names) == 1
+
+
+def steering_in(numbers: Float32Array) -> Float32Array:
+    """Return the steering, (1, 1), in the numbers of an output, (numbers,): the first one.
+
+    15 numbers are the probabilities of 15 bins from -1 to 1; the steering is the place of the most
+    probable bin.
+    """
+    if len(numbers) == BINS:
+        return np.array([[np.argmax(numbers) * 2 / (BINS - 1) - 1]], np.float32)
+    return np.asarray(numbers[:1], np.float32).reshape(1, 1)

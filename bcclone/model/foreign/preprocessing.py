@@ -8,8 +8,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing, preprocessing_of
-from bcclone.model.model_path import is_litert
+from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
+from bcclone.model.model_path import is_litert, is_onnx
+from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.progress import note
 
@@ -66,7 +70,7 @@ def declared_preprocessing(
     # far beyond full steering
     if likely_scale and not preprocessing.scale:
         reason = "no layer scales"
-        if is_litert(path):
+        if is_litert(path) or is_onnx(path):
             reason = "its file does not say whether a layer scales"
         note(
             f"{path}: {reason} the pixels, which are 0 to 255; if its author divided them by 255, "
@@ -74,6 +78,17 @@ def declared_preprocessing(
             "0..1"
         )
     return preprocessing
+
+
+def scaled(pixels: Float32Array, scale: str) -> Float32Array:
+    """Return pixels of 0 to 255 as a preprocessing scales them."""
+    if not scale:
+        return pixels
+    if scale == EACH_IMAGE:
+        normal: Float32Array = (pixels - pixels.mean()) / max(pixels.std(), 1e-6)
+        return normal
+    scaling = scaling_of(scale)
+    return pixels * np.float32(scaling.scale) + np.float32(scaling.offset)
 
 
 def _examples(rows: int, columns: int, channels: int, scale: str) -> str:

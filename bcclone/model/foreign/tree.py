@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bcclone.model.foreign.outputs import steering_output
+from bcclone.model.foreign.outputs import BINS, steering_output
 from bcclone.model.foreign.stored import UnsupportedModel
 from bcclone.system.errors import shown
 
@@ -295,10 +295,6 @@ def _tensors(arguments: Sequence[Any]) -> Iterator[Tensor]:
 
 
 # ---- pilots of donkeycar
-
-# number of bins into which a categorical pilot of donkeycar divides the steering from -1 to 1; its
-# output is the probability of each bin
-BINS = 15
 
 
 def pilot_of(input_name: str, numbers: int) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 
 from bcclone.dataset.preprocessing_text import Scaling
 from bcclone.model.foreign.layers import LayerBuilder
+from bcclone.model.foreign.outputs import BINS
 from bcclone.model.foreign.stored import StoredModel, UnsupportedModel, Weights
-from bcclone.model.foreign.tree import BINS, Leaf, Nest, Size, pilot_of, read_tree
+from bcclone.model.foreign.tree import Leaf, Nest, Size, pilot_of, read_tree
 from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import shown
