@@ -32,6 +32,7 @@ class _Car:
         self.sid = secrets.token_urlsafe(15)
         self.websocket = websocket
         self.protocol = protocol
+        self.notice = ""  # what the user was told about the client
         # messages that waited, when the model had been asked, of those that will be read next: they
         # are late on a machine where the model is too slow
         self.late = 0
@@ -180,6 +181,10 @@ class Cars:
             is_late = car.late > 0
             car.late -= is_late
             reaction = protocol.receive(text)
+            if car.notice != protocol.notice:
+                car.notice = protocol.notice
+                self.stats.warn(f"a client is connected: {car.notice}")
+                self._server.notify(f"warning: a client is connected: {car.notice}")
             for packet in reaction.send:
                 websocket.send(packet)
             if reaction.event is not None:

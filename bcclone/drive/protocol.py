@@ -15,13 +15,14 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 from bcclone.system.codec import MESSAGE_BYTES
+from bcclone.system.errors import shown
 
 PING_SECONDS = 25
 PING_TIMEOUT_SECONDS = 60  # more than the 25 s in which an idle Engine.IO 3 client pings
@@ -57,6 +58,8 @@ class Telemetry:
     speed_mph: float
     jpeg: bytes  # the camera frame as JPEG, b"" when it was not valid base64
     decimal_comma: bool = False  # the simulator's machine writes and reads 0,5 for 0.5
+    # names of fields that the simulator does not send, as other programs do
+    others: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,8 @@ class SocketIOConnection:
         clock: returns the time in seconds
         """
         self.dialect = "Socket.IO 2 (Engine.IO 3)" if eio3 else "Socket.IO 3 to 5"  # in words
+        # what has shown that the client is another program than the simulator; "" if nothing has
+        self.notice = ""
         self._eio3 = eio3
         self._joined = False
         self._left = False
@@ -162,7 +167,9 @@ class SocketIOConnection:
             joining = (self._join(),)  # fact 4: an event without a CONNECT before it
         if self._left:
             return Reaction(joining)
-        return Reaction(joining, read_telemetry(text[1:]))
+        event = read_telemetry(text[1:])
+        self.notice = self.notice or _notice_of(text[1:], event)
+        return Reaction(joining, event)
 
     def _receive_message(self, text: str) -> Reaction:
         """Return the reaction to a message other than an event: join, leave or acknowledge."""
@@ -220,6 +227,40 @@ def read_telemetry(packet: str) -> TelemetryEvent | None:
     return TelemetryEvent(telemetry, ack)
 
 
+def _notice_of(packet: str, event: TelemetryEvent | None) -> str:
+    """Return what shows that a client is another program than the simulator; "" if nothing does.
+
+    event: the telemetry event in its Socket.IO packet, None for another event
+    """
+    if event is not None:
+        others = event.telemetry.others if isinstance(event.telemetry, Telemetry) else ()
+        if not others:
+            return ""
+        return (
+            f"its telemetry has {_names(others)}, too, which the simulator of term 1 (Behavioral "
+            "Cloning) does not send; if its car does not move, it is another program, which "
+            "expects other answers: start that simulator"
+        )
+    if packet.startswith("2/"):  # of another namespace
+        return ""
+    try:
+        name, *arguments = packets_of("socketio").Packet(encoded_packet=packet).data
+    except (ValueError, TypeError, RecursionError):
+        return ""
+    fields = ""
+    if arguments and isinstance(arguments[0], dict):
+        fields = f" with {_names(arguments[0])}"
+    return (
+        f"it sends the event {shown(name)}{fields}, expected 'telemetry': another program, which "
+        "this server does not drive; start the simulator of term 1 (Behavioral Cloning)"
+    )
+
+
+def _names(fields: Iterable[Any]) -> str:
+    """Return the first names of an object's fields, for a message."""
+    return ", ".join(repr(str(name)[:20]) for name in list(fields)[:6])
+
+
 def parse_telemetry(payload: Any) -> Telemetry | None:
     """Return the telemetry in the object of a telemetry event; raises ProtocolError.
 
@@ -230,10 +271,9 @@ def parse_telemetry(payload: Any) -> Telemetry | None:
     if not isinstance(payload, dict):
         raise ProtocolError(f"telemetry is a {type(payload).__name__}, expected an object")
     if "image" not in payload:
-        fields = ", ".join(repr(str(name)[:20]) for name in list(payload)[:6])
         raise ProtocolError(
-            f"telemetry without an image, but with {fields}; start the simulator of term 1 "
-            "(Behavioral Cloning) in autonomous mode: Udacity's others send no image"
+            f"telemetry without an image, but with {_names(payload)}; start the simulator of term "
+            "1 (Behavioral Cloning) in autonomous mode: Udacity's others send no image"
         )
     speed, speed_comma = _parse_number(payload, "speed")
     steering, steering_comma = _parse_number(payload, "steering_angle")
@@ -246,7 +286,10 @@ def parse_telemetry(payload: Any) -> Telemetry | None:
     except ValueError:
         jpeg = b""  # treated like any other frame that cannot be decoded
     has_comma = speed_comma or steering_comma or throttle_comma
-    return Telemetry(steering, throttle, speed, jpeg, has_comma)
+    others: tuple[str, ...] = ()
+    if len(payload) > len(_FIELDS):
+        others = tuple(str(name) for name in payload if name not in _FIELDS)
+    return Telemetry(steering, throttle, speed, jpeg, has_comma, others)
 
 
 def format_steer(control: Control, decimal_comma: bool) -> dict[str, str]:
@@ -279,6 +322,7 @@ def _message_text(
     return f"4{packet.encode()}"
 
 
+_FIELDS = ("steering_angle", "throttle", "speed", "image")  # of the simulator's telemetry
 _LONGEST_NUMBER = 40  # most characters of a number in a telemetry
 # The format "N4" in any culture: optional marks between thousands, then a decimal mark and four
 # decimals. So a number has a decimal mark, and a single mark is that one: 1,234 is 1.234.
@@ -291,7 +335,12 @@ _NUMBER = re.compile(
 
 def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
     """Return a field's number, and whether it is written with a decimal comma."""
-    value = payload.get(name)
+    if name not in payload:
+        raise ProtocolError(
+            f"{name} is 'None' beside {_names(payload)}, expected a number as text, as the "
+            "simulator of term 1 (Behavioral Cloning) sends it"
+        )
+    value = payload[name]
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ProtocolError(
             f"{name} is {str(value)[:_LONGEST_NUMBER]!r}, expected a number as text"

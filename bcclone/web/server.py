@@ -7,6 +7,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import socket
 import sys
 import threading
@@ -22,7 +23,7 @@ from typing import Any, Self
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown
 from bcclone.system.interrupts import noting_interrupts
 from bcclone.system.progress import Notify
 from bcclone.system.settings import SIMULATOR_PORT
@@ -42,6 +43,10 @@ _LOADING_SECONDS = 0.05  # how often a waiting car's request checks whether the 
 # longest time for which a thread that serves a page or writes a frame keeps the driving thread from
 # running; Python's default is 5 ms
 _SWITCH_SECONDS = 0.0005
+_PROBE_SECONDS = 1.0  # longest wait for the answer of a program that uses our port
+_PROBE_BYTES = 4096
+_MOST_STRANGERS = 3  # clients without HTTP of which the log tells
+_SHOWN_BYTES = 60
 _LOADING = b"""<!doctype html>
 <html lang="en"><title>bcclone: loading</title><meta name="viewport" content="width=device-width">
 <p>bcclone is loading its model. This page shows the drive as soon as it is there.
@@ -312,7 +317,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, TypeError) as error:  # TypeError: no machine can have that name
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise UserError(
-                f"port {port} of {host} is in use, perhaps by another drive.py or bcclone play; "
+                f"port {port} of {host} is in use, {_user_of(host, port)}; "
                 "end that, or choose another --port "
                 f"(the simulator itself always connects to {SIMULATOR_PORT})"
             ) from None
@@ -322,11 +327,35 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
+def _user_of(host: str, port: int) -> str:
+    """Return in words which program uses a port, as far as its answer to a request tells it."""
+    answer = b""
+    with suppress(OSError), socket.create_connection((host, port), _PROBE_SECONDS) as probe:
+        probe.settimeout(_PROBE_SECONDS)
+        probe.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        while len(answer) < _PROBE_BYTES and (more := probe.recv(_PROBE_BYTES)):
+            answer += more
+    text = answer.decode("utf-8", "replace")
+    named = re.search(r"<title>\s*([^<]+)", text) or re.search(r"(?im)^server: *(.+)", text)
+    if what := named[1].strip() if named else text.partition("\n")[0].strip():
+        return f"by a program that answers {shown(what)}"
+    return "perhaps by another drive.py or bcclone play"
+
+
 class _Handler(WSGIRequestHandler):
-    """Ends silent requests, and prints nothing about clients."""
+    """Ends silent requests, and prints nothing about clients, but for what is not HTTP."""
 
     timeout = _REQUEST_SECONDS
     protocol_version = "HTTP/1.0"  # one request for each connection
+
+    def send_error(self, code: int, message: Any = None, explain: Any = None) -> None:
+        """Refuse what is not a request of HTTP, and log the first ones."""
+        if self.server.strangers < _MOST_STRANGERS:  # type: ignore[attr-defined]
+            self.server.strangers += 1  # type: ignore[attr-defined]
+            sent = self.raw_requestline[:_SHOWN_BYTES]
+            what = "TLS: open the page by http://" if sent.startswith(b"\x16\x03") else repr(sent)
+            logger.warning("a client sent no request of HTTP, but %s", what)
+        super().send_error(code, message, explain)
 
     def log(self, *_: Any) -> None:
         """Print nothing."""
@@ -337,6 +366,7 @@ class _ThreadedServer(ThreadedWSGIServer):
 
     def __init__(self, host: str, port: int, app: WSGIApp, listener: socket.socket) -> None:
         super().__init__(host, port, app, _Handler, fd=listener.fileno())
+        self.strangers = 0  # clients that sent something else than HTTP
         self._connections: set[socket.socket] = set()
 
     def get_request(self) -> tuple[Any, Any]:

@@ -81,6 +81,35 @@ def test_invalid_telemetry_is_refused_with_a_reason(payload, reason):
         parse_telemetry(payload)
 
 
+# what other programs send on this port: the event, its fields, and what is said about it
+ROVER = telemetry(position="99.6,85.6", pitch="0.1", yaw="0.3", near_sample="0")
+OTHERS = {
+    "AutoDRIVE": ("Bridge", {"V1 Position": "0 0 0", "V1 Throttle": "0"}, "'Bridge' with 'V1 Pos"),
+    "a rover": ("telemetry", ROVER, "'position', 'pitch', 'yaw', 'near_sample', too"),
+    "a chat": ("message", {}, "'message'"),
+}
+
+
+@pytest.mark.parametrize("program", OTHERS)
+def test_another_program_is_told_by_what_it_sends(program):
+    name, fields, words = OTHERS[program]
+    connection = SocketIOConnection()
+    connection.receive("40")
+    assert connection.notice == ""
+    connection.receive(f"42{json.dumps([name, fields])}")
+    assert words in connection.notice
+    assert "simulator" in connection.notice
+
+
+def test_the_simulator_is_no_other_program():
+    connection = SocketIOConnection()
+    for packet in (f"42{json.dumps(['telemetry', telemetry()])}", '42["telemetry",null]', "2"):
+        connection.receive(packet)
+        assert connection.notice == ""
+    for broken in ('42["x', '42{"a":1}', "42[]", "42[[1]]", "42/a,[]"):
+        connection.receive(broken)
+
+
 @pytest.mark.parametrize("image", ["@@@", "/9j@/4A==", "/9j/4", "/9j\xe9", ""])
 def test_an_image_with_invalid_base64_is_an_unreadable_frame(image):
     parsed = parse_telemetry(telemetry(image=image))

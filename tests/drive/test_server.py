@@ -22,6 +22,8 @@ from wsproto.events import TextMessage
 from bcclone.camera.images import encode_jpeg
 from bcclone.drive.drive_settings import ASYNC_MODES
 from bcclone.simulator.unity_client import ServerGone, connected
+from bcclone.system.errors import UserError
+from bcclone.web.server import listen
 from tests.drive.drive_server import (
     FRAME,
     Constant,
@@ -201,3 +203,22 @@ def test_a_silent_car_is_woken(port):
         assert time.monotonic() - since > 2.5
         warnings = state_of(port)["warnings"]
         assert any("wake" in warning["text"] for warning in warnings)
+
+
+def test_the_user_is_told_of_clients_that_are_other_programs(caplog):
+    bridge = json.dumps(["Bridge", {"V1 Position": "0 0 0", "V1 Front Camera Image": "/9j/"}])
+    with serving_in_a_thread(Constant()) as server:
+        with raw(server.port) as car:
+            for _ in range(3):
+                car.send_text(f"42{bridge}")
+            wait_for(lambda: state_of(server.port)["warnings"])
+        warned = [line for line in server.lines if "'Bridge' with 'V1 Position'" in line]
+        assert len(warned) == 1
+        with socket.create_connection(("127.0.0.1", server.port), 10) as other:
+            other.sendall(b'{"msg_type": "get_protocol_version"}\n')
+            other.recv(1000)
+        wait_for(lambda: "get_protocol_version" in caplog.text)
+        with pytest.raises(
+            UserError, match="in use, by a program that answers 'bcclone: drive.py'"
+        ):
+            listen("127.0.0.1", server.port)
