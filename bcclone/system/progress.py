@@ -1,6 +1,7 @@
 """Tell the user how far the work is: lines, notes, and a bar that counts."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -26,9 +27,9 @@ def note(text: str) -> None:
 class ProgressBar:
     """Counts to `total` and shows count, rate, time left, and figures of the caller.
 
-    It is a bar on standard error if that is a terminal, otherwise a line every 30 seconds and one
-    at the end. In the process of a program that imports bcclone, standard error is the program's:
-    there the lines are logged, at level INFO.
+    It is a bar on standard error if that is a terminal with rows and columns, otherwise a line
+    every 30 seconds and one at the end. In the process of a program that imports bcclone, standard
+    error is the program's: there the lines are logged, at level INFO.
 
     label: what is done, in front of the count
     total: count at the end
@@ -47,7 +48,7 @@ class ProgressBar:
         self._begin = clock()
         self._line_at = self._begin  # time of the last line
         self._bar: Any = None
-        if is_own_process() and sys.stderr.isatty():
+        if is_own_process() and _has_room_for_a_bar():
             from tqdm import tqdm
 
             self._bar = tqdm(
@@ -87,3 +88,17 @@ class ProgressBar:
             print(line, file=sys.stderr, flush=True)
         else:
             logger.info("%s", line)
+
+
+def _has_room_for_a_bar() -> bool:
+    """Return whether standard error is a terminal that has a size.
+
+    Those of `docker exec` and `script` may have none, and a bar would not be seen there.
+    """
+    if not sys.stderr.isatty():
+        return False
+    try:
+        size = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return size.columns > 0 and size.lines > 1

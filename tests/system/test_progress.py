@@ -41,13 +41,12 @@ def test_a_long_step_prints_the_time_left_every_few_seconds(caplog, capfd):
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("is_own", [True, False])
-def test_only_a_command_shows_a_bar_on_a_terminal(is_own):
+def shown_on_a_terminal(code, size):
+    """Return what a program writes to a terminal of so many rows and columns."""
     pty = pytest.importorskip("pty")
     termios = pytest.importorskip("termios")
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
-    code = (OWN if is_own else IMPORT) + COUNT
+    termios.tcsetwinsize(theirs, size)
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, stderr=theirs, check=True)
     os.close(theirs)
     shown = ""
@@ -56,6 +55,19 @@ def test_only_a_command_shows_a_bar_on_a_terminal(is_own):
             shown += data.decode()
     except OSError:  # the pseudo-terminal was closed by the other side
         os.close(ours)
+    return shown
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 80), (24, 0), (1, 80)])
+def test_a_terminal_without_a_size_gets_lines(size):
+    shown = shown_on_a_terminal(OWN + COUNT, size)
+    assert "3/3 things" in shown
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_only_a_command_shows_a_bar_on_a_terminal(is_own):
+    shown = shown_on_a_terminal((OWN if is_own else IMPORT) + COUNT, (24, 100))
     if not is_own:
         assert shown == ""
         return
