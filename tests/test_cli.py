@@ -15,6 +15,7 @@ import pytest
 from bcclone import __version__
 from bcclone.cli import INTERNAL_ERROR
 from bcclone.commands import COMMANDS, load_command
+from bcclone.dataset.shards import open_store
 from tests.processes import imported_by, said, started
 from tests.running import ROOT, run_process, run_script
 from tests.running import command as command_line
@@ -247,3 +248,15 @@ def test_a_closed_standard_stream_is_no_error(closed, simulated_recording, tmp_p
         done = said("sh", "-c", f'exec "$@" {closed}', "sh", *command_line(*line))
         assert (done.returncode, done.stderr.count("error")) == (0, 0)
     assert (tmp_path / "csv" / "table.csv").stat().st_size
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig"])
+def test_settings_of_a_windows_shell_are_read(encoding, simulated_recording, tmp_path):
+    text = "size = 32\nseed = 3\n"
+    if encoding == "utf-16-be":  # Python writes no mark of its own here
+        text = "\ufeff" + text
+    (tmp_path / "s.toml").write_bytes(text.encode(encoding))
+    words = ("-o", tmp_path / "s.h5", "--settings", tmp_path / "s.toml")
+    run_script("preprocess.py", simulated_recording, *words)
+    with open_store(tmp_path / "s.h5") as store:
+        assert (store.preprocessing.width, store.sample_settings.seed) == (32, 3)

@@ -264,6 +264,15 @@ def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
         raise UserError(f"{path}: {reason}; {remedy}") from error
 
 
+def decoded(content: bytes) -> str:
+    """Return a text of UTF-8, or of UTF-16 with its mark, which PowerShell's > writes.
+
+    Raises UnicodeDecodeError, a ValueError, for any other encoding.
+    """
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf_16 else "utf-8-sig")
+
+
 def read_json(path: Location, kind: type[_T], what: str, remedy: str) -> _T:
     """Return the value in a JSON file, of a type as from_json() takes it.
 
@@ -276,7 +285,7 @@ def read_json(path: Location, kind: type[_T], what: str, remedy: str) -> _T:
 def read_toml(path: Path, what: str, remedy: str) -> dict[str, Any]:
     """Return the content of a TOML file; raises UserError as explained()."""
     with explained(path, what, remedy):
-        return tomllib.loads(read_bytes(path, "settings").decode("utf-8-sig"))
+        return tomllib.loads(decoded(read_bytes(path, "settings")))
 
 
 def read_table(
@@ -290,7 +299,7 @@ def read_table(
         partial: leave out a last line without a newline, as a killed program leaves it
     """
     with explained(path, what, remedy):
-        text = read_bytes(path, "table").decode("utf-8-sig")
+        text = decoded(read_bytes(path, "table"))
         if partial:
             text = text[: text.rfind("\n") + 1]
             if not text:
@@ -322,14 +331,14 @@ def from_text(kind: type[_T], text: str | bytes) -> _T:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text, of UTF-8 if it is given as bytes.
+    """Return the value of a JSON text; bytes are read as decoded() does.
 
     Raises ValueError for a text that is not JSON or nested too deeply, for NaN, infinity and
     numbers of more than 64 bits, and for half a character (a lone surrogate), which no file can
     hold.
     """
     if isinstance(text, bytes):
-        text = text.decode("utf-8-sig")
+        text = decoded(text)
     value = _loads(text, partial(number, "a number"), partial(whole_number, "a number"))
     # Half a character can only come from an escape such as \ud800; encode() refuses it. Allowed are
     # the halves \udc80 to \udcff: by them, Python keeps the bytes of a Linux file name that are no
