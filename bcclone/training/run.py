@@ -6,6 +6,7 @@ The files are JSON, CSV and TOML, which users may read, too.
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -36,7 +37,7 @@ _RESULT = "result.json"
 class Record:
     """The content of a run folder's settings.json.
 
-    Store, content and output identify the run for --resume.
+    Content and output identify the run for --resume, wherever store and run folder are moved.
     """
 
     store: str  # absolute path or URL
@@ -46,17 +47,27 @@ class Record:
     settings: TrainSettings
     # SHA-256 of the model that the run last wrote to the output; None before it wrote one
     published: str | None = None
+    # the output as seen from the run folder, which holds also when both are moved together; it is
+    # absolute in a record that read_record() has read; None on two drives of Windows
+    output_from_run: str | None = None
 
     def is_of(self, files: RunFiles, data: Store) -> bool:
-        """Return whether a run with these files and samples would be this one."""
-        asked = (str(data.path.resolve()), data.content_hash, os.path.realpath(files.output))
-        return asked == (self.store, self.content_hash, self.output)
+        """Return whether a run with these files and samples would be this one.
+
+        A run that the user has named only needs the same samples.
+        """
+        output = os.path.realpath(files.output)
+        is_output = bool(files.name) or output in (self.output, self.output_from_run)
+        return is_output and data.content_hash == self.content_hash
 
 
 def read_record(path: Path) -> Record | None:
     """Return the content of a run folder's settings.json; None if it is missing or damaged."""
-    with suppress(UserError):
-        return read_json(path / RECORD_NAME, Record, "the settings of a run", "")
+    with suppress(UserError, ValueError):  # a path may hold a NUL
+        record = read_json(path / RECORD_NAME, Record, "the settings of a run", "")
+        if record.output_from_run is None:
+            return record
+        return replace(record, output_from_run=os.path.realpath(path / record.output_from_run))
     return None
 
 
@@ -86,6 +97,7 @@ class Run:
         self.settings = settings
         self.is_new = is_new
         self.result = result
+        self._is_made_here = False  # whether this process has made the folder
 
     def make_folder(self) -> None:
         """Make the folder of a new run, with a copy of its start; raises UserError if it exists."""
@@ -94,11 +106,20 @@ class Run:
                 f"{self.path}: this run exists already; choose another --name, "
                 "or continue it with --resume and the same store and output"
             )
+        self._is_made_here = True
         make_folder(self.path, "other --runs")
         start = self.settings.start
         if start:  # a copy, since a resume needs the model even if the original is gone
             write_bytes(self.path / START_NAME, read_bytes(start, "model"))
         self._write_record(self.record)
+
+    def remove_before_steps(self) -> bool:
+        """Remove the folder, if this process has made it and no step was taken; return whether."""
+        is_begun = any(self.checkpoints.glob("checkpoint-*[1-9]*.h5"))  # the number of the step
+        if is_begun or not self._is_made_here:
+            return False
+        shutil.rmtree(self.path, ignore_errors=True)
+        return True
 
     def begin(self, settings: TrainSettings) -> None:
         """Note the settings with which the run is trained from now on.
@@ -107,10 +128,14 @@ class Run:
         """
         self.settings = settings
         (self.path / _RESULT).unlink(missing_ok=True)
-        self._write_record(replace(self.record, settings=settings))
+        output = os.path.realpath(settings.output)
+        self._write_record(replace(self.record, settings=settings, output=output))
         write_text(self.path / "settings.toml", settings_as_text(settings))
 
     def _write_record(self, record: Record) -> None:
+        with suppress(ValueError):  # on two drives of Windows
+            beside = os.path.relpath(record.output, os.path.realpath(self.path))
+            record = replace(record, output_from_run=beside)
         # values_of() leaves out the fields of RunFiles, which a resume gets from its own options
         content = to_json(record) | {"settings": values_of(record.settings)}
         write_text(self.path / RECORD_NAME, json.dumps(content, indent=2))

@@ -5,7 +5,7 @@ checkpoint of a run.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,15 +78,19 @@ def train_run(run: Run, data: Store, notify: Notify, workers: Workers) -> TrainR
         return _return_complete(run, run.result, notify)
     counts = f"{len(training)} to train on, {len(validation)} to validate with"
     notify(f"samples: {counts}; loading TensorFlow")
-    device = workers.load_tensorflow(run.settings.onednn)
-    # loads Keras, which must find TensorFlow as it has just been configured
-    from bcclone.training.fit import fit
-
     try:
-        result, model = fit(run, training, validation, device, notify, workers)
-        if workers.writes:
-            _publish(run, result, model)
+        # the output's lock does not suffice: a run may be continued with another output
+        with locked(run.path, BUSY) if workers.writes else nullcontext():
+            device = workers.load_tensorflow(run.settings.onednn)
+            # loads Keras, which must find TensorFlow as it has just been configured
+            from bcclone.training.fit import fit
+
+            result, model = fit(run, training, validation, device, notify, workers)
+            if workers.writes:
+                _publish(run, result, model)
     except KeyboardInterrupt:
+        if run.remove_before_steps():
+            raise KeyboardInterrupt("no step was taken yet; nothing is left of the run") from None
         kept = ""
         if workers.writes and run.model.exists():
             kept = f"the model so far is {run.model}; "

@@ -1,13 +1,15 @@
 """bcclone.training.train.train() does what `python model.py` does."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bcclone.system.errors import UserError
 from bcclone.training.train import resume, train
-from bcclone.training.train_settings import TrainSettings
+from bcclone.training.train_settings import RunFiles, TrainSettings
 
 
 def settings(store, folder):
@@ -45,6 +47,28 @@ def test_a_folder_of_shards_is_named_like_the_file_of_a_store(
     assert of_shards.samples == of_file.samples
     assert of_shards.val_loss == pytest.approx(of_file.val_loss, rel=1e-4)
     assert resume(settings(sharded_store, tmp_path / "shards"), {}).was_complete
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_after_its_folder_was_renamed(simulated_store, tmp_path, monkeypatch):
+    folder = tmp_path / "content"
+    folder.mkdir()
+    shutil.copy(simulated_store, folder / "s.h5")
+    of_drive = tmp_path / "drive"
+
+    def here(place, epochs):
+        monkeypatch.chdir(place)
+        files = {"data": ("s.h5",), "output": Path("model.h5"), "runs": Path("runs"), "name": None}
+        return replace(settings("s.h5", Path()), epochs=epochs, **files)
+
+    assert train(here(folder, 1)).epochs == 1
+    folder.rename(of_drive)
+    result = resume(here(of_drive, 1), {"epochs": 2})
+    assert result.epochs == 2
+    assert [path.name for path in (of_drive / "runs").iterdir()] == [result.run.name]
+    (of_drive / "s.h5").rename(of_drive / "other.h5")
+    again = resume(RunFiles(data=("other.h5",), output=Path("model.h5"), runs=Path("runs")), {})
+    assert again.was_complete
 
 
 def test_an_output_that_is_an_input_is_refused_before_anything_is_done(simulated_store):

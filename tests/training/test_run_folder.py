@@ -53,14 +53,41 @@ def resume(folder, output="model.h5", name=None, samples=None, notices=None):
     return resumed_run(files, {"feed": "hdf5-shuffle"}, samples or data(), note)
 
 
-def test_a_run_of_another_store_or_output_is_not_resumed(tmp_path):
+def test_a_run_of_other_samples_or_output_is_not_resumed(tmp_path):
     begin(tmp_path, "a")
     notices = []
     assert resume(tmp_path, "modle.h5", notices=notices).is_new
     assert str(tmp_path / "modle.h5") in notices[0]
-    assert resume(tmp_path, samples=data("other.h5")).is_new
     assert resume(tmp_path, samples=data(content_hash="another")).is_new
     assert not resume(tmp_path).is_new
+
+
+def test_a_run_is_resumed_where_its_store_or_its_folder_was_moved(tmp_path):
+    before, after = tmp_path / "before", tmp_path / "after"
+    begin(before, "a")
+    renamed = data("other.h5")
+    assert not resume(before, samples=renamed).is_new
+    before.rename(after)
+    run = resume(after, samples=renamed)
+    assert (run.is_new, run.path) == (False, after / "a")
+    run.begin(run.settings)
+    assert not resume(after).is_new
+    # the folder of runs alone, with the same output
+    elsewhere = tmp_path / "elsewhere"
+    after.rename(elsewhere)
+    files = RunFiles(runs=elsewhere, output=after / "model.h5")
+    assert not resumed_run(files, {}, data(), print).is_new
+    assert resume(elsewhere, samples=data(content_hash="another")).is_new
+
+
+def test_a_run_that_is_named_is_resumed_for_another_output(tmp_path):
+    begin(tmp_path, "a")
+    assert resume(tmp_path, "other.h5").is_new
+    run = resume(tmp_path, "other.h5", name="a")
+    assert not run.is_new
+    run.begin(run.settings)
+    assert not resume(tmp_path, "other.h5").is_new
+    assert resume(tmp_path, "other.h5", name="a", samples=data(content_hash="another")).is_new
 
 
 def test_the_model_that_a_run_has_written_may_be_replaced_by_it_and_no_other(tmp_path):
