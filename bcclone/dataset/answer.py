@@ -12,6 +12,9 @@ from typing import Any, Self
 
 from bcclone.system.errors import shown_command
 
+# a network reads a place if its steering there correlates with the driver's by so much or more
+LEAST_CORRELATION = 0.4
+
 
 @dataclass(frozen=True)
 class Output:

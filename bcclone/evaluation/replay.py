@@ -3,10 +3,11 @@
 A simulated car drives along the recorded path. A model sees what the camera would have seen from
 the car's place, and steers. Where the car deviates by more than a limit, it is set back onto the
 path (an intervention). All models drive in one pass over the recording, for all limits at once.
+Whether the recorded steering is right is told by the turns of the frames, never by a model.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,15 +18,20 @@ import pandas as pd
 
 from bcclone.camera.framing import check_framed
 from bcclone.camera.images import size_remedy, try_frame
-from bcclone.dataset.answer import Answer
+from bcclone.camera.vehicle import MPH
+from bcclone.dataset.answer import LEAST_CORRELATION, Answer
+from bcclone.diagnosis.drive_rows import DriveRows
+from bcclone.diagnosis.evidence import Evidence, recording_name
+from bcclone.diagnosis.motion import RecordingFigures
 from bcclone.evaluation.estimated_drive import read_drive
 from bcclone.evaluation.recorded_drive import RecordedDrive, RelativePose, Rollout
 from bcclone.evaluation.settings import ReplaySettings
 from bcclone.evaluation.views import RowFrames, Views, read_row
 from bcclone.model.policy import Memory, Policy, load_policy, not_finite
+from bcclone.recording.edits import MIRROR, Edit
 from bcclone.recording.files import find_log
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.prefetch import read_ahead
 from bcclone.system.statistics import correlation
 from bcclone.system.table import Table, TableColumn
@@ -67,21 +73,25 @@ def replay_policies(
 ) -> "Replayed":
     """Score policies on a recording.
 
-    Raises UserError for an unusable recording, and for a policy whose steering is not finite.
+    Raises UserError for an unusable recording, also one whose steering is mirrored, and for a
+    policy whose steering is not finite.
 
     policies: name -> policy
     recording: folder or log of the recording
     """
     settings = settings or ReplaySettings()
-    reference = read_drive(find_log(str(recording)), settings.fraction)
+    log = find_log(str(recording))
+    reference = read_drive(log, settings.fraction)
     drivers = {
         name: _Driver(name, policy, reference, settings.limit_m)
         for name, policy in policies.items()
     }
+    seen = RecordingFigures(len(reference))
     readable = 0
     with read_ahead("replaying", "rows", read_row, reference.images) as rows:
         for row, frames in enumerate(rows):
             readable += frames.centre is not None
+            seen.add({"center": frames.centre})
             for driver in drivers.values():
                 driver.drive_row(row, frames)
     if not readable:
@@ -91,9 +101,46 @@ def replay_policies(
             f"{recording}: no row has a centre image that can be read; the first{reason}; copy its "
             f"images again, or {size_remedy(recording)}"
         )
+    evidence = _evidence_of(reference, seen)
+    _refuse_mirrored(log, evidence)
     results = {name: driver.driven for name, driver in drivers.items()}
     controls = controls_of(reference, settings.limit_m)
-    return Replayed(reference, settings.limit_m, results, controls)
+    return Replayed(reference, settings.limit_m, results, controls, evidence)
+
+
+def _evidence_of(reference: RecordedDrive, seen: RecordingFigures) -> Evidence:
+    """Return what the rows and the centre frames of a drive show; pauses are made longer."""
+    pause_seconds = 10.0
+    seconds = np.where(reference.ends, pause_seconds, reference.seconds)
+    has_speed = not reference.in_heights
+    rows = pd.DataFrame(
+        {
+            "line": np.arange(len(reference)),
+            "time_ms": np.round(1000 * np.cumsum(np.append(0.0, seconds[:-1]))).astype(np.int64),
+            "steering": reference.steering,
+            "throttle": 0.0,
+            "speed_mph": reference.speed / MPH * has_speed,
+        }
+    )
+    return Evidence(
+        DriveRows.of(rows, rows[:0]),
+        seen,
+        lambda row: try_frame(reference.images[row].get("center"))[0],
+    )
+
+
+def _refuse_mirrored(log: Path, evidence: Evidence) -> None:
+    """Raise UserError if the car surely turns to the other side than it is steered."""
+    agreement = evidence.agreement
+    if agreement is None or not agreement.is_mirrored or evidence.rows.why_too_few:
+        return
+    if evidence.turns_as_steered is False:
+        name = recording_name(log)
+        raise UserError(
+            f"{name}: the car turns to the other side than it is steered: the correlation is "
+            f"{agreement.correlation:.2f}, and no model can be scored on it; mend it first: "
+            f"{shown_command('edit', name, *Edit(MIRROR).options())}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +240,7 @@ class Replayed:
     limit_m: float  # limit of the drives that are scored
     results: Mapping[str, Driven]  # path of the model -> its drives
     controls: Mapping[str, Driven] = field(default_factory=dict)  # by the keys of CONTROLS
+    evidence: Evidence | None = None  # whether the recorded steering is right
 
     @cached_property
     def by_driver(self) -> dict[str, dict[str, Any]]:
@@ -288,6 +336,7 @@ class Replayed:
             "r: correlation of the steering on the recorded frames with the recorded steering; "
             "mean r: with its mean over 9 rows; off by: mean absolute difference",
         ]
+        sentences += self._careful()
         if all(paths.keys() <= {"center"} for paths in reference.images):
             sentences.append(
                 "there are no images of the side cameras; views are made from the centre camera"
@@ -298,6 +347,21 @@ class Replayed:
                 f"{lacking} rows have no readable centre image; the steering before them is held"
             )
         return sentences
+
+    def _careful(self) -> Iterator[str]:
+        """Yield a sentence for each model that does not read the place, or reads it wrongly."""
+        for name in self.results:
+            r = self.by_driver[name]["steering_correlation"]
+            if self.evidence is None or r is None or r >= LEAST_CORRELATION:
+                continue
+            is_right = "the frames do not tell whether the recorded steering is right"
+            if self.evidence.agreement is not None and self.evidence.turns_as_steered:
+                turns = self.evidence.agreement.correlation
+                is_right = f"that correlates with the turns of the frames by {turns:.2f}"
+            yield (
+                f"careful: {name} does not read this place: its steering correlates with the "
+                f"recorded one by {r:.2f}, expected {LEAST_CORRELATION} or more; {is_right}"
+            )
 
 
 def _rounded_correlation(recorded: FloatArray, steering: FloatArray) -> float | None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from bcclone.camera.framing import FRAMING_NAME, Framing, read_framing
 from bcclone.camera.images import BadImage, Image
+from bcclone.dataset.answer import LEAST_CORRELATION
 from bcclone.diagnosis.evidence import Evidence
 from bcclone.model.model_file import SteeringCalibration
 from bcclone.model.model_path import check_keras_path
@@ -20,7 +21,6 @@ from bcclone.pictures.plots.drive_pictures import plot_framing
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.realcar.labelled_drive import LabelledDrive, evidence_of, read_drive
 from bcclone.realcar.lens_search import (
-    LEAST_CORRELATION,
     MOST_TRIALS,
     AnswerThrough,
     answers_through,

@@ -21,6 +21,7 @@ from bcclone.camera.framing import Framing, Lens, read_framing
 from bcclone.camera.geometry import HEIGHT_M
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image, decode_jpeg, resized
 from bcclone.camera.vehicle import MPH, STEERING_LAG_SECONDS
+from bcclone.dataset.answer import LEAST_CORRELATION
 from bcclone.diagnosis.camera_faults import camera_pose
 from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.evidence import Evidence
@@ -41,7 +42,7 @@ from bcclone.exchange.recording_import import (
 from bcclone.exchange.video_file import open_video
 from bcclone.model.model_path import shipped_model
 from bcclone.realcar.film_path import NO_SPEED, masked_words, measure_paths, steering_of_path
-from bcclone.realcar.lens_search import LEAST_CORRELATION, answers_through, witness_of
+from bcclone.realcar.lens_search import answers_through, witness_of
 from bcclone.recording.row import CAMERAS, NUMBERS, RANGES
 from bcclone.system.arrays import evenly
 from bcclone.system.errors import UserError, shown_command

@@ -23,7 +23,6 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError
 from bcclone.system.statistics import correlation
 
-LEAST_CORRELATION = 0.4  # a witness reads the camera's pictures only if r is this much or more
 _BATCH = 256  # frames that the witness answers at once
 # driving time that gives one independent sample: by their autocorrelation, a network's answers and
 # the steering of three real cars give one every 0.9 to 2.8 s

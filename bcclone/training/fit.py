@@ -3,7 +3,7 @@
 In: a run and its samples. Out: a `TrainResult`, and the file of the chosen model. Usually this is
 the trained model. A fine-tuning may have made the start model worse; so the start model, and the
 model with the mean of both models' weights, are compared with the trained model on the validation
-samples; without such samples, the mean is chosen.
+samples; without such samples, the mean is chosen, unless the start model does not read the place.
 """
 
 import io
@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bcclone.dataset.answer import outputs_of
-from bcclone.dataset.sample_settings import TEST, VALIDATION
+from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION
 from bcclone.feed.feed import open_feed_in_order
 from bcclone.feed.feed_settings import STEERING
 from bcclone.feed.selection import Selection, select
@@ -137,16 +137,26 @@ def _hand_over(
     settings = run.settings
     scores = _scores(trainer, training, validation, trained, start, batch_size)
     chosen = TRAINED
+    start_correlation = None
     # a start model that lacks outputs cannot answer for them, and the mean of its weights and the
     # trained ones would halve what was learned of them
     if settings.start and settings.hand_over != TRAINED:
         known = load_own_model(settings.start).outputs
         if known == outputs_of(settings.predict):
-            chosen = best_model(scores)
+            if not scores:
+                start_correlation = _start_correlation(trainer, training, start, batch_size)
+            chosen = best_model(scores, start_correlation)
     test = select(training.data, TEST, settings.seq_length)
     counts = SampleCounts(trained.samples_an_epoch, len(validation), len(test))
     result = TrainResult.of(
-        trained.state, settings, counts, run.path, trained.limit, scores, chosen
+        trained.state,
+        settings,
+        counts,
+        run.path,
+        trained.limit,
+        scores,
+        chosen,
+        start_correlation,
     )
     model = trained.model
     if chosen == TRAINED:
@@ -188,6 +198,15 @@ def _scores(
             figures = _evaluate_file(trainer, model, samples, batch_size)
             scores[name] = ValidationScore.of(validation, *figures)
     return {**scores, TRAINED: score}
+
+
+def _start_correlation(
+    trainer: Trainer, training: Selection, start: bytes, batch_size: int
+) -> float | None:
+    """Return the correlation of the start model's steering with that of the training samples."""
+    samples = select(training.data, TRAINING, training.seq_length, predict=STEERING)
+    figures = _evaluate_file(trainer, start, samples, batch_size)
+    return ValidationScore.of(samples, *figures).correlation
 
 
 def _evaluate_file(

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from bcclone.dataset.answer import LEAST_CORRELATION
 from bcclone.feed.selection import Selection
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import shown_command
@@ -156,8 +157,12 @@ class TrainResult:
         ended: str,
         drivers: Mapping[str, ValidationScore],
         handed_over: str,
+        start_correlation: float | None = None,
     ) -> Self:
-        """Return the result of a complete training, before its model is scored on test samples."""
+        """Return the result of a complete training, before its model is scored on test samples.
+
+        start_correlation: of the start model's steering, where the training samples tell it
+        """
         kept = state.history[state.model_epoch - 1]
         score = drivers.get(handed_over)
         # speed and waiting of the whole training: sums over the epochs, divided by its seconds
@@ -182,7 +187,7 @@ class TrainResult:
             batch_size=settings.batch_size,
             drivers=drivers,
             handed_over=handed_over,
-            note=_note_of(drivers, handed_over, settings.output, run),
+            note=_note_of(drivers, handed_over, settings.output, run, start_correlation),
             run=run,
         )
 
@@ -242,10 +247,17 @@ def score_mean(training: Selection, validation: Selection) -> ValidationScore:
     return ValidationScore.of(validation, loss, float(np.abs(errors).mean()), steering)
 
 
-def best_model(drivers: Mapping[str, ValidationScore]) -> str:
-    """Return the model of a fine-tuning that the user gets: TRAINED, unless another is better."""
+def best_model(
+    drivers: Mapping[str, ValidationScore], start_correlation: float | None = None
+) -> str:
+    """Return the model of a fine-tuning that the user gets: TRAINED, unless another is better.
+
+    start_correlation: of the start model's steering with the training samples; without drivers it
+        tells whether that model reads the place
+    """
     if not drivers:  # nothing tells what the training has forgotten, and HALFWAY forgets least
-        return HALFWAY
+        reads = start_correlation is not None and start_correlation >= LEAST_CORRELATION
+        return HALFWAY if reads else TRAINED
     best = TRAINED
     for name in (HALFWAY, START):
         if drivers[name].is_better_than(drivers[best]):
@@ -254,7 +266,11 @@ def best_model(drivers: Mapping[str, ValidationScore]) -> str:
 
 
 def _note_of(
-    drivers: Mapping[str, ValidationScore], handed_over: str, output: Path, run: Path
+    drivers: Mapping[str, ValidationScore],
+    handed_over: str,
+    output: Path,
+    run: Path,
+    start_correlation: float | None,
 ) -> str | None:
     """Return why another model than TRAINED is handed over, and what is wrong with the given one.
 
@@ -268,6 +284,14 @@ def _note_of(
         notes.append(
             f"the output, {output}, is {_MODELS[handed_over]}: {reason}; "
             f"the trained model is {run / TRAINED_NAME}"
+        )
+    if START in drivers:
+        start_correlation = drivers[START].correlation
+    if start_correlation is not None and start_correlation < LEAST_CORRELATION:
+        notes.append(
+            "the start model does not read this place: its steering correlates with the recorded "
+            f"one by {start_correlation:.2f}, expected {LEAST_CORRELATION} or more; whether the "
+            "recorded one is right, its pictures tell: bcclone preprocess RECORDING --check"
         )
     if drivers:
         mean = drivers[MEAN_STEERING]

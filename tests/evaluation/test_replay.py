@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -14,15 +15,16 @@ from bcclone.camera.vehicle import MOUNTS
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.evaluation.recorded_drive import RelativePose, Rollout, read_reference
-from bcclone.evaluation.replay import Replayed, controls_of, replay_policies
+from bcclone.evaluation.replay import Replayed, controls_of, replay, replay_policies
 from bcclone.evaluation.settings import ReplaySettings
 from bcclone.evaluation.views import RowFrames, Views, read_row
 from bcclone.model.policy import load_policy
 from bcclone.pictures.reports import write_replay
 from bcclone.system.errors import UserError
-from tests.conftest import shared
+from tests.conftest import calibrated, shared
 from tests.evaluation.conftest import LEGACY
-from tests.recordings import rewrite
+from tests.recordings import mirrored, rewrite
+from tests.running import ROOT
 
 FULL = PRESETS["carnd-160x320-rgb"]
 ROAD = slice(65, 136)
@@ -212,6 +214,19 @@ def test_a_recording_without_a_readable_frame_gets_no_score(lap, tmp_path):
     message = rf"640x480 pixels.*bcclone import {log} -o recordings/NAME"
     with pytest.raises(UserError, match=message):
         replay_policies({"zero": Constant(0.0)}, log)
+
+
+@pytest.mark.slow
+def test_the_frames_and_no_model_tell_whether_the_recording_is_mirrored(lap, tmp_path):
+    model = ROOT / "models" / "lake.h5"
+    wrong = calibrated(model, tmp_path / "wrong.h5", gain=-1.0)
+    sentences = " ".join(replay([model, wrong], lap).sentences())
+    assert "lake.h5 does not read" not in sentences
+    assert re.search(r"wrong.h5 does not read this place.* by -0\.\d.*turns .* by 0\.\d", sentences)
+
+    mirrored_log = changed(lap, tmp_path, mirrored)
+    with pytest.raises(UserError, match=r"turns to the other side.*bcclone edit \S+ --mirror"):
+        replay([model, wrong], mirrored_log)
 
 
 def lake():

@@ -334,6 +334,13 @@ def test_without_validation_samples_a_fine_tuned_model_is_halfway(simulated_reco
     for name, values in written.items():
         np.testing.assert_allclose(values, (before[name] + trained[name]) / 2, atol=1e-6)
 
+    # a start model that steers to the wrong side knows nothing of this place
+    wrong = calibrated(start, tmp_path / "wrong.h5", gain=-1.0)
+    asked = ("--from", wrong, "--epochs", 1, "--name", "three", "--force")
+    other = json.loads(train(store, tmp_path, *asked).stdout)
+    assert other["handed_over"] == "trained"
+    assert re.search(r"start model does not read this place.* by -0\.\d", other["note"])
+
     asked = ("--hand-over", "trained", "--name", "two", "--force")
     whole = json.loads(train(store, tmp_path, *options, *asked).stdout)
     assert whole["handed_over"] == "trained"
