@@ -12,7 +12,7 @@ from bcclone.commands import COMMANDS as ALL
 from bcclone.commands import load_command
 from bcclone.commands.command import Command, Result, add_options, command
 from bcclone.system.doctor import DoctorSettings, as_text, examine
-from bcclone.system.errors import UserError, shown_command
+from bcclone.system.errors import UserError
 from bcclone.system.files import make_folder, sha256_of, write_bytes
 from bcclone.system.settings import argument
 
@@ -39,12 +39,14 @@ def trained_models(
     A clone contains them, in models/. After an installation by name, this command writes them
     there.
     """
+    from bcclone.commands.next_steps import after_model
+
     models, written = _copy_trained_models(folder)
     lines = []
     for path in models:
         state = "written" if path in written else "there already"
         lines.append(f"{path}: {state}")
-    lines.append(f"next: {shown_command('evaluate', models[-1])}")
+    lines.append(after_model(models[-1]))
     return Result({"models": models, "written": written}, "\n".join(lines))
 
 

@@ -87,16 +87,19 @@ def preprocess(
 
     explicit = tuple(name for name in names_of(SampleSettings) if name in values)
     settings = PreprocessSettings(recordings, explicit=explicit, **values)
+    from bcclone.commands.next_steps import after_preprocess
     from bcclone.dataset.conversion import convert
 
     result = convert(settings, notify)
     notes = [f"note: {notice}" for notice in result.notices]
     notes += [f"skipped: {reason}" for reason in result.skips]
-    return Result(result.as_json(), result.as_text(), notes=notes)
+    text = f"{result.as_text()}\n{after_preprocess(result)}"
+    return Result(result.as_json(), text, notes=notes)
 
 
 def _check(inputs: Sequence[str]) -> Result:
     """Report the faults of recordings; the exit code is 1 for faults, 2 for an unreadable log."""
+    from bcclone.commands.next_steps import after_check
     from bcclone.diagnosis.check import advise, check
 
     reports = check(inputs)
@@ -105,6 +108,7 @@ def _check(inputs: Sequence[str]) -> Result:
     parts = [report.as_text() for report in reports]
     if advice:
         parts.append("\n  ".join(("what to record next:", *advice)))
+    parts += filter(None, [after_check(inputs, reports)])
     as_json = {"recordings": [report.as_json() for report in reports], "record_next": list(advice)}
     code = 0
     if any(diagnosis.findings for diagnosis in diagnoses):
@@ -159,8 +163,11 @@ def model(
     if result.was_complete:  # a notice has described its result, and its pictures are drawn
         return Result(result.as_json(), text=None)
 
+    from bcclone.commands.next_steps import after_training
+
     report = None if no_plots else _draw(result, files)
-    return Result(result.as_json(), result.as_text(), wrote=[report] if report else [])
+    text = f"{result.as_text()}\n{after_training(result)}"
+    return Result(result.as_json(), text, wrote=[report] if report else [])
 
 
 def chosen_settings(given: Given, file: Path | None) -> dict[str, Any]:
@@ -175,9 +182,10 @@ def _draw(result: "TrainResult", files: RunFiles) -> Path | None:
     A KeyboardInterrupt says that the model is written.
     """
     try:
+        from bcclone.commands.next_steps import training_commands
         from bcclone.pictures.all_pictures import draw_training
 
-        return draw_training(result, files.data, notify)
+        return draw_training(result, files.data, training_commands(result), notify)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"{files.output} is written; not all of its pictures are drawn, which "
@@ -196,6 +204,7 @@ def drive(given: Given, settings: DriveSettings) -> Result:
     until you press "Record" on the web page, which records into a new folder run-DATE_TIME in the
     current folder.
     """
+    from bcclone.commands.next_steps import after_drive
     from bcclone.drive.drive import serve
 
     result = serve(settings, given.say)
@@ -206,7 +215,7 @@ def drive(given: Given, settings: DriveSettings) -> Result:
             recorded += f", {result.dropped} dropped"
         notify(recorded)
         if result.recorded:
-            notify(f"next: {shown_command('video', result.folder)}")
+            notify(after_drive(result.folder, settings.model))
     return Result(result, text=None)
 
 

@@ -30,7 +30,7 @@ from bcclone.pictures.settings import MP4, PlotSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.research.improve_settings import ImproveSettings
 from bcclone.research.margin_settings import MarginSettings
-from bcclone.system.errors import number_of, shown_command
+from bcclone.system.errors import number_of
 from bcclone.system.files import CLIP, KEPT_FOLDERS, RESULTS, inputs_of, writing
 from bcclone.system.settings import Force, SettingError, argument, setting
 
@@ -75,14 +75,14 @@ def import_model(settings: ImportModelSettings) -> Result:
     The converted model can be driven, scored and fine-tuned without --preprocess. The network is
     rebuilt layer by layer; no code in the old file is run.
     """
+    from bcclone.commands.next_steps import after_model
     from bcclone.model import import_model as importing
 
     result = importing.import_model(settings, notify)
-    drive = shown_command("drive", settings.output, "run1")
     return Result(
         result,
         f"its frames are prepared as {result['preprocessing']}\n"
-        f"{settings.output}: written; next: {drive}",
+        f"{settings.output}: written\n{after_model(settings.output)}",
     )
 
 
@@ -98,6 +98,7 @@ def calibrate(settings: CalibrateSettings) -> Result:
     --framing FILE`, and OUTPUT.framing.png shows what was found. What you know already, you give as
     an option.
     """
+    from bcclone.commands.next_steps import after_calibration
     from bcclone.realcar.calibrate import calibrate as calibrate_model
 
     result = calibrate_model(settings, notify)
@@ -106,7 +107,7 @@ def calibrate(settings: CalibrateSettings) -> Result:
             f"note: {number_of(result.unreadable, 'picture')} left out: unreadable, or of another "
             "size"
         )
-    return Result(result, result.as_text(settings))
+    return Result(result, f"{result.as_text(settings)}\n{after_calibration(result, settings)}")
 
 
 @command(
@@ -124,9 +125,11 @@ def improve(settings: ImproveSettings) -> Result:
     steered in the states that it got into (DAgger), until it drives the rows of the suite without
     an intervention.
     """
+    from bcclone.commands.next_steps import after_improvement
     from bcclone.research import improve as improvement
 
-    return _scored(improvement.improve(settings, notify))
+    result = improvement.improve(settings, notify)
+    return _scored(result, following=after_improvement(settings.output))
 
 
 # ---- scores
@@ -170,6 +173,7 @@ def evaluate(
     """
     if clip and clip.suffix != MP4:
         raise SettingError(f"{{clip}} {{path}}, expected a name that ends in {MP4}", path=clip)
+    from bcclone.commands.next_steps import after_evaluation, drive_commands
     from bcclone.evaluation import evaluate as evaluation
 
     with writing(output, RESULTS, force):
@@ -186,8 +190,11 @@ def evaluate(
         if output:
             from bcclone.pictures.reports import write_evaluation
 
-            wrote += write_evaluation(output, result, settings, model, clip)
-    return _scored(result, wrote)
+            wrote += write_evaluation(
+                output, result, settings, model, drive_commands(model, settings), clip
+            )
+    following = after_evaluation(settings.run_folder) if settings.run_folder else ""
+    return _scored(result, wrote, following)
 
 
 @command(
@@ -214,9 +221,12 @@ def suite(
         settings = replace(settings, kept=output / _DRIVES if output else None)
         result = scenarios.suite(models, settings, notify, pool)
         if output:
+            from bcclone.commands.next_steps import report_commands
             from bcclone.pictures.reports import write_suite
 
-            wrote = write_suite(output, result, settings.preprocess)
+            best = result.best_model
+            commands = report_commands(best, "evaluate drive", settings.preprocess)
+            wrote = write_suite(output, result, commands)
     return _scored(result, wrote)
 
 
@@ -253,10 +263,15 @@ def margin(
 
 
 def _scored(
-    result: "Evaluation | SuiteResult | Replayed | Improvement", wrote: Sequence[Path] = ()
+    result: "Evaluation | SuiteResult | Replayed | Improvement",
+    wrote: Sequence[Path] = (),
+    following: str = "",
 ) -> Result:
-    """Return what a command that scores models prints: a table, and sentences on it."""
-    text = "\n".join([str(result.table()), "", *result.sentences()])
+    """Return what a command that scores models prints: a table, sentences on it, what comes next.
+
+    following: lines of what comes next, "" for none
+    """
+    text = "\n".join([str(result.table()), "", *result.sentences(), following])
     return Result(result.figures(), text.rstrip(), wrote=wrote)
 
 
@@ -293,9 +308,11 @@ def replay(
     with writing(output, RESULTS, force):
         result = replaying.replay(models, recording, settings)
         if output:
+            from bcclone.commands.next_steps import replay_commands
             from bcclone.pictures.reports import write_replay
 
-            wrote = write_replay(output, recording, result, settings.preprocess)
+            commands = replay_commands(recording, result, settings.preprocess)
+            wrote = write_replay(output, recording, result, commands)
     return _scored(result, wrote)
 
 

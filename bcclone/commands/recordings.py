@@ -108,6 +108,7 @@ def import_(settings: ImportSettings) -> Result:
         from bcclone.realcar.film import import_film as read
     else:
         from bcclone.exchange.recording_import import import_recording as read
+    from bcclone.commands.next_steps import after_import
 
     result = read(settings)
     notes = []
@@ -122,7 +123,7 @@ def import_(settings: ImportSettings) -> Result:
             f"note: {number_of(result.deleted, 'row')} marked as deleted, as in the source; "
             f"to change that: {shown_command('edit', result.output)}"
         )
-    return Result(result, result.as_text(), notes=notes)
+    return Result(result, f"{result.as_text()}\n{after_import(result, settings)}", notes=notes)
 
 
 @command(ExportSettings, ExportModelSettings)
@@ -163,10 +164,12 @@ def export(
             f"{' or '.join(FORMATS)}"
         )
     if is_model:
+        from bcclone.commands.next_steps import after_export
         from bcclone.realcar.export import export_model
 
         exported = export_model(given.make(ExportModelSettings, model=path), notify)
-        return Result(exported, exported.as_text())
+        text = f"{exported.as_text()}\n{after_export(exported)}"
+        return Result(exported, text.rstrip())
     from bcclone.exchange import recording_export
 
     result = recording_export.export(given.make(ExportSettings))

@@ -15,7 +15,6 @@ from bcclone.simulator.world_settings import (
     ServerSettings,
     SimulationSettings,
 )
-from bcclone.system.errors import shown_command
 from bcclone.system.settings import argument
 from bcclone.system.values import names_of, to_json
 
@@ -33,6 +32,13 @@ def play(given: Given, settings: PlaySettings) -> Result:
     result = play_game(settings, given.say)
     # what the person did is a message on stderr; stdout holds the result, and only with --json
     notify(result.as_text())
+    if result.folder is not None:
+        from bcclone.commands.next_steps import after_drive, after_recording
+
+        if settings.model is None:
+            notify(after_recording(result.folder))
+        else:
+            notify(after_drive(result.folder, settings.model))
     return Result(result, text=None)
 
 
@@ -68,14 +74,14 @@ def simulate_record(
     """Let an expert driver drive in the built-in simulator, and record it in the format of the
     Unity program.
     """
+    from bcclone.commands.next_steps import after_recording
     from bcclone.simulator.expert import record
 
     recorded = record(folder, settings)
     return Result(
         recorded,
         f"{recorded.log}: {recorded.rows} rows, {recorded.distance_m:.0f} m "
-        f"in {recorded.seconds:.0f} s\n"
-        f"next: {shown_command('preprocess', folder, '-o', 'data.h5')}",
+        f"in {recorded.seconds:.0f} s\n{after_recording(folder)}",
     )
 
 

@@ -32,9 +32,9 @@ from bcclone.dataset.samples import (
 )
 from bcclone.dataset.shard_writer import check_folder, write_shards
 from bcclone.dataset.shards import open_if_store, open_store
-from bcclone.dataset.store import Store
+from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.dataset.writer import write_store
-from bcclone.system.errors import UserError, number_of, shown_command
+from bcclone.system.errors import UserError, number_of
 from bcclone.system.files import BUSY, STORE, inputs_of, locked, replacing, writing
 from bcclone.system.location import Location, as_local, is_url, parse_location
 from bcclone.system.pool import open_pool
@@ -61,6 +61,9 @@ class Conversion:
     logs: Sequence[LogRead]  # as Plan.logs_read
     seconds: float  # duration of the conversion
     output: Location  # the store
+    preprocessing: Preprocessing  # of its frames
+    sources: Sequence[RecordingInfo]  # the recordings of the whole store
+    driven_seconds: float  # of the whole store, without pauses
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -76,13 +79,12 @@ class Conversion:
         }
 
     def as_text(self) -> str:
-        """Return the counts in words, and the next command."""
+        """Return the counts in words."""
         return (
             f"{self.output}: {number_of(self.recordings, 'recording')}, {self.rows} rows in "
             f"{number_of(self.episodes, 'episode')}, {self.frames} frames, "
             f"{self.train} training, {self.validation} validation and {self.test} test samples, "
-            f"{len(self.skips)} skipped; it took {self.seconds:.1f} s\n"
-            f"next: {shown_command('model', self.output, '-o', 'model.h5')}"
+            f"{len(self.skips)} skipped; it took {self.seconds:.1f} s"
         )
 
 
@@ -144,7 +146,17 @@ def convert(
                 logs=plan.logs_read,
                 seconds=time.monotonic() - started,
                 output=output,
+                preprocessing=store.preprocessing,
+                sources=store.recordings,
+                driven_seconds=_driven_seconds(store),
             )
+
+
+def _driven_seconds(store: Store) -> float:
+    """Return how long the rows of a store were driven, without the time between episodes."""
+    steps = np.diff(store.rows["time_ms"].astype(np.int64))
+    within = np.diff(store.rows["episode"]) == 0
+    return float(steps[within].sum()) / 1000
 
 
 def _write_file(

@@ -371,6 +371,14 @@ class SuiteResult:
     def interventions(self, model: str) -> int:
         return sum(score.interventions for score in self.scores(model))
 
+    @property
+    def best_model(self) -> Path:
+        """Return the file of the model with the most scenarios without an intervention."""
+        best = min(
+            self.models, key=lambda model: (-self.clean_rows(model), self.interventions(model))
+        )
+        return self.models[best]
+
     def figures(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
         models = {

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, islice
@@ -45,11 +45,12 @@ from bcclone.exchange.formats import FORMATS, chosen_format
 from bcclone.exchange.video_file import VideoFrame
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import IMAGES
+from bcclone.recording.origin import ORIGIN_NAME, Origin
 from bcclone.recording.row import CAMERAS, RowError, image_stamp
 from bcclone.recording.run_folder import RecordingWriter
 from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidecar
 from bcclone.system.arrays import runs
-from bcclone.system.errors import UserError, number_of, shown_command
+from bcclone.system.errors import UserError, number_of
 from bcclone.system.files import NEW_FOLDER, new_folder, write_text, writes
 from bcclone.system.hardware import usable_cores
 from bcclone.system.prefetch import prefetch_ordered
@@ -78,13 +79,11 @@ class ImportResult:
     def as_text(self) -> str:
         recordings = number_of(self.recordings, "recording")
         rows = number_of(self.rows, "row")
-        following = ("edit",) if self.has_estimates else ("preprocess", "--check")
         return "\n".join(
             [
                 f"{self.output}: {recordings} from {self.format}, {rows}; "
                 f"it took {self.seconds:.1f} s",
                 *self.seen.lines(),
-                f"next: {shown_command(*following, self.output)}",
             ]
         )
 
@@ -102,7 +101,7 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     seen = Seen(settings.min_throttle)
     with new_folder(settings.output) as folder:
         with open_source(format, settings, seen, framing) as rows:
-            recordings = write_recordings(rows, folder)
+            recordings = write_recordings(rows, folder, origin=origin_of_import(format, settings))
         seen.check(settings.source)
         if format == "recording" and not settings.steering and not seen.converted:
             raise UserError(
@@ -267,6 +266,7 @@ def write_recordings(
     rows: Iterable[Row],
     folder: Path,
     left_out: Mapping[int, Mapping[int, str]] = MappingProxyType({}),
+    origin: Origin | None = None,
 ) -> list["ImportedRecording"]:
     """Write a recording into the folder, or several into folders 1, 2 and so on in it.
 
@@ -274,6 +274,7 @@ def write_recordings(
     one is moved up at the end, which renames a few files and IMG/.
 
     left_out: number of a recording -> time in milliseconds of pictures that became no row -> why
+    origin: what each recording states of where it comes from; None for nothing
     """
     recordings: dict[int, ImportedRecording] = {}
     for row in rows:
@@ -282,6 +283,8 @@ def write_recordings(
         recordings[row.recording].add(row)
     for number, recording in recordings.items():
         recording.finish(left_out.get(number, {}))
+        if origin:
+            write_text(recording.folder / ORIGIN_NAME, origin.to_json() + "\n")
     if len(recordings) == 1:
         for path in (folder / "1").iterdir():
             path.rename(folder / path.name)
@@ -338,6 +341,16 @@ class ImportedRecording(RecordingWriter):
 def _name_of(camera: str, time_ms: int) -> str:
     """Return the base name of a camera's image at a time, in milliseconds since 1970."""
     return f"{camera}_{image_stamp(_EPOCH + timedelta(milliseconds=time_ms))}.jpg"
+
+
+def origin_of_import(format: str, settings: ImportSettings) -> Origin:
+    """Return where an imported recording comes from, with what the user gave."""
+    given = {
+        name: value.absolute() if isinstance(value, Path) else value
+        for name, value in asdict(settings).items()
+        if name not in ("source", "output") and value != getattr(ImportSettings, name)
+    }
+    return Origin(settings.source.absolute(), format, given)
 
 
 def result_of(

@@ -10,7 +10,7 @@ from pathlib import Path
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import HeldSpeed, SpeedSettings
 from bcclone.simulator.world_settings import LOST_M, Conditions, Reverse, Track
-from bcclone.system.errors import number_of, shown_command
+from bcclone.system.errors import number_of
 from bcclone.system.settings import Metres, Port, argument, setting
 from bcclone.web.access import AllowedNames, check_access
 
@@ -86,5 +86,4 @@ class PlayResult:
         recorded = f"{number_of(self.rows, 'row')} recorded"
         if self.dropped:
             recorded += f", {self.dropped} dropped"
-        command = shown_command("preprocess", self.folder, "-o", "data.h5")
-        return f"{driven}\n{recorded}\nnext: {command}"
+        return f"{driven}\n{recorded}"

@@ -90,6 +90,21 @@ def stated_network(path: Path) -> str | None:
     return network if network in ARCHITECTURES else None
 
 
+def stated_frames(path: Path) -> tuple[Preprocessing | None, Framing | None]:
+    """Return how a model file of bcclone prepares its frames, and the framing of its camera.
+
+    None for what it does not state; a file that cannot be read states neither.
+    """
+    try:
+        with open_hdf5(path) as file:
+            images = from_text(Preprocessing, read_attribute(file, PREPROCESSING, str))
+            if FRAMING not in file.attrs:
+                return images, None
+            return images, from_text(Framing, read_attribute(file, FRAMING, str))
+    except (OSError, ValueError, UserError):
+        return None, None
+
+
 @dataclass(frozen=True)
 class SteeringCalibration:
     """Turns a network's steering into a car's: gain x the network's steering + bias."""

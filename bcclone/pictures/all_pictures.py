@@ -113,6 +113,7 @@ def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResu
 def draw_training(
     result: TrainResult,
     data: Sequence[str],
+    commands: Mapping[str, str],
     notify: Notify = lambda line: None,
 ) -> Path | None:
     """Draw the pictures of a training, and write its report into its run folder.
@@ -121,13 +122,14 @@ def draw_training(
     then None is returned.
 
     data: what the model was trained on, a store or recordings
+    commands: what to do next -> the command, for the report
     """
     model = result.run / "model.h5"
     try:
         drawn = plot(PlotSettings(model, tuple(data), result.run / "plots")).drawn
         from bcclone.pictures.reports import write_training  # it loads the evaluation
 
-        return write_training(result.run, result, data, drawn)[-1]
+        return write_training(result.run, result, data, drawn, commands)[-1]
     except Exception as error:
         again = shown_command("plots", model, *data)
         notify(f"note: not all pictures could be drawn: {first_line(error)}; try: {again}")

@@ -26,7 +26,6 @@ from bcclone.pictures.report_page import REPORT_NAME, write_report
 from bcclone.recording.files import find_log
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
-from bcclone.system.errors import shown_command
 from bcclone.system.files import write_text
 from bcclone.system.settings import option_words
 from bcclone.system.values import json_text, part_of
@@ -34,28 +33,6 @@ from bcclone.training.result import TrainResult
 
 _FIGURES_NAME = "figures.json"
 _EXCERPT_SECONDS = 15.0  # of a drive's clip, in its report, which has to be small
-
-
-def _next_commands(model: Path, names: str, preprocess: str | None = None) -> dict[str, str]:
-    """Return what can be done next with a model -> the command for it.
-
-    names: names of commands, separated by spaces
-    preprocess: value of --preprocess in each command, None for none
-    """
-    more = ("--preprocess", preprocess) if preprocess else ()
-    # name of a command -> what it does, and its arguments
-    words: dict[str, tuple[str, tuple[object, ...]]] = {
-        "evaluate": ("Score it in the built-in simulator", (model, "-o", "score")),
-        "drive": ("Let it drive the Udacity simulator", (model, "run1")),
-        "play": ("Drive with it in the browser, and take over", (model,)),
-        "suite": ("Score it in 20 other conditions", (model, "-o", "suite")),
-        "replay": ("Score it on a recording of yours", (model, "RECORDING")),
-    }
-    commands = {}
-    for name in names.split():
-        what, arguments = words[name]
-        commands[what] = shown_command(name, *arguments, *more)
-    return commands
 
 
 # ---- a drive
@@ -66,11 +43,13 @@ def write_evaluation(
     evaluation: Evaluation,
     settings: EvaluateSettings,
     model: Path,
+    commands: Mapping[str, str],
     clip: Path | None = None,
 ) -> list[Path]:
     """Write the files of a drive: map of the driven line, views, figures and a report.
 
     settings: the settings that the drive had
+    commands: what to do next -> the command for it
     clip: a clip of the drive, whose begin the report shows; None for none
     """
     # pictures
@@ -101,13 +80,6 @@ def write_evaluation(
     changed = [*option_words(disturbed), *option_words(part_of(settings, Conditions))]
     if changed:
         sentences.append(f"The simulated world was changed by {' '.join(changed)}")
-
-    # what to do next: a clip of the run folder, if there is one, takes the place of a replay
-    names = "drive play suite" if settings.run_folder else "drive play suite replay"
-    commands = _next_commands(model, names, settings.preprocess)
-    if settings.run_folder:
-        line = shown_command("video", settings.run_folder, "--overlay")
-        commands["Make a clip of this drive"] = line
 
     figures = folder / _FIGURES_NAME
     write_text(figures, json_text(evaluation.figures(), indent=2))
@@ -163,7 +135,7 @@ def _describe_worst(evaluation: Evaluation, track: Track) -> str:
 
 
 def write_replay(
-    folder: Path, recording: str, replayed: Replayed, preprocess: str | None = None
+    folder: Path, recording: str, replayed: Replayed, commands: Mapping[str, str]
 ) -> list[Path]:
     """Write the files of a replay: a picture, the figures and a report.
 
@@ -171,7 +143,7 @@ def write_replay(
     steering. For a recording without speeds, it shows the steering of each driver.
 
     recording: folder or log of the recording
-    preprocess: the models' --preprocess, for the commands in the report
+    commands: what to do next -> the command for it
     """
     name = find_log(recording).parent.name
     reference = replayed.reference
@@ -196,14 +168,13 @@ def write_replay(
     figures = folder / _FIGURES_NAME
     write_text(figures, json_text(replayed.figures(), indent=2))
     report = folder / REPORT_NAME
-    first = Path(next(iter(replayed.results)))  # results are by model path
     write_report(
         report,
         f"{' and '.join(replayed.results)} on the recording {name}",
         replayed.sentences(),
         pictures={caption.capitalize(): picture},
         figures=replayed.table().cells(),
-        commands=_next_commands(first, "evaluate drive", preprocess),
+        commands=commands,
     )
     return [picture, figures, report]
 
@@ -213,10 +184,10 @@ def write_replay(
 _MAX_MAPS = 6  # most maps in the report of a suite
 
 
-def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None) -> list[Path]:
+def write_suite(folder: Path, result: SuiteResult, commands: Mapping[str, str]) -> list[Path]:
     """Write the files of a suite: maps/ROW.png with the driven lines, table, figures and a report.
 
-    preprocess: the models' --preprocess, for the commands in the report
+    commands: what to do next -> the command for it
     """
     table = folder / "table.txt"
     write_text(table, "\n".join([str(result.table()), "", *result.sentences(), ""]))
@@ -247,10 +218,6 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
             f"with {interventions[worst[0]]} interventions"
         )
 
-    # the commands to run next are for the best model
-    best = min(
-        result.models, key=lambda model: (-result.clean_rows(model), result.interventions(model))
-    )
     report = folder / REPORT_NAME
     write_report(
         report,
@@ -258,7 +225,7 @@ def write_suite(folder: Path, result: SuiteResult, preprocess: str | None = None
         [*sentences, *result.sentences()],
         pictures={f"Driven lines, {captions[name]}": maps / f"{name}.png" for name in worst},
         figures=result.table().cells(),
-        commands=_next_commands(result.models[best], "evaluate drive", preprocess),
+        commands=commands,
     )
     return [table, maps, figures, report]
 
@@ -277,12 +244,17 @@ _CAPTIONS = {
 
 
 def write_training(
-    folder: Path, result: TrainResult, data: Sequence[str], pictures: Mapping[str, Path]
+    folder: Path,
+    result: TrainResult,
+    data: Sequence[str],
+    pictures: Mapping[str, Path],
+    commands: Mapping[str, str],
 ) -> list[Path]:
     """Write the report of a training.
 
     data: what the model was trained on, a store or recordings
     pictures: name -> path, for the pictures that were drawn
+    commands: what to do next -> the command for it
     """
     samples = result.samples
     sentences = [
@@ -294,8 +266,6 @@ def write_training(
         "These errors do not tell whether the car stays on the road; a drive does, "
         "so score it next",
     ]
-    commands = _next_commands(Path(result.model), "evaluate drive play")
-    commands["Make a clip of the drive"] = shown_command("video", "run1", "--overlay")
     report = folder / REPORT_NAME
     write_report(
         report,

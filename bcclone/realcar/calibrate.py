@@ -29,9 +29,8 @@ from bcclone.realcar.lens_search import (
     fit_steering,
     witness_of,
 )
-from bcclone.recording.files import is_recording
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError, shown_command
+from bcclone.system.errors import UserError
 from bcclone.system.files import (
     MODEL,
     PICTURE,
@@ -68,7 +67,7 @@ class CalibrationResult:
     unreadable: int  # number of pictures that cannot be read or have another size
 
     def as_text(self, settings: CalibrateSettings) -> str:
-        """Return what was found, in words, and the next command."""
+        """Return what was found, in words."""
         sign = "+" if self.bias >= 0 else "-"
         lines = [
             f"{self.output}: from {self.pictures} pictures of {self.seconds:.0f} s",
@@ -96,20 +95,6 @@ class CalibrationResult:
                 "of `bcclone predict` follow as late, those of a drive do not"
             )
         lines.append(f"look at {self.framing_file.with_suffix('.png')}")
-
-        # the command that imports the frames with this framing
-        framed: list[object] = ["--framing", self.framing_file]
-        if bool(settings.left_positive) != self.mirrored:
-            framed.append("--left-positive")
-        if is_recording(settings.frames):
-            again = shown_command("import", "SOURCE", "-o", "NEW", *framed)
-            lines.append(
-                f"next: import the source of {settings.frames} again, with the options of its "
-                f"first import: {again}"
-            )
-        else:
-            output = f"recordings/{settings.frames.resolve().name}"
-            lines.append(f"next: {shown_command('import', settings.frames, '-o', output, *framed)}")
         return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bcclone.camera.framing import FRAMING
 from bcclone.camera.images import IMAGE_ENDINGS, BadImage, Image, decode_image, resized
 from bcclone.model.onnx_model import PICTURE, SEQ_LENGTH, STEERING, load_onnxruntime
-from bcclone.realcar.export_settings import DONKEYCAR, FORMATS, ONNX, ExportModelSettings
+from bcclone.realcar.export_settings import FORMATS, ONNX, ExportModelSettings
 from bcclone.system.arrays import evenly
 from bcclone.system.codec import read_bytes
 from bcclone.system.errors import UserError, require_package
@@ -51,7 +51,7 @@ class ExportModelResult:
     throttle: str  # where the throttle of a donkeycar comes from, in words; "" for other formats
 
     def as_text(self) -> str:
-        """Return the file's shapes, how it answers, and how to run it."""
+        """Return the file's shapes, how it answers."""
         lines = []
         for kind, shapes in (("input", self.inputs), ("output", self.outputs)):
             lines += [
@@ -72,11 +72,6 @@ class ExportModelResult:
             "model with OpenCV",
             f"{self.milliseconds:.2f} ms for a frame, the median on one core of this machine",
         ]
-        if self.to == DONKEYCAR:
-            lines.append(
-                f"next, on the car: python manage.py drive --model models/{Path(self.output).name} "
-                "--type tflite_linear"
-            )
         return "\n".join(lines)
 
 

@@ -36,6 +36,7 @@ from bcclone.exchange.labelled_video import is_labelled_video, only_video
 from bcclone.exchange.recording_import import (
     ImportResult,
     open_source,
+    origin_of_import,
     result_of,
     write_recordings,
 )
@@ -95,7 +96,8 @@ def import_film(settings: ImportSettings) -> ImportResult:
             )
         seen.steering = [row.steering for row in steered]
         seen.notes += [*notes, *_warnings(seen.steering, sum(map(len, drives.values())))]
-        recordings = write_recordings(map(_with_frames, steered), folder, hidden)
+        origin = origin_of_import(format, settings)
+        recordings = write_recordings(map(_with_frames, steered), folder, hidden, origin)
         shutil.rmtree(waiting)
     return result_of(format, settings, recordings, seen, start, has_estimates=True)
 

@@ -157,6 +157,7 @@ def _hand_over(
         scores,
         chosen,
         start_correlation,
+        training.data.recordings,
     )
     model = trained.model
     if chosen == TRAINED:

@@ -6,7 +6,7 @@ also the model that it began with, and the mean of that model's weights and the 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -14,9 +14,9 @@ from typing import Any, Self
 import numpy as np
 
 from bcclone.dataset.answer import LEAST_CORRELATION
+from bcclone.dataset.store import RecordingInfo
 from bcclone.feed.selection import Selection
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import shown_command
 from bcclone.system.statistics import correlation
 from bcclone.system.table import Table, TableColumn
 from bcclone.system.values import to_json
@@ -143,7 +143,8 @@ class TrainResult:
     drivers: Mapping[str, ValidationScore] = field(default_factory=dict)
     handed_over: str = TRAINED  # which of the drivers the model file is
     note: str | None = None  # why it is not TRAINED, and what is wrong with it, if anything
-    # the next two are not stored
+    # the next three are not stored
+    recordings: Sequence[RecordingInfo] = ()  # of the store that it was trained on
     run: Path = Path()  # the run folder
     was_complete: bool = False  # a resume found the run complete and trained nothing
 
@@ -158,6 +159,7 @@ class TrainResult:
         drivers: Mapping[str, ValidationScore],
         handed_over: str,
         start_correlation: float | None = None,
+        recordings: Sequence[RecordingInfo] = (),
     ) -> Self:
         """Return the result of a complete training, before its model is scored on test samples.
 
@@ -189,6 +191,7 @@ class TrainResult:
             handed_over=handed_over,
             note=_note_of(drivers, handed_over, settings.output, run, start_correlation),
             run=run,
+            recordings=recordings,
         )
 
     @property
@@ -203,23 +206,22 @@ class TrainResult:
         return Table(_SCORE_COLUMNS, rows)
 
     def as_text(self) -> str:
-        """Return the result in words, and the command that drives with the model."""
+        """Return the result in words."""
         val_loss = "none" if self.val_loss is None else f"{self.val_loss:.4f}"
         test = ""
         if self.test_loss is not None:
             test = f", test_loss {self.test_loss:.4f} on {self.samples.test} samples"
-        table = f"{self.table}\n" if self.drivers else ""
-        note = f"note: {self.note}\n" if self.note else ""
+        table = f"\n{self.table}" if self.drivers else ""
+        note = f"\nnote: {self.note}" if self.note else ""
         return (
             f"{self.model}: {self.origin}, val_loss {val_loss}{test}, {self.samples.train} "
             f"training and {self.samples.validation} validation samples, {self.seconds:.1f} s, "
-            f"{self.samples_per_second:.0f} samples/s; the run is in {self.run}\n{table}{note}"
-            f"next: {shown_command('drive', self.model, 'run1')}; of a real car: "
-            f"{shown_command('replay', self.model, 'RECORDING')}"
+            f"{self.samples_per_second:.0f} samples/s; the run is in {self.run}{table}{note}"
         )
 
     def as_json(self) -> dict[str, Any]:
         values: dict[str, Any] = to_json(self)
+        del values["recordings"]
         del values["run"]
         del values["was_complete"]
         return values

@@ -182,7 +182,7 @@ def test_without_a_speed_nobody_gets_a_score_and_the_steering_is_compared(
 
     # texts and report have no score
     replayed = replay_two_policies(without_speed)
-    paths = write_replay(tmp_path, str(without_speed), replayed)
+    paths = write_replay(tmp_path, str(without_speed), replayed, {})
     assert [path.name for path in paths] == ["steering.png", "figures.json", "report.html"]
     page = paths[-1].read_text()
     assert "no speed" in page

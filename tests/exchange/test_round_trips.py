@@ -54,7 +54,8 @@ def test_a_recording_of_one_camera_without_tables_gets_none_and_no_deleted_rows(
     left = rows_of(tmp_path / "back")
     assert left["center"].tolist() == rows_of(recording)["center"].tolist()
     assert len(left) == 4
-    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == ["IMG", "driving_log.csv"]
+    written = sorted(path.name for path in (tmp_path / "back").iterdir())
+    assert written == ["IMG", "driving_log.csv", "import.json"]
 
 
 @pytest.mark.parametrize("format", EXPORT_FORMATS)

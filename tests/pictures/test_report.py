@@ -11,6 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from bcclone.commands.next_steps import drive_commands, training_commands
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.settings import EvaluateSettings
 from bcclone.pictures.report_page import write_report
@@ -165,7 +166,8 @@ def drive(interventions=0):
 
 
 def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):
-    paths = write_evaluation(tmp_path, drive(1), EvaluateSettings(), Path(HOSTILE))
+    commands = drive_commands(Path(HOSTILE), EvaluateSettings())
+    paths = write_evaluation(tmp_path, drive(1), EvaluateSettings(), Path(HOSTILE), commands)
     assert paths[-1] == tmp_path / "report.html"
     page = Page(paths[-1])
     check_closed(page)
@@ -174,6 +176,7 @@ def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):
     for figure in ("98.2 %", "0.13 m", "0.61 m", "24.6 mph", "p50 2.6 ms"):
         assert any(figure in text for text in page.texts["td"]), figure
     assert "512 m" in " ".join(page.texts["p"])
+    assert page.texts["code"]
     assert all(line.startswith("bcclone ") for line in page.texts["code"])
 
 
@@ -187,7 +190,9 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     )  # fmt: skip
 
     def shown(drawn=(), **changes):
-        paths = write_training(tmp_path, replace(result, **changes), ["data.h5"], dict(drawn))
+        made = replace(result, **changes)
+        commands = training_commands(made)
+        paths = write_training(tmp_path, made, ["data.h5"], dict(drawn), commands)
         page = Page(paths[-1])
         return page, " ".join(page.texts["p"]), " ".join(page.texts.get("td", ()))
 
@@ -195,6 +200,7 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     assert len(page.all("img")) == 2  # that of the network says little about the training
     assert "losses" in page.all("img")[0]["alt"]
     assert all(part in words for part in ("0.0123", "1.0 degrees"))
+    assert page.texts["code"][0] == "bcclone evaluate model.h5 -o score"
     page, words, _ = shown(val_loss=None, val_mae=None, loss=None, handed_over="halfway")
     assert not page.all("img")
     assert "halfway" in words

@@ -1,0 +1,356 @@
+"""What comes next: one table of what a command made, and of the commands to run then.
+
+In: what a command made. Out: lines to print, such as "next: bcclone model data.h5 -o model.h5", and
+the commands of a report. What decides is which camera a recording or a store is of, to which car a
+model is fitted, and who steered a drive.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bcclone.camera.framing import FRAMING_NAME, framing_of
+from bcclone.model.model_path import shipped_model
+from bcclone.recording.origin import Origin, origin_of
+from bcclone.recording.run_tables import MOTION, read_drivers
+from bcclone.system.errors import UserError, shown_command, typed
+from bcclone.system.location import Location
+
+if TYPE_CHECKING:  # they load pandas, OpenCV or Keras
+    from bcclone.dataset.conversion import Conversion
+    from bcclone.diagnosis.check import RecordingReport
+    from bcclone.evaluation.replay import Replayed
+    from bcclone.evaluation.settings import EvaluateSettings
+    from bcclone.exchange.exchange_settings import ImportSettings
+    from bcclone.exchange.recording_import import ImportResult
+    from bcclone.realcar.calibrate import CalibrationResult
+    from bcclone.realcar.calibrate_settings import CalibrateSettings
+    from bcclone.realcar.export import ExportModelResult
+    from bcclone.training.result import TrainResult
+
+# what was made -> the lines to print. A word in braces stands for one word or several
+_NEXT = {
+    # a recording
+    "recording": ("next: bcclone preprocess {recording} --check",),
+    "recording of a car, not framed yet": (
+        "next: bcclone calibrate {any_camera} {recording} -o car.h5",
+        "or:   bcclone preprocess {recording} --check  # to train without any-camera.h5",
+    ),
+    "recording of a film": (
+        "next: bcclone edit {recording}  # look at the path; Ctrl-C ends the page",
+        "then: bcclone preprocess {recording} -o data.h5 --size 64",
+    ),
+    "drive of a model": ("next: bcclone video {recording} --overlay",),
+    "drive with take-overs": ("next: bcclone improve {model} {recording} -o better.h5",),
+    # a recording that was checked
+    "good recording": ("next: bcclone preprocess {recordings} -o data.h5",),
+    "good recording of a framed car": (
+        "next: bcclone preprocess {recordings} -o data.h5 --size 64",
+    ),
+    "recording with faults": (
+        "next: bcclone edit {faulty}  # mend the faults above; Ctrl-C ends the page",
+        "then: bcclone preprocess {recordings} --check",
+    ),
+    # a store
+    "store": ("next: bcclone model {store} -o model.h5",),
+    "store of a short drive": (
+        "next: bcclone model {store} -o model.h5 --from {any_road} --epochs {epochs}",
+    ),
+    "store of a calibrated camera": (
+        "next: bcclone model {store} -o pilot.h5 --from {calibrated} --epochs 10",
+    ),
+    "store of another camera": (
+        "next: bcclone model {store} -o pilot.h5 --from {any_camera} --epochs 6",
+    ),
+    # a model
+    "model": (
+        "next: bcclone evaluate {model} --run run1",
+        "or:   bcclone drive {model} run1  # in Udacity's simulator",
+    ),
+    "model of a donkeycar": (
+        "next: bcclone replay {model} {recording}  # another drive says more",
+        "then: bcclone export {model} --to donkeycar --quantize int8 --calibrate {source}",
+    ),
+    "model of a car": (
+        "next: bcclone replay {model} {recording}  # another drive says more",
+        "then: bcclone export {model} --to litert",
+    ),
+    "improved model": ("next: bcclone play {model} -o drive2",),
+    "calibrated model": ("next: bcclone import {source} -o {output} {options}",),
+    "file for donkeycar": (
+        "next, on the car: python manage.py drive --model {copied} --type tflite_linear",
+    ),
+}
+
+
+def _lines(made: str, **values: object) -> str:
+    """Return the lines of the table for what was made; values: what its words in braces are."""
+    return "\n".join(_filled(line, values) for line in _NEXT[made])
+
+
+def _filled(line: str, values: Mapping[str, object]) -> str:
+    label, _, rest = line.partition(": ")
+    command, mark, comment = rest.partition("  # ")
+    words: list[str] = []
+    for word in command.split():
+        value = values[word[1:-1]] if word.startswith("{") else word
+        words += map(typed, value if isinstance(value, (list, tuple)) else [value])
+    return f"{label}: {' ' * (len(rest) - len(rest.lstrip()))}{shlex.join(words)}{mark}{comment}"
+
+
+# ---- recordings
+
+
+def after_recording(folder: Path) -> str:
+    return _lines("recording", recording=folder)
+
+
+def after_drive(folder: Path, model: Path) -> str:
+    """Return what comes after a recorded drive of a model, in which a person may have steered."""
+    took_over = any(driven.take_over for driven in read_drivers(folder).values())
+    made = "drive with take-overs" if took_over else "drive of a model"
+    return _lines(made, recording=folder, model=model)
+
+
+def after_import(result: "ImportResult", settings: "ImportSettings") -> str:
+    recording = result.output if result.recordings == 1 else result.output / "1"
+    if settings.steering:
+        return _lines("recording of a film", recording=result.output)
+    if (recording / FRAMING_NAME).exists() and not settings.framing:
+        return _lines(
+            "recording of a car, not framed yet",
+            recording=recording,
+            any_camera=_shipped("any-camera.h5"),
+        )
+    return after_recording(result.output)
+
+
+def after_check(inputs: Sequence[str], reports: Sequence["RecordingReport"]) -> str:
+    """Return what comes after a check; "" where the faults have to be mended at their cause."""
+    logs = [report.path for report in reports]
+    found = [report.diagnosis for report in reports if report.diagnosis]
+    faulty = [
+        report.path.parent
+        for report in reports
+        if report.diagnosis and any(finding.edits for finding in report.diagnosis.findings)
+    ]
+    recordings = list(inputs)
+    if faulty:
+        return _lines("recording with faults", faulty=_shown(faulty[0]), recordings=recordings)
+    has_faults = any(diagnosis.findings for diagnosis in found)
+    if not found or (has_faults and not any(each.usable_seconds for each in found)):
+        return ""
+    made = "good recording of a framed car" if any(map(_is_framed, logs)) else "good recording"
+    return _lines(made, recordings=recordings)
+
+
+# ---- stores and models
+
+_SHORT_SECONDS = 120.0  # of driving; docs/how-to/roads.md, Train on a short recording
+_SAMPLES_TO_FINE_TUNE = 47_000  # that a short training has, all its epochs together
+
+
+def after_preprocess(made: "Conversion") -> str:
+    any_camera = shipped_model("any-camera.h5")
+    any_road = shipped_model("any-road.h5")
+    for recording in made.sources:
+        calibrated = _calibrated_model(origin_of(recording.path))
+        if calibrated and _suits(calibrated, made):
+            return _lines(
+                "store of a calibrated camera", store=made.output, calibrated=_shown(calibrated)
+            )
+    is_framed = any(_is_framed(recording.path) for recording in made.sources)
+    if is_framed and _suits(any_camera, made):
+        shown = _shown(any_camera)
+        return _lines("store of another camera", store=made.output, any_camera=shown)
+    is_short = 0 < made.driven_seconds <= _SHORT_SECONDS
+    if is_short and not is_framed and _suits(any_road, made):
+        epochs = min(max(round(_SAMPLES_TO_FINE_TUNE / max(made.train, 1)), 1), 40)
+        shown = _shown(any_road)
+        return _lines(
+            "store of a short drive", store=made.output, any_road=shown, epochs=str(epochs)
+        )
+    return _lines("store", store=made.output)
+
+
+def after_training(result: "TrainResult") -> str:
+    """Return what comes after a training: a car's model is exported, another drives here."""
+    model = Path(result.model)
+    of_cars = [recording.path for recording in result.recordings if recording.framing]
+    if not of_cars:
+        return after_model(model)
+    origin = origin_of(of_cars[0])
+    recording = of_cars[0].parent
+    if origin and origin.format == "tub" and not MOTION.is_in(recording):
+        return _lines(
+            "model of a donkeycar",
+            model=model,
+            recording=_shown(recording),
+            source=_shown(origin.source),
+        )
+    return _lines("model of a car", model=model, recording=_shown(recording))
+
+
+def after_model(model: Path) -> str:
+    """Return what comes after a model that drives in the simulator."""
+    return _lines("model", model=model)
+
+
+def after_improvement(model: Path) -> str:
+    return _lines("improved model", model=model)
+
+
+def after_evaluation(folder: Path) -> str:
+    return _lines("drive of a model", recording=folder)
+
+
+def after_calibration(result: "CalibrationResult", settings: "CalibrateSettings") -> str:
+    """Return the command that imports what was calibrated on, with the framing that was found.
+
+    A recording is imported again from its source, with the options of its first import.
+    """
+    from bcclone.exchange.exchange_settings import ImportSettings
+    from bcclone.recording.files import find_log, is_recording
+    from bcclone.system.settings import option_words
+    from bcclone.system.values import from_json
+
+    source: object = settings.frames
+    name = settings.frames.resolve().name
+    options: Mapping[str, object] = {}
+    is_left_positive = bool(settings.left_positive) != result.mirrored
+    if is_recording(settings.frames):
+        origin = origin_of(find_log(str(settings.frames)))
+        source = _shown(origin.source) if origin else "SOURCE"
+        name = f"{name}-framed"
+        if origin:
+            options = origin.options
+            # the recording's steering is that of its source with the first import's sign
+            is_left_positive ^= bool(options.get("left_positive"))
+    given = {
+        **options,
+        "source": str(source),
+        "framing": str(result.framing_file),
+        "left_positive": is_left_positive,
+    }
+    try:
+        words = option_words(from_json(ImportSettings, given))
+    except (ValueError, UserError):  # of a file that another version wrote
+        words = option_words(ImportSettings(Path("SOURCE"), framing=result.framing_file))
+    options_shown = [_shown(word) if Path(word).is_absolute() else word for word in words]
+    output = Path("recordings") / name
+    return _lines("calibrated model", source=source, output=output, options=options_shown)
+
+
+def after_export(result: "ExportModelResult") -> str:
+    from bcclone.realcar.export_settings import DONKEYCAR
+
+    if result.to != DONKEYCAR:
+        return ""
+    return _lines("file for donkeycar", copied=f"models/{Path(result.output).name}")
+
+
+# ---- the commands of a report
+
+_REPORTED = {  # name of a command -> what it does with a model, and the command
+    "evaluate": ("Score it in the built-in simulator", "evaluate {model} -o score"),
+    "drive": ("Let it drive the Udacity simulator", "drive {model} run1"),
+    "play": ("Drive with it in the browser, and take over", "play {model}"),
+    "suite": ("Score it in 20 other conditions", "suite {model} -o suite"),
+    "replay": ("Score it on a recording of yours", "replay {model} RECORDING"),
+    "export": ("Write it for your car", "export {model} --to litert"),
+}
+
+
+def report_commands(model: Path, names: str, preprocess: str | None = None) -> dict[str, str]:
+    """Return what can be done next with a model -> the command for it.
+
+    names: names of commands, separated by spaces
+    preprocess: value of --preprocess in each command, None for none
+    """
+    more = ("--preprocess", preprocess) if preprocess else ()
+    commands = {}
+    for name in names.split():
+        what, line = _REPORTED[name]
+        words = [model if word == "{model}" else word for word in line.split()]
+        commands[what] = shown_command(*words, *more)
+    return commands
+
+
+def drive_commands(model: Path, settings: "EvaluateSettings") -> dict[str, str]:
+    """Return the commands of the report of a simulated drive, by what they do."""
+    # a clip of the run folder, if there is one, takes the place of a replay
+    names = "drive play suite" if settings.run_folder else "drive play suite replay"
+    commands = report_commands(model, names, settings.preprocess)
+    if settings.run_folder:
+        line = shown_command("video", settings.run_folder, "--overlay")
+        commands["Make a clip of this drive"] = line
+    return commands
+
+
+def replay_commands(
+    recording: str, replayed: "Replayed", preprocess: str | None = None
+) -> dict[str, str]:
+    """Return the commands of the report of a replay, by what they do."""
+    from bcclone.recording.files import find_log
+
+    model = Path(next(iter(replayed.results)))  # results are by model path
+    of_a_car = framing_of(find_log(recording)) is not None
+    return report_commands(model, "export" if of_a_car else "evaluate drive", preprocess)
+
+
+def training_commands(result: "TrainResult") -> dict[str, str]:
+    """Return the commands of a training's report, by what they do."""
+    model = Path(result.model)
+    if not any(recording.framing for recording in result.recordings):
+        commands = report_commands(model, "evaluate drive play")
+        commands["Make a clip of the drive"] = shown_command("video", "run1", "--overlay")
+        return commands
+    commands = {}
+    for line in after_training(result).splitlines():
+        command = line.partition(": ")[2].partition("  # ")[0].strip()
+        what, _ = _REPORTED[command.split()[1]]
+        commands[what] = command
+    return commands
+
+
+# ---- what was made
+
+
+def _suits(model: Path, made: "Conversion") -> bool:
+    """Return whether a training on a store may begin with a model: its images, and its camera."""
+    from bcclone.dataset.store import common_framing
+    from bcclone.model.model_file import stated_frames
+
+    images, framing = stated_frames(model)
+    return images == made.preprocessing and framing in (None, common_framing(made.sources))
+
+
+def _is_framed(log: Location) -> bool:
+    """Return whether the frames of a recording were cut from the pictures of another camera."""
+    origin = origin_of(log)
+    if MOTION.is_in(log.parent) or (origin and origin.framing):
+        return True
+    framing = framing_of(log)
+    return framing is not None and framing.cuts
+
+
+def _calibrated_model(origin: Origin | None) -> Path | None:
+    """Return the model with whose framing a recording was imported: OUTPUT.h5 of calibrate."""
+    if origin is None or origin.framing is None:
+        return None
+    stem = origin.framing.name.removesuffix(f".{FRAMING_NAME}")
+    model = origin.framing.with_name(f"{stem}.h5")
+    return model if stem != origin.framing.name and model.is_file() else None
+
+
+def _shipped(name: str) -> object:
+    return _shown(shipped_model(name))
+
+
+def _shown(path: Location | str) -> object:
+    """Return a path as a user types it here: relative if it is below the current folder."""
+    try:
+        return Path(str(path)).relative_to(Path.cwd())
+    except ValueError:
+        return path

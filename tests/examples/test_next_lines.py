@@ -1,0 +1,234 @@
+"""What comes next: each line is a command that is taken, and who follows the lines alone, from the
+command with which a how-to page begins, comes to its end.
+"""
+
+import json
+import re
+import shlex
+import shutil
+import signal
+
+import cv2
+import numpy as np
+import pytest
+
+from bcclone.camera.framing import Framing, Lens
+from bcclone.commands import next_steps, split_line
+from bcclone.recording.log import read_log
+from tests.drive.drive_server import serving
+from tests.exchange.driven_recordings import make_driven
+from tests.model.foreign.old_models import keras1_config, write
+from tests.other_camera import seen_by
+from tests.pages import FakePage
+from tests.recordings import mirrored, rewrite
+from tests.repository.shown import parse, shown_on
+from tests.running import ROOT, run_script
+
+PAGES = ROOT / "docs" / "how-to"
+CAMERA = Framing(160, 120, lens=Lens(66.0, 40.0, 79.5))
+SHORTER = {
+    "simulate record": ("--laps", "0.1", "--recoveries", "0"),
+    "calibrate": ("--focal-px", "66", "--horizon-row", "40"),
+    "model": ("--epochs", "1", "--no-plots"),
+    "evaluate": ("--laps", "0.02"),
+    "improve": ("--rows", "lake-30", "--laps", "0.02", "--epochs", "1"),
+}
+LINE = re.compile(r"^(next|then): +bcclone (.*)$", re.MULTILINE)
+EXAMPLES = {
+    "recordings": ["laps", "back"],
+    "options": ["--framing", "car.framing.json", "--left-positive"],
+    "epochs": "9",
+}
+
+
+def words_of(text):
+    words = shlex.split(text, comments=True)
+    if words[0] == "python":
+        words = [words[1].removesuffix(".py"), *words[2:]]
+    return words[1:] if words[0] == "bcclone" else words
+
+
+def run_line(words, folder, code=0):
+    """Run a command, made short; return the commands that it says to run next."""
+    words = [str(word) for word in words]
+    name, _ = split_line(words)
+    done = run_script(*words, *SHORTER.get(name, ()), cwd=folder, code=code)
+    return [words_of(command) for _, command in LINE.findall(done.stdout + done.stderr)]
+
+
+def walk(words, folder, end):
+    """Follow the lines from a command until a later one named `end` has run; return all."""
+    waiting = [words]
+    walked = []
+    while waiting:
+        walked.append(waiting.pop(0))
+        assert len(walked) < 12, walked
+        following = run_line(walked[-1], folder)
+        if len(walked) > 1 and split_line(walked[-1])[0] == end:
+            return walked
+        waiting = following + waiting
+    raise AssertionError(f"no line leads from {walked[-1]} to {end}")
+
+
+def shown_words(page, **names):
+    """Return the commands of a page, with other names of files in them."""
+    shown = [words_of(one.text) for one in shown_on(page) if one.ours]
+    return [[names.get(word, word) for word in words] for words in shown]
+
+
+def names_in(commands):
+    return [split_line(words)[0] for words in commands]
+
+
+# ---- the table
+
+
+@pytest.mark.parametrize("made", next_steps._NEXT)
+def test_each_line_is_a_command_that_is_taken(made):
+    for line in next_steps._NEXT[made]:
+        names = re.findall(r"{(\w+)}", line)
+        filled = next_steps._filled(line, {name: EXAMPLES.get(name, name) for name in names})
+        command = filled.partition(": ")[2]
+        if "manage.py" not in command:
+            parse(command.partition("  # ")[0])
+
+
+def test_names_that_a_shell_would_split_stay_one_word():
+    line = next_steps._filled("then: bcclone video {recording}  # a clip", {"recording": "my lap"})
+    assert line == "then: bcclone video 'my lap'  # a clip"
+
+
+# ---- what decides
+
+
+@pytest.mark.slow
+def test_a_recording_is_checked_a_good_one_is_preprocessed_and_a_bad_one_mended(
+    winding_recording, recording, tmp_path
+):
+    (line,) = run_line(["preprocess", winding_recording, "--check"], tmp_path)
+    assert line == ["preprocess", str(winding_recording), "-o", "data.h5"]
+    shutil.copytree(winding_recording, tmp_path / "bad")
+    rewrite(tmp_path / "bad", mirrored)
+    edit, again = run_line(["preprocess", "bad", "--check"], tmp_path, code=1)
+    assert edit == ["edit", "bad"]
+    assert again == ["preprocess", "bad", "--check"]
+
+
+def test_the_last_command_of_a_drive_depends_on_who_steered(untrained_model, tmp_path):
+    driven = make_driven(tmp_path / "drive1")
+    line = next_steps.after_drive(driven, untrained_model)
+    assert words_of(line.partition(": ")[2])[0] == "improve"
+    alone = make_driven(tmp_path / "run1", drivers=False)
+    assert next_steps.after_drive(alone, untrained_model).startswith("next: bcclone video ")
+
+
+@pytest.fixture(scope="module")
+def tub(winding_recording, tmp_path_factory):
+    """A tub of a car that the built-in expert drives, with the pictures of a small camera."""
+    folder = tmp_path_factory.mktemp("car") / "TUB"
+    run_script("export", winding_recording, "-o", folder, "--to", "tub", "--cameras", "center")
+    for path in (folder / "images").glob("*.jpg"):
+        cv2.imwrite(str(path), seen_by(CAMERA, cv2.imread(str(path))))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_framed_store_begins_with_the_calibrated_model_or_with_any_camera(tub, tmp_path):
+    (tmp_path / "car.framing.json").write_text(CAMERA.to_json())
+    framed = ["import", tub, "-o", "recordings/tub", "--framing", "car.framing.json"]
+    (check,) = run_line(framed, tmp_path)
+    assert check == ["preprocess", "recordings/tub", "--check"]
+    (store,) = run_line(check, tmp_path)
+    assert store == ["preprocess", "recordings/tub", "-o", "data.h5", "--size", "64"]
+    any_camera = str(ROOT / "models" / "any-camera.h5")
+    (train,) = run_line(store, tmp_path)
+    assert train[train.index("--from") + 1] == any_camera
+    # calibrate has written car.h5 beside the framing
+    shutil.copy(any_camera, tmp_path / "car.h5")
+    (train,) = run_line([*store, "--force"], tmp_path)
+    assert train[:6] == ["model", "data.h5", "-o", "pilot.h5", "--from", "car.h5"]
+    # a network of other images is no start
+    (train,) = run_line(["preprocess", "recordings/tub", "-o", "large.h5"], tmp_path)
+    assert train == ["model", "large.h5", "-o", "model.h5"]
+
+
+@pytest.mark.slow
+def test_a_damaged_import_json_is_none(tub, tmp_path):
+    (calibrate,) = run_line(["import", tub, "-o", "plain"], tmp_path)
+    assert calibrate[:1] == ["calibrate"]
+    origin = json.loads((tmp_path / "plain" / "import.json").read_text())
+    assert (origin["source"], origin["format"], origin["options"]) == (str(tub), "tub", {})
+    for content in ("{", '{"source": 1}', '{"source": "x", "format": "tub", "options": {"a": 1}}'):
+        (tmp_path / "plain" / "import.json").write_text(content)
+        (train,) = run_line(["preprocess", "plain", "-o", "data.h5", "--force"], tmp_path)
+        assert train[0] == "model"
+
+
+# ---- the walks
+
+
+def make_frames(tub, recording, folder):
+    """Write the tub's pictures into a folder, with a table of angles in rad, positive to the left,
+    as another car has them.
+    """
+    shutil.copytree(tub / "images", folder)
+    rows = read_log(recording / "driving_log.csv").rows
+    pictures = sorted(folder.iterdir(), key=lambda path: int(path.name.partition("_")[0]))
+    lines = ["image,steering_angle,time_ms"]
+    for picture, steering, time_ms in zip(pictures, rows.steering, rows.time_ms, strict=True):
+        lines.append(f"{picture.name},{-steering * np.radians(25)},{time_ms}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("page", "begin", "end"),
+    [
+        (ROOT / "docs" / "tutorial.md", "simulate record laps", "video"),
+        (PAGES / "own-recording.md", "preprocess RECORDING --check", "evaluate"),
+        (PAGES / "roads.md", "evaluate models/any-road.h5 --road random:7 --run run7", "video"),
+        (PAGES / "roads.md", "preprocess RECORDING -o short.h5 --size 64", "model"),
+        (PAGES / "models.md", "import-model old.h5", "evaluate"),
+        (PAGES / "real-car.md", "calibrate models/any-camera.h5 TUB", "export"),
+        (PAGES / "real-car.md", "import frames -o recordings/plain", "import"),
+        (PAGES / "film.md", "import drive.mp4 -o rec", "replay"),
+    ],
+)
+def test_the_lines_alone_lead_from_the_first_command_of_a_page_to_its_end(
+    page, begin, end, winding_recording, tub, tmp_path
+):
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    shutil.copytree(winding_recording, tmp_path / "RECORDING")
+    write(tmp_path / "old.h5", keras1_config())
+    shutil.copytree(tub, tmp_path / "TUB")
+    make_frames(tub, winding_recording, tmp_path / "frames")
+    shown = shown_words(page, **{"drive.mp4": "TUB", "68": "101", "370": "25"})
+    begin = words_of(begin.replace("drive.mp4", "TUB"))
+    first = next(words for words in shown if words[: len(begin)] == begin)
+    walked = walk(first, tmp_path, end)
+    assert set(names_in(walked)) <= set(names_in(shown))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_take_over_ends_with_a_model_that_learned_from_the_person(untrained_model, tmp_path):
+    begin, *_ = (words for words in shown_words(PAGES / "take-over.md") if words[0] == "play")
+    shutil.copy(untrained_model, tmp_path / "model.h5")
+    with (
+        serving(*begin[1:], "--no-browser", script="play", cwd=tmp_path) as server,
+        FakePage(server.port) as page,
+    ):
+        page.until(lambda state: state["speed_mph"] > 3, throttle_key=0)
+        page.send(set={"recording": True})
+        page.until(lambda state: state["take_over"] == 1, steering=0.5)
+        recorded = page.until(lambda state: state["recording"]["on"], steering=0.5)["recording"]
+        enough = recorded["recorded"] + 20
+        page.until(lambda state: state["recording"]["recorded"] > enough, steering=0.2)
+        page.send(set={"recording": False})
+        page.until(lambda state: not state["recording"]["on"], throttle_key=0)
+        server.end(signal.SIGINT)
+    (improve,) = [words_of(command) for _, command in LINE.findall(server.output)]
+    assert improve == ["improve", "model.h5", "drive1", "-o", "better.h5"]
+    run_line(improve, tmp_path)
+    assert (tmp_path / "better.h5").is_file()
