@@ -180,7 +180,8 @@ def _drives(folder: Path, model: str) -> dict[str, Any]:
 def real_table(stored: Mapping[str, Any]) -> list[list[str]]:
     """Return the table of real cameras: a row for each set and model."""
     head = (
-        "frames of|model|correlation|right side|EVA|RMSE|smoothed: EVA|RMSE|gain|unfitted: EVA|RMSE"
+        "frames of|model|correlation|correct side|EVA|RMSE|smoothed: EVA|RMSE|gain|"
+        "unfitted: EVA|RMSE"
     )
     rows = [head.split("|")]
     for name, drive in SETS.items():

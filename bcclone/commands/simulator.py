@@ -47,6 +47,7 @@ def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Resu
     """Connect to a drive server, and let it drive the simulated car, as in the Unity program's
     autonomous mode.
     """
+    from bcclone.evaluation.evaluate import describe_latency
     from bcclone.simulator.unity_client import simulate
 
     drive = simulate(settings, server)
@@ -56,7 +57,7 @@ def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Resu
     latency = report.as_json()["request_to_steer_ms"]
     text = (
         f"{report.telemetries} telemetries, {report.steers} steers, {report.manuals} manuals; "
-        f"request to steer p50 {latency['p50']} ms, p99 {latency['p99']} ms\n"
+        f"time of an answer: {describe_latency(latency)}\n"
         f"{score.distance_m:.0f} m in {score.seconds:.0f} s, "
         f"{score.mean_abs_cross_track_m:.2f} m from the centre line on average, "
         f"{score.max_abs_cross_track_m:.2f} m at most; it ended: {score.ended}"

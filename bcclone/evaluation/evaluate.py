@@ -6,7 +6,7 @@ A frame passes through JPEG, as on the wire, so that a policy sees here what it 
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -66,7 +66,7 @@ class Evaluation:
         rows = [
             ("autonomy", f"{score.autonomy_percent:.1f} %"),
             ("interventions", f"{score.interventions}"),
-            ("departures", score.describe_departures()),
+            ("left the centre line, times", score.describe_departures()),
             (
                 "from the centre line",
                 f"{score.mean_abs_cross_track_m:.2f} m on average, "
@@ -80,13 +80,20 @@ class Evaluation:
             ("change of the steering", f"{score.steering_smoothness:.2f} per second"),
         ]
         if self.latency_ms:
-            p50, p99 = self.latency_ms["p50"], self.latency_ms["p99"]
-            rows.append(("request to steer", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"))
+            rows.append(("time of an answer", describe_latency(self.latency_ms)))
         rows.append(("ended", score.ended))
         return Table([TableColumn("figure"), TableColumn("value")], rows)
 
     def sentences(self) -> list[str]:
         return list(self.notes)
+
+
+def describe_latency(milliseconds: Mapping[str, float | None]) -> str:
+    """Return in words how long answers took; milliseconds: as Evaluation.latency_ms."""
+    half, most = milliseconds["p50"], milliseconds["p99"]
+    if half is None or most is None:
+        return "none was answered"
+    return f"half within {half:.1f} ms, 99 of 100 within {most:.1f} ms"
 
 
 def evaluate(

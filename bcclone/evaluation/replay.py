@@ -302,14 +302,16 @@ class Replayed:
 
     def table(self) -> Table:
         """Return a table with a row for each driver and control; without speeds it has no score."""
-        unit, per_distance = ("h", "a 1000") if self.reference.in_heights else ("m", "a km")
+        unit, per_distance = ("m", "a km")
+        if self.reference.in_heights:  # of the camera
+            unit, per_distance = ("heights", "a 1000")
         limits = [f"{limit_m:g}" for limit_m in _limits(self.limit_m)]
         columns = [
             TableColumn("driver", heading=""),
             TableColumn("autonomy_percent", "{:.1f} %".format, "autonomy"),
             TableColumn("interventions_per_km", "{:.1f}".format, per_distance),
             TableColumn("rms_cross_track_m", "{:.2f}".format, "rms"),
-            *(TableColumn(limit, heading=f"{limit} {unit}") for limit in limits),
+            *(TableColumn(limit, heading=f"off {limit} {unit}") for limit in limits),
             TableColumn("steering_correlation", "{:.2f}".format, "r"),
             TableColumn("steering_correlation_smoothed", "{:.2f}".format, "mean r"),
             TableColumn("steering_mae", "{:.2f}".format, "off by"),
@@ -332,7 +334,7 @@ class Replayed:
             f"back at a deviation of {self.limit_m:g} {reference.unit}",
             *reference.notes,
             "autonomy: share of the time, 6 s less for each intervention; "
-            f"rms: of the deviation, {reference.unit}; interventions by limit",
+            f"rms: of the deviation, {reference.unit}; off: interventions by limit",
             "r: correlation of the steering on the recorded frames with the recorded steering; "
             "mean r: with its mean over 9 rows; off by: mean absolute difference",
         ]

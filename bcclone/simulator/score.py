@@ -39,8 +39,8 @@ class Score:
 
     def describe_departures(self) -> str:
         """A drive that ended before its goal counts as once more off the road, as in a suite."""
-        beyond = "".join(f"{count} beyond {limit} m, " for limit, count in self.departures.items())
-        return f"{beyond}{self.interventions} off the road"
+        beyond = [f"beyond {limit} m: {count}" for limit, count in self.departures.items()]
+        return ", ".join([*beyond, f"off the road: {self.interventions}"])
 
 
 @dataclass(frozen=True)

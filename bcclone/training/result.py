@@ -230,9 +230,9 @@ class TrainResult:
 _SCORE_COLUMNS = (
     TableColumn("driver", heading="validation"),
     TableColumn("loss", "{:.5f}".format),
-    TableColumn("mae", "{:.4f}".format),
-    TableColumn("correlation", "{:.3f}".format, "r"),
-    TableColumn("right_side", "{:.1%}".format, "right side"),
+    TableColumn("mae", "{:.4f}".format, "mean error"),
+    TableColumn("correlation", "{:.3f}".format),
+    TableColumn("right_side", "{:.1%}".format, "bends steered to their side"),
 )
 
 

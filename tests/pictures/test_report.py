@@ -173,7 +173,7 @@ def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):
     check_closed(page)
     shown = [base64.b64decode(image["src"].split(",")[1]) for image in page.all("img")]
     assert shown == [(tmp_path / name).read_bytes() for name in ("map.png", "views.png")]
-    for figure in ("98.2 %", "0.13 m", "0.61 m", "24.6 mph", "p50 2.6 ms"):
+    for figure in ("98.2 %", "0.13 m", "0.61 m", "24.6 mph", "half within 2.6 ms"):
         assert any(figure in text for text in page.texts["td"]), figure
     assert "512 m" in " ".join(page.texts["p"])
     assert page.texts["code"]
