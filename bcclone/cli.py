@@ -18,9 +18,18 @@ from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from pathlib import Path
 from textwrap import indent
 
-from bcclone.commands import COMMANDS, GROUPS, load_command, split_line
-from bcclone.commands.command import Command, Common, Given, Result, list_of, notify, parse
-from bcclone.system.errors import UserError, first_line, printable
+from bcclone.commands import COMMANDS, GROUPS, load_command, similar_commands, split_line
+from bcclone.commands.command import (
+    Command,
+    Common,
+    Given,
+    Parser,
+    Result,
+    list_of,
+    notify,
+    parse,
+)
+from bcclone.system.errors import UserError, first_line, printable, shown
 from bcclone.system.interrupts import raising_interrupts
 from bcclone.system.process import claim_process
 from bcclone.system.values import to_json
@@ -62,7 +71,7 @@ def run_line(words: Sequence[str]) -> int:
     from bcclone.system.doctor import __version__
 
     groups = [f"{heading}:\n{indent(list_of(group), '  ')}" for heading, group in GROUPS.items()]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bcclone",
         description="Record driving in the Udacity simulator, train a network on it, and let it "
         "drive.",
@@ -79,8 +88,20 @@ def run_line(words: Sequence[str]) -> int:
     if not words:
         parser.print_help(sys.stderr)
         return 2
+    if not words[0].startswith("-"):
+        parser.error(_no_command(words[0]))
     parser.parse_args([printable(word) for word in words])  # prints and exits
     return 2
+
+
+def _no_command(typed: str) -> str:
+    """Return the error for a first word that names no command."""
+    near = [f"bcclone {name} ({COMMANDS[name]})" for name in similar_commands(typed)]
+    more = [name for name in COMMANDS if name.startswith(f"{typed} ")]
+    if more:  # the first word of several
+        return f"{shown(typed)}: expected {' or '.join(more)}"
+    hint = f"did you mean {' or '.join(near)}?" if near else "bcclone --help lists them"
+    return f"no command is called {shown(typed)}; {hint}"
 
 
 def run(command: Command | str, prog: str, words: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from bcclone import __version__
-from bcclone.cli import INTERNAL_ERROR
+from bcclone.cli import INTERNAL_ERROR, run_line
 from bcclone.commands import COMMANDS, load_command
 from bcclone.dataset.shards import open_store
 from tests.processes import imported_by, said, started
@@ -56,8 +56,30 @@ def test_bcclone_lists_its_commands_and_its_version():
     assert alone.returncode == 2
     for listed in (run_process("--help").stdout, alone.stderr):
         assert all(f"  {name}" in listed for name in COMMANDS)
-    assert "invalid choice" in run_process("fly", code=2).stderr
+    assert "no command is called 'fly'" in run_process("fly", code=2).stderr
+    assert "expected simulate record or" in run_process("simulate", code=2).stderr
     assert __version__ in run_process("--version").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["trane"], "bcclone model (train a network on a store)"),
+        (["evalute", "model.h5"], "bcclone evaluate"),
+        (["record"], "bcclone simulate record"),
+        (["preprocess", "laps", "--chek"], "--check?"),
+        (["model", "data.h5", "--epocs=3", "--bach-size", "4"], "--epochs and --batch-size?"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_right_one(words, meant, capsys):
+    try:
+        code = run_line(words)
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    said = capsys.readouterr().err
+    assert "did you mean" in said
+    assert meant in said
 
 
 def test_quiet_leaves_the_result_and_errors(simulated_recording, tmp_path):

@@ -76,6 +76,18 @@ def load_command(name: str) -> "Command":
     return installation.COMMANDS[name]
 
 
+def similar_commands(typed: str) -> list[str]:
+    """Return the commands with a similar name, or that do something similar: `trane`, `model`."""
+    from difflib import get_close_matches
+
+    does = {
+        name: {name, *name.split(), summary.partition(" ")[0].strip(",")}
+        for name, summary in COMMANDS.items()
+    }
+    near = set(get_close_matches(typed, set().union(*does.values()), 1))
+    return [name for name, words in does.items() if words & near]
+
+
 def split_line(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     """Return the name of a command, and the words after it.
 

@@ -20,7 +20,7 @@ from inspect import getdoc, signature
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
-from bcclone.system.errors import OtherKind, UserError, printable
+from bcclone.system.errors import OtherKind, UserError, printable, similar_names
 from bcclone.system.location import as_local
 from bcclone.system.settings import (
     Checked,
@@ -180,9 +180,16 @@ def command(*others: type, **values: Any) -> Callable[[Callable[..., Result]], C
 
 
 class Parser(argparse.ArgumentParser):
-    """Prints no control characters of what the user typed."""
+    """Prints no control characters of what the user typed, and similar options for a wrong one."""
 
     def error(self, message: str) -> NoReturn:
+        what, mark, typed = message.partition("unrecognized arguments: ")
+        if mark and not what:
+            known = [name[2:] for name in self._option_string_actions if name.startswith("--")]
+            wrong = [word[2:].partition("=")[0] for word in typed.split() if word[:2] == "--"]
+            near = [f"--{name}" for word in wrong for name in similar_names(word, known)[:1]]
+            if near:
+                message += f"; did you mean {' and '.join(near)}?"
         super().error(printable(message))
 
 
