@@ -280,7 +280,11 @@ from ai_edge_litert.interpreter import Interpreter
 {% endif %}
 from PIL import Image
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 file = str(Path(__file__).with_suffix(""))
+if not Path(file).is_file():
+    sys.exit(f"{file}: no such file; keep this program beside the exported file")
 {% if onnx %}
 session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 names = [output.name for output in session.get_outputs()]
@@ -299,10 +303,11 @@ steps = {{ length }}  # the network takes this many on the first picture, then o
 {% elif length > 1 %}
 window = []  # the last pictures, oldest first
 {% endif %}
-if len(sys.argv) < 2:
-    sys.exit(__doc__)
 for path in sys.argv[1:]:
-    picture = np.asarray(Image.open(path).convert("RGB"), np.{{ type }})
+    try:
+        picture = np.asarray(Image.open(path).convert("RGB"), np.{{ type }})
+    except OSError as error:
+        sys.exit(f"{path}: {error}; expected a picture of the camera")
     if picture.shape != ({{ height }}, {{ width }}, 3):
         sys.exit(f"{path}: {picture.shape}, expected ({{ height }}, {{ width }}, 3)")
 {% if states %}

@@ -353,6 +353,16 @@ def test_the_program_beside_the_file_steers_without_bcclone(kind, car, exported,
     refused = bare(runtime, program, larger)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "(160, 320, 3), expected (120, 160, 3)" in refused.stderr
+    # nor does it end in a traceback without a picture, or without the file
+    for missing in (tmp_path / "none.png", program):
+        refused = bare(runtime, program, missing)
+        assert f"{missing}: " in refused.stderr
+        assert "expected a picture of the camera" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    alone = shutil.copy(program, tmp_path)
+    refused = bare(runtime, alone, *paths)
+    assert "no such file; keep this program beside the exported file" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 @pytest.mark.slow
