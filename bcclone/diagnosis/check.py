@@ -248,7 +248,7 @@ def advise(recordings: Sequence[Diagnosis]) -> tuple[str, ...]:
     lines = list(_more_bends(usable, road))
     known = [item.brightness for item in usable if item.brightness is not None]
     bright, dark = np.nanquantile(np.concatenate(known), (0.95, 0.05))
-    if bright - dark < one_light:
+    if bright - dark < one_light and not all(recording.one_light for recording in usable):
         seconds = _rounded(_LEAST_SECONDS / 2)
         line = f"{seconds}: another light, for all frames are alike in brightness"
         if road:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.camera.framing import framing_of
 from bcclone.diagnosis import camera_faults, picture_faults, steering_faults
 from bcclone.diagnosis.agreement import seconds_of_bends
 from bcclone.diagnosis.drive_rows import DriveRows
@@ -80,6 +81,7 @@ class Diagnosis:
     brightness: FloatArray | None = None  # of the frames, (frames,), 0 to 255, NaN: unreadable
     road: str | None = None  # name of the road in bcclone's simulator, None for other recordings
     reservation: str = ""  # what is not known of all rows, and counts as much as how many there are
+    one_light: bool = False  # whether it is of Udacity's simulator, which has no other light
 
     def seconds(self, use: Use) -> float:
         return sum(part.seconds for part in self.parts if part.use is use)
@@ -183,6 +185,7 @@ def diagnose(
         brightness=np.array([frame.mean for frame in figures.frames]),
         road=road,
         reservation=_reservation(evidence),
+        one_light=evidence.has_three_cameras and not road and framing_of(log.path) is None,
     )
 
 
@@ -290,12 +293,10 @@ def _unknown(evidence: Evidence, recording: str) -> Iterator[str]:
     growing_share = evidence.growing_share
     if growing_share is None or BACKWARDS < growing_share < 1 - BACKWARDS:
         yield "whether the car drives forwards: it is hard to tell whether the pictures grow"
-    same_throttle = constant(evidence.rows.throttle)
-    why_throttle = "the pictures do not show it"
-    if same_throttle:
+    # that the pictures never show the throttle is said in the page; this can be acted upon
+    if same_throttle := constant(evidence.rows.throttle):
         _, words = same_throttle
-        why_throttle = f"it is {words}, so that nothing can be learned from it"
-    yield f"whether the throttle is right: {why_throttle}"
+        yield f"the throttle: it is {words}; train without --predict throttle"
 
 
 def _unknown_agreement(evidence: Evidence, recording: str) -> Iterator[str]:

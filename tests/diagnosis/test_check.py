@@ -39,6 +39,18 @@ def test_check_counts_the_faults_and_changes_nothing(recording):
     assert sorted(path.stat().st_mtime_ns for path in recording.rglob("*")) == before
 
 
+def test_the_throttle_is_spoken_of_only_where_it_teaches_nothing(winding_recording, tmp_path):
+    (report,) = check(winding_recording)
+    assert not any("throttle" in line for line in report["diagnosis"]["unknown"])
+    changed = shutil.copytree(winding_recording, tmp_path / "changed")
+    (changed / "trace.csv").unlink()
+    # of one camera, as of a real car: three of them would make it a fault
+    rewrite(changed, lambda rows: [[row[0], "", "", row[3], "0.4", *row[5:]] for row in rows])
+    (report,) = check(changed)
+    (line,) = (line for line in report["diagnosis"]["unknown"] if "throttle" in line)
+    assert line.endswith("train without --predict throttle")
+
+
 def test_pictures_of_another_size_are_refused_with_the_command_that_mends_them(recording, tmp_path):
     for path in (recording / "IMG").iterdir():
         path.write_bytes(encode_jpeg(np.zeros((320, 640, 3), np.uint8)))

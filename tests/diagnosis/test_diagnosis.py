@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +177,12 @@ def test_the_advice_names_what_is_missing_with_seconds_and_road():
     assert "bcclone play -o more --road lake" in bends
     assert light.startswith("60 s: another light")
     assert more.startswith("30 s: more")
+    # Udacity's simulator has no other light
+    lap = covering(to_each_side, 120.0, 90.0)
+    assert any("another light" in line for line in advise([lap]))
+    udacity = replace(lap, one_light=True)
+    assert not any("another light" in line for line in advise([udacity]))
+    assert any("another light" in line for line in advise([udacity, lap]))
     assert "bcclone" not in "".join(advise([covering(to_each_side, 120.0, 200.0)]))
 
 
