@@ -51,7 +51,7 @@ class ExportModelResult:
     throttle: str  # where the throttle of a donkeycar comes from, in words; "" for other formats
 
     def as_text(self) -> str:
-        """Return the file's shapes, how it answers."""
+        """Return the file's shapes, and how it answers."""
         lines = []
         for kind, shapes in (("input", self.inputs), ("output", self.outputs)):
             lines += [
