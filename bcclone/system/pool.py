@@ -27,7 +27,7 @@ from bcclone.system.errors import UserError, first_line, require_package
 from bcclone.system.files import write_text
 from bcclone.system.hardware import usable_cores
 from bcclone.system.interrupts import interrupts_kept_from_children
-from bcclone.system.process import become_worker, claim_process, loggers_kept
+from bcclone.system.process import become_worker, claim_process, is_own_process, loggers_kept
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.settings import Setting, SettingError
 from bcclone.system.values import json_text
@@ -78,6 +78,10 @@ def open_pool(jobs: int = 0, scheduler: str = "") -> Iterator[Executor]:
         with _cluster(scheduler) as executor:
             yield executor
         return
+    # A worker imports the user's program, and runs what stands there without a guard. Python asks
+    # in this way, too; the error of open_pool() in the first process says how to mend it.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)
     context = multiprocessing.get_context("spawn")  # TensorFlow and Numba do not survive a fork
     try:
         pool = _ProcessPool(jobs or usable_cores(), context, become_worker)
@@ -94,9 +98,15 @@ def open_pool(jobs: int = 0, scheduler: str = "") -> Iterator[Executor]:
     except BaseException as error:
         pool.kill()
         if isinstance(error, BrokenExecutor):
+            guard = ""
+            if not is_own_process():
+                guard = (
+                    'put what your program runs under `if __name__ == "__main__":`, because each '
+                    "worker imports your program; or "
+                )
             raise UserError(
-                "a worker process ended unexpectedly; if memory ran out, close other programs, or "
-                "use fewer --jobs"
+                f"a worker process ended unexpectedly; {guard}if memory ran out, close other "
+                "programs, or use fewer --jobs"
             ) from None
         raise
     finally:

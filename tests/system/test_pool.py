@@ -75,6 +75,25 @@ def test_a_worker_process_that_ends_is_told():
         list(run_tasks(pool, pool_tasks.end_process, [1, 2]))
 
 
+def test_a_program_that_its_workers_would_run_again_is_told_so(tmp_path):
+    program = tmp_path / "program.py"
+    lines = (
+        "from bcclone.system.pool import open_pool, run_tasks",
+        "with open_pool(2) as pool:",
+        "    print(list(run_tasks(pool, abs, [-1, -2])))",
+    )
+    program.write_text("\n".join(lines))
+    done = said(sys.executable, program, cwd=ROOT)
+    assert done.returncode == 1
+    *_, told = done.stderr.strip().splitlines()
+    assert 'if __name__ == "__main__":' in told
+    assert "bootstrapping" not in done.stderr  # Python's own error, of each worker
+    guarded = [lines[0], 'if __name__ == "__main__":', *(f"    {line}" for line in lines[1:])]
+    program.write_text("\n".join(guarded))
+    done = said(sys.executable, program, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_scheduler_without_a_port_or_without_dask_is_refused(monkeypatch):
     pytest.importorskip("distributed")
     with pytest.raises(UserError, match="at tcp://host .*port"), open_pool(scheduler="tcp://host"):
