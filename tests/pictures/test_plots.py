@@ -14,13 +14,18 @@ from bcclone.dataset.shards import open_store
 from bcclone.feed.feed import open_feed_in_order
 from bcclone.feed.selection import select
 from bcclone.model.layer_kinds import frame_layers
-from bcclone.model.model_file import load_model, save_model
+from bcclone.model.model_file import TrainingInfo, load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.pictures.all_pictures import draw_pictures, plot
 from bcclone.pictures.plots.model_pictures import activations, draw_crop, layer_rows, mosaic
-from bcclone.pictures.plots.style import DPI
+from bcclone.pictures.plots.style import DPI, new_figure
 from bcclone.pictures.plots.subject import Subject
-from bcclone.pictures.plots.training_pictures import describe_errors, plot_predictions, predictions
+from bcclone.pictures.plots.training_pictures import (
+    describe_errors,
+    plot_history,
+    plot_predictions,
+    predictions,
+)
 from bcclone.pictures.settings import PICTURE_NAMES, PlotSettings
 from bcclone.training.training_state import Epoch, history_csv
 from tests.recordings import rewrite
@@ -88,6 +93,30 @@ def test_the_error_in_the_picture_is_the_one_of_the_training(
         assert abs(from_recorded - val_mae) > 0.1
         assert f"{from_recorded:.4f} from the recorded steering" in words
     plot_predictions(subject, tmp_path / "predictions.png")
+
+
+def test_the_longest_title_of_the_predictions_fits_into_its_picture():
+    label = np.zeros(3000)
+    words = describe_errors("validation", label + 0.5, label, label - 0.5)
+    figure = new_figure(11, 3.8, words)
+    figure.draw_without_rendering()
+    (title,) = figure.texts
+    around = title.get_window_extent()
+    assert around.x0 > 0
+    assert around.x1 < 11 * figure.dpi
+
+
+def test_the_history_marks_the_epoch_of_the_model_beside_the_best_one(model_file, tmp_path):
+    described = TrainingInfo(epoch=2)
+    last = Subject(replace(model_file, training=described), None, BY_EPOCH)
+    best = Subject(replace(model_file, training=TrainingInfo(epoch=3)), None, BY_EPOCH)
+    pictures = []
+    for number, subject in enumerate((last, best)):
+        path = tmp_path / f"{number}.png"
+        plot_history(subject, path)
+        with PIL.Image.open(path) as picture:
+            pictures.append(np.asarray(picture.convert("RGB")))
+    assert (pictures[0] != pictures[1]).any()
 
 
 @pytest.mark.parametrize("network", ["", "gru"])

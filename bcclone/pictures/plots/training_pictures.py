@@ -58,6 +58,7 @@ def plot_history(subject: Subject, path: Path) -> None:
     all_axes = figure.subplots(count, sharex=True)
 
     best = best_epoch(history).epoch
+    kept = subject.file.training.epoch  # without --patience, the last one
     labels = {"loss": "loss", "mae": "mean absolute error"}
     for axes, (name, label) in zip(all_axes[:2], labels.items(), strict=True):
         for key, style, color, part in (
@@ -68,6 +69,8 @@ def plot_history(subject: Subject, path: Path) -> None:
             if np.isfinite(errors).any():
                 axes.plot(epochs, errors, style, color=color, label=part)
         axes.axvline(best, color=GRAY, linestyle=":", label=f"best: epoch {best}")
+        if kept and kept != best:
+            axes.axvline(kept, color=GREEN, linestyle="--", label=f"the model: epoch {kept}")
         axes.set(ylabel=f"{label}\nof the steering", ylim=(0, None))
     for axes in all_axes[2:]:
         axes.step(epochs, rates, where="mid", color=GRAY)
