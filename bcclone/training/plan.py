@@ -180,7 +180,8 @@ def resumed_run(
     if not found:
         notify(
             f"note: {files.runs} has no run of {data.path.resolve()} with its present content "
-            f"for {os.path.realpath(files.output)}; beginning a new one"
+            f"for {os.path.realpath(files.output)}; beginning a new one; to continue one that was "
+            "for another -o, stop this and name it with --name"
         )
         return new_run(TrainSettings(**file_settings | dict(changes)), data, notify, workers)
     _, path, record = max(found, key=lambda run: run[0])
