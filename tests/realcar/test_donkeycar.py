@@ -204,8 +204,11 @@ def donkeycar(request, tmp_path_factory):
     release = request.param
     versions, interpreter = RELEASES[release]
     running = "{}.{}".format(*sys.version_info)
-    found = [shutil.which(f"python{version}") for version in versions if version != running]
-    python = sys.executable if running in versions else next(filter(None, found), None)
+    python = sys.executable
+    if running not in versions:
+        found = filter(None, (shutil.which(f"python{version}") for version in versions))
+        # a shim of pyenv may lie there without the Python itself
+        python = next((path for path in found if said(path, "--version").returncode == 0), None)
     if not python:
         pytest.skip(f"donkeycar {release} needs a Python {' or '.join(versions)} on the PATH")
 
