@@ -78,13 +78,13 @@ def load_command(name: str) -> "Command":
 
 def similar_commands(typed: str) -> list[str]:
     """Return the commands with a similar name, or that do something similar: `trane`, `model`."""
-    from difflib import get_close_matches
+    from bcclone.system.errors import similar_names
 
     does = {
         name: {name, *name.split(), summary.partition(" ")[0].strip(",")}
         for name, summary in COMMANDS.items()
     }
-    near = set(get_close_matches(typed, set().union(*does.values()), 1))
+    near = set(similar_names(typed, set().union(*does.values()))[:1])
     return [name for name, words in does.items() if words & near]
 
 

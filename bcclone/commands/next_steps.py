@@ -1,4 +1,4 @@
-"""What comes next: one table of what a command made, and of the commands to run then.
+"""What comes next: a table of what a command made, and of the commands to run then.
 
 In: what a command made. Out: lines to print, such as "next: bcclone model data.h5 -o model.h5", and
 the commands of a report. What decides is which camera a recording or a store is of, to which car a
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.camera.framing import FRAMING_NAME, framing_of
-from bcclone.model.model_path import shipped_model
+from bcclone.model.model_path import is_litert, is_onnx, shipped_model
 from bcclone.recording.origin import Origin, origin_of
 from bcclone.recording.run_tables import MOTION, read_drivers
 from bcclone.system.errors import UserError, shown_command, typed
@@ -39,7 +39,7 @@ _NEXT = {
     ),
     "recording of a film": (
         "next: bcclone edit {recording}  # look at the path; Ctrl-C ends the page",
-        "then: bcclone preprocess {recording} -o data.h5 --size 64",
+        "then: bcclone preprocess {recordings} -o data.h5 --size 64",
     ),
     "drive of a model": ("next: bcclone video {recording} --overlay",),
     "drive with take-overs": ("next: bcclone improve {model} {recording} -o better.h5",),
@@ -109,29 +109,32 @@ def after_recording(folder: Path) -> str:
 def after_drive(folder: Path, model: Path) -> str:
     """Return what comes after a recorded drive of a model, in which a person may have steered."""
     took_over = any(driven.take_over for driven in read_drivers(folder).values())
-    made = "drive with take-overs" if took_over else "drive of a model"
+    is_of_keras = not (is_onnx(model) or is_litert(model))  # which improve can train
+    made = "drive with take-overs" if took_over and is_of_keras else "drive of a model"
     return _lines(made, recording=folder, model=model)
 
 
 def after_import(result: "ImportResult", settings: "ImportSettings") -> str:
     recording = result.output if result.recordings == 1 else result.output / "1"
     if settings.steering:
-        return _lines("recording of a film", recording=result.output)
+        return _lines("recording of a film", recording=recording, recordings=result.output)
     if (recording / FRAMING_NAME).exists() and not settings.framing:
         return _lines(
             "recording of a car, not framed yet",
             recording=recording,
-            any_camera=_shipped("any-camera.h5"),
+            any_camera=_shown(shipped_model("any-camera.h5")),
         )
     return after_recording(result.output)
 
 
 def after_check(inputs: Sequence[str], reports: Sequence["RecordingReport"]) -> str:
     """Return what comes after a check; "" where the faults have to be mended at their cause."""
+    from bcclone.diagnosis.evidence import recording_name
+
     logs = [report.path for report in reports]
     found = [report.diagnosis for report in reports if report.diagnosis]
     faulty = [
-        report.path.parent
+        recording_name(report.path)
         for report in reports
         if report.diagnosis and any(finding.edits for finding in report.diagnosis.findings)
     ]
@@ -148,7 +151,7 @@ def after_check(inputs: Sequence[str], reports: Sequence["RecordingReport"]) -> 
 # ---- stores and models
 
 _SHORT_SECONDS = 120.0  # of driving; docs/how-to/roads.md, Train on a short recording
-_SAMPLES_TO_FINE_TUNE = 47_000  # that a short training has, all its epochs together
+_SAMPLES_TO_FINE_TUNE = 47_000  # samples of a short training, over all epochs
 
 
 def after_preprocess(made: "Conversion") -> str:
@@ -296,7 +299,9 @@ def replay_commands(
 
     model = Path(next(iter(replayed.results)))  # results are by model path
     of_a_car = framing_of(find_log(recording)) is not None
-    return report_commands(model, "export" if of_a_car else "evaluate drive", preprocess)
+    is_of_keras = not (is_onnx(model) or is_litert(model))  # which export can write
+    names = "export" if of_a_car and is_of_keras else "evaluate drive"
+    return report_commands(model, names, preprocess)
 
 
 def training_commands(result: "TrainResult") -> dict[str, str]:
@@ -342,10 +347,6 @@ def _calibrated_model(origin: Origin | None) -> Path | None:
     stem = origin.framing.name.removesuffix(f".{FRAMING_NAME}")
     model = origin.framing.with_name(f"{stem}.h5")
     return model if stem != origin.framing.name and model.is_file() else None
-
-
-def _shipped(name: str) -> object:
-    return _shown(shipped_model(name))
 
 
 def _shown(path: Location | str) -> object:

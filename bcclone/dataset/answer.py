@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from bcclone.system.errors import shown_command
 
-# a network reads a place if its steering there correlates with the driver's by so much or more
+# least correlation with the driver's steering from which a network counts as reading a place
 LEAST_CORRELATION = 0.4
 
 

@@ -239,7 +239,7 @@ def advise(recordings: Sequence[Diagnosis]) -> tuple[str, ...]:
 
     A recording without a usable row does not count: its faults must be mended first.
     """
-    one_light = 45.0  # of 255; with a smaller range of brightness, there is only one light
+    least_range = 45.0  # of 255; with a smaller range of brightness, there is only one light
     most_lines = 5
     usable = [recording for recording in recordings if recording.usable_seconds > 0]
     if not usable:
@@ -248,7 +248,7 @@ def advise(recordings: Sequence[Diagnosis]) -> tuple[str, ...]:
     lines = list(_more_bends(usable, road))
     known = [item.brightness for item in usable if item.brightness is not None]
     bright, dark = np.nanquantile(np.concatenate(known), (0.95, 0.05))
-    if bright - dark < one_light and not all(recording.one_light for recording in usable):
+    if bright - dark < least_range and not all(recording.has_one_light for recording in usable):
         seconds = _rounded(_LEAST_SECONDS / 2)
         line = f"{seconds}: another light, for all frames are alike in brightness"
         if road:

@@ -198,11 +198,13 @@ class Evidence:
     def turns_as_steered(self) -> bool | None:
         """Return whether the car surely turns to the side to which it is steered; None: unknown."""
         agreement = self.agreement
-        if agreement is None or self.is_upside_down or self.drives_backwards:
+        if agreement is None or self.rows.why_too_few:
             return None
-        if agreement.is_clear:
-            return True
-        return False if agreement.is_mirrored else None
+        if not (agreement.is_clear or agreement.is_mirrored):
+            return None
+        if self.is_upside_down or self.drives_backwards:
+            return None
+        return agreement.is_clear
 
     @cached_property
     def segmentation(self) -> Segmentation | None:

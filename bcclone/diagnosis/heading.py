@@ -164,7 +164,7 @@ class FramePairs:
         return [self._followed(row, row + 1) for row in self._straight_rows()]
 
     def growing_share(self, rows: IndexArray) -> float | None:
-        """Return the share of some rows whose picture grows towards the next one, see above.
+        """Return in which share of some of these rows the picture grows towards the next one.
 
         A few of the rows are looked at. rows: indices of rows after which no pause follows
         """

@@ -80,8 +80,8 @@ class Diagnosis:
     bends: FloatArray | None = None  # seconds of bends, (2, kinds), see seconds_of_bends()
     brightness: FloatArray | None = None  # of the frames, (frames,), 0 to 255, NaN: unreadable
     road: str | None = None  # name of the road in bcclone's simulator, None for other recordings
-    reservation: str = ""  # what is not known of all rows, and counts as much as how many there are
-    one_light: bool = False  # whether it is of Udacity's simulator, which has no other light
+    reservation: str = ""  # what limits the use of all rows, in words; "" for nothing
+    has_one_light: bool = False  # whether it is of Udacity's simulator, which has no other light
 
     def seconds(self, use: Use) -> float:
         return sum(part.seconds for part in self.parts if part.use is use)
@@ -185,7 +185,7 @@ def diagnose(
         brightness=np.array([frame.mean for frame in figures.frames]),
         road=road,
         reservation=_reservation(evidence),
-        one_light=evidence.has_three_cameras and not road and framing_of(log.path) is None,
+        has_one_light=evidence.has_three_cameras and not road and framing_of(log.path) is None,
     )
 
 
@@ -271,10 +271,15 @@ def _reservation(evidence: Evidence) -> str:
     if not evidence.is_estimated:
         return ""
     words = "the scale of the steering is not known"
-    full = float(np.mean(np.abs(evidence.rows.steering) >= 1))
-    if full > GREATEST_FULL:
+    if full := noticeable_full_share(evidence.rows.steering):
         words += f", and {full:.0%} of the rows have full steering"
     return words
+
+
+def noticeable_full_share(steering: FloatArray) -> float:
+    """Return the share of rows with full steering, 0.0 where it is as in good driving."""
+    full = float(np.mean(np.abs(steering) >= 1))
+    return full if full > GREATEST_FULL else 0.0
 
 
 def _unknown(evidence: Evidence, recording: str) -> Iterator[str]:

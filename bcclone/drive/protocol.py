@@ -237,8 +237,8 @@ def _notice_of(packet: str, event: TelemetryEvent | None) -> str:
         if not others:
             return ""
         return (
-            f"its telemetry has {_names(others)}, too, which the simulator of term 1 (Behavioral "
-            "Cloning) does not send; if its car does not move, it is another program, which "
+            f"its telemetry also has {_names(others)}; the simulator of term 1 (Behavioral "
+            "Cloning) does not send that; if its car does not move, it is another program, which "
             "expects other answers: start that simulator"
         )
     if packet.startswith("2/"):  # of another namespace
@@ -337,8 +337,8 @@ def _parse_number(payload: dict[str, Any], name: str) -> tuple[float, bool]:
     """Return a field's number, and whether it is written with a decimal comma."""
     if name not in payload:
         raise ProtocolError(
-            f"{name} is 'None' beside {_names(payload)}, expected a number as text, as the "
-            "simulator of term 1 (Behavioral Cloning) sends it"
+            f"telemetry without {name}, but with {_names(payload)}; expected a number as text, as "
+            "the simulator of term 1 (Behavioral Cloning) sends it"
         )
     value = payload[name]
     if isinstance(value, bool) or not isinstance(value, int | float | str):

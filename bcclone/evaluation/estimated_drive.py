@@ -78,7 +78,8 @@ def _estimated(recorded: RecordedDrive, framing: Framing) -> RecordedDrive:
     if motion.near_to_far is None:
         return _refused(
             recorded,
-            "near and far ground do not both show one, so that the horizon cannot be checked",
+            "near and far ground do not both show one, so that the horizon cannot be checked; "
+            "name a recording in which both have some detail",
         )
 
     # the law by which the steering turns the camera

@@ -132,9 +132,7 @@ def _evidence_of(reference: RecordedDrive, seen: RecordingFigures) -> Evidence:
 def _refuse_mirrored(log: Path, evidence: Evidence) -> None:
     """Raise UserError if the car surely turns to the other side than it is steered."""
     agreement = evidence.agreement
-    if agreement is None or not agreement.is_mirrored or evidence.rows.why_too_few:
-        return
-    if evidence.turns_as_steered is False:
+    if agreement and evidence.turns_as_steered is False:
         name = recording_name(log)
         raise UserError(
             f"{name}: the car turns to the other side than it is steered: the correlation is "

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES
 from bcclone.exchange.exchange_settings import DEGREES, RADIANS, RATIO, ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, Seen
 from bcclone.exchange.table import SourceTable, number_of, plain
@@ -25,7 +26,6 @@ _ANGLE_UNITS = {  # last word of a plain name -> unit of the steering
     **dict.fromkeys(("deg", "degree", "degrees"), DEGREES),
     **dict.fromkeys(("ratio", "normalized", "norm"), RATIO),
 }
-_FULL_DEGREES = 25.0  # angle of the front wheels at full steering, as of the simulator's car
 # plain names that mean -1 to 1 without a unit, as simulators and donkeycar have them
 _RATIO_NAMES = ("steering", "user_angle")
 _MPH_OF = {  # end of a plain name of a speed -> miles an hour in its unit
@@ -222,7 +222,8 @@ def _scale_of(column: str, known: FloatArray, settings: ImportSettings) -> tuple
     if unit is None and _are_classes(known):
         raise ValueError(
             "its values are whole numbers that count up, as those of classes, expected angles; "
-            "write a table with the steering of each class, such as -0.5, 0 and 0.5"
+            "write a table with the steering of each class, such as -0.5, 0 and 0.5; if they are "
+            "angles, name the column with their unit, such as steering_deg"
         )
     unit = settings.unit or unit
     if unit is None and _last_name(column) in _RATIO_NAMES:
@@ -235,7 +236,7 @@ def _scale_of(column: str, known: FloatArray, settings: ImportSettings) -> tuple
     side = -1.0 if settings.left_positive else 1.0
     full = settings.max_degrees
     if unit != RATIO:
-        full = full or _FULL_DEGREES
+        full = full or FULL_LOCK_DEGREES
         degrees = math.degrees(1) if unit == RADIANS else 1.0
         return side * degrees / full, f"in {unit}, 1 is {full:g} degrees"
     if not settings.straight:

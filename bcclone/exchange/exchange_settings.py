@@ -107,8 +107,8 @@ class ImportSettings(Checked):
     )
     speed_mph: float | None = setting(
         None,
-        f"usual speed of a car whose steering is {FROM_MOTION}, where the ground does not show it: "
-        "the scale of the steering follows from it",
+        f"usual speed of a car whose steering is {FROM_MOTION}, in place of the measured one: the "
+        "scale of the steering follows from it",
         0.1,
         200,
         option="speed",

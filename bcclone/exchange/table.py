@@ -201,15 +201,16 @@ def _rows_of(
 def _fault_of(cells: Sequence[str], width: int) -> str:
     """Return why a line is not a row of so many cells, "" if it is one."""
     if nul_count := "".join(cells).count("\0"):
-        return str(nul_characters(nul_count))
+        return nul_characters(nul_count)
     if len(cells) != width:
         return f"{len(cells)} cells, expected {width} as in the first line"
     return ""
 
 
 def _read_lines(path: Path, decimal_comma: bool) -> tuple[str, list[tuple[int, list[str]]]]:
-    """Return the separator of a table, and from the first line that is not blank the number and the
-    cells of each line.
+    """Return the separator, and the number and cells of each line.
+
+    Blank lines at the start are left out.
     """
     with explained(path, "a table", "expected one of text, such as CSV"):
         content = read_bytes(path, "cells")
@@ -238,7 +239,7 @@ def _read_lines(path: Path, decimal_comma: bool) -> tuple[str, list[tuple[int, l
 
 
 def _joined(cells: Sequence[str], width: int) -> list[str] | None:
-    """Return the cells of a row whose numbers with a decimal comma were divided at it, each joined.
+    """Join the numbers of a row that were divided at a decimal comma; return its cells.
 
     Returns None if they do not become `width` cells in exactly one way.
     """

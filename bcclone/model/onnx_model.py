@@ -125,7 +125,7 @@ def load_onnxruntime() -> Any:
     return onnxruntime
 
 
-def prepares_itself(session: Any) -> bool:
+def is_exported(session: Any) -> bool:
     """Return whether a file takes whole pictures, as bcclone export writes it."""
     if PICTURE in session.get_modelmeta().custom_metadata_map:
         return True
@@ -201,7 +201,7 @@ def _signature_of(session: Any, framing: Framing | None, path: Path) -> Signatur
         raise UserError(
             f"{path}: a network from {_described(inputs)} to {_described(outputs)}; expected "
             f"camera frames, uint8 {FRAME} {(*size, 3)}, to {STEERING} (1,), "
-            "as bcclone export writes it; of other programs, name the .h5 or .keras file"
+            "as bcclone export writes it; export it again"
         )
     if not state_sizes:
         return signature

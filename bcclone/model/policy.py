@@ -17,9 +17,8 @@ import numpy.typing as npt
 from bcclone.camera.images import Image
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.foreign.onnx_network import ForeignOnnxModel
 from bcclone.model.model_path import is_litert, is_onnx
-from bcclone.model.onnx_model import OnnxModel, open_session, prepares_itself
+from bcclone.model.onnx_model import OnnxModel, is_exported, open_session
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
 from bcclone.system.progress import note
@@ -27,6 +26,7 @@ from bcclone.system.tensorflow_quietly import load_tensorflow
 
 if TYPE_CHECKING:
     from bcclone.model.foreign.litert_model import LiteRtModel
+    from bcclone.model.foreign.onnx_network import ForeignOnnxModel
     from bcclone.model.foreign.stored import StoredModel
     from bcclone.model.model_file import ModelFile
 
@@ -227,7 +227,7 @@ def policy_of(
     file: ModelFile | OnnxModel | ForeignOnnxModel | LiteRtModel
     if is_onnx(path):
         session = open_session(path)
-        if prepares_itself(session):
+        if is_exported(session):
             file = OnnxModel(path, session)
         else:
             from bcclone.model.foreign import onnx_network  # loads h5py

@@ -27,7 +27,7 @@ from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.evidence import Evidence
 from bcclone.diagnosis.fixed_pixels import covered, find_fixed_pixels
 from bcclone.diagnosis.heading import is_trusted
-from bcclone.diagnosis.judging import GREATEST_FULL
+from bcclone.diagnosis.judging import noticeable_full_share
 from bcclone.diagnosis.motion import ReadFrame, RecordingFigures
 from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
 from bcclone.exchange.exchanged_rows import Row, Seen
@@ -179,8 +179,7 @@ def _warnings(steering: Sequence[float], rows: int) -> Iterator[str]:
             f"careful: {share:.0%} of the rows show a steering, expected most: is the film upright "
             "and clear?"
         )
-    full = float(np.mean(np.abs(steering) >= 1))
-    if full > GREATEST_FULL:
+    if full := noticeable_full_share(np.array(steering)):
         yield (
             f"careful: {full:.0%} of the rows have full steering: sharper bends than the "
             "simulator's, or a wrong --fov or --speed"

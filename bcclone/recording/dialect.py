@@ -98,7 +98,8 @@ def text_of(data: bytes) -> str:
             text = data.decode("cp1252", errors="replace")
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     lines, line_end, rest = text.rpartition("\n")
-    text = lines + line_end + (rest if rest.strip("\0") else "")
+    if rest and not rest.strip("\0"):
+        text = lines + line_end
     return text.replace("\ufeff", "")  # each log of a joined file has a mark
 
 
@@ -221,14 +222,14 @@ def split_line(text: str) -> Fields:
 def _check_text(text: str) -> None:
     """Raise RowError for a line that a power failure has broken, and for an endless one."""
     if nul_count := text.count("\0"):
-        raise nul_characters(nul_count)
+        raise RowError(nul_characters(nul_count))
     if len(text) > LONGEST_LINE:
         raise RowError(f"the line has {len(text)} characters, expected at most {LONGEST_LINE}")
 
 
-def nul_characters(count: int) -> RowError:
-    """Return the error for a row with NULs."""
-    return RowError(f"{count} NUL characters instead of text, as a power failure leaves them")
+def nul_characters(count: int) -> str:
+    """Return why a row with NULs is not one."""
+    return f"{count} NUL characters instead of text, as a power failure leaves them"
 
 
 def _check_image(camera: str, image: str) -> None:

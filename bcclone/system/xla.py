@@ -19,8 +19,9 @@ from importlib import metadata
 from pathlib import Path
 
 from bcclone.system.codec import from_text
+from bcclone.system.errors import UserError, first_line
 from bcclone.system.files import make_folder, sha256_of, write_text
-from bcclone.system.hardware import find_cards
+from bcclone.system.hardware import Card, find_cards
 from bcclone.system.process import is_own_process
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import LEAST_LEVEL, used_gpus
@@ -64,9 +65,9 @@ def gpu_compiler_fault() -> str:
     Returns "" if XLA can, or if there is no GPU.
     """
     gpus = used_gpus()
-    # nvidia-smi's name, if it lists the card: the result is remembered by it
-    cards = find_cards() or gpus
-    return compiler_fault(cards[0].name) if gpus else ""
+    if not gpus:
+        return ""
+    return compiler_fault((find_cards() or gpus)[0])
 
 
 def compiles_for_gpu() -> bool:
@@ -77,10 +78,10 @@ def compiles_for_gpu() -> bool:
 def card_compiles() -> bool:
     """Return whether XLA can compile for the first card; TensorFlow need not be loaded."""
     cards = find_cards()
-    return bool(cards) and not compiler_fault(cards[0].name)
+    return bool(cards) and not compiler_fault(cards[0])
 
 
-def compiler_fault(card: str, folder: Path | None = None, code: str = NEEDS_GPU + COMPILE) -> str:
+def compiler_fault(card: Card, folder: Path | None = None, code: str = NEEDS_GPU + COMPILE) -> str:
     """Return why XLA cannot compile a small function, "" if it can; tried in another process.
 
     The result is remembered for each combination of card, driver and TensorFlow.
@@ -91,16 +92,15 @@ def compiler_fault(card: str, folder: Path | None = None, code: str = NEEDS_GPU 
     folder = folder or _user_cache()
     key = _machine(card)
     results = _remembered(folder)
-    if key not in results:
-        fault, may_pass = _tried(code)
-        if may_pass:
-            return fault
+    if key in results:
+        return results[key]
+    fault, may_pass = _tried(code)
+    if not may_pass:
         _remember(folder, {key: fault})
-        return fault
-    return results[key]
+    return fault
 
 
-def keeping_fault(card: str, folder: Path, code: str = NEEDS_GPU + COMPILE) -> str:
+def keeping_fault(card: Card, folder: Path, code: str = NEEDS_GPU + COMPILE) -> str:
     """Return why XLA cannot keep a program and load it again, "" if it can.
 
     Two other processes try it, one after the other; remembered as by compiler_fault().
@@ -154,10 +154,10 @@ def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bcclone"
 
 
-def _machine(card: str) -> str:
+def _machine(card: Card) -> str:
     """Return the card, its driver and TensorFlow: a program for one combination suits no other."""
-    drivers = [found.driver for found in find_cards()]
-    return f"{card}, driver {drivers[:1]}, TensorFlow {metadata.version('tensorflow')}"
+    tensorflow = metadata.version("tensorflow")
+    return f"{card.name}, driver {card.driver}, TensorFlow {tensorflow}"
 
 
 def _remembered(folder: Path) -> dict[str, str]:
@@ -167,7 +167,7 @@ def _remembered(folder: Path) -> dict[str, str]:
 
 
 def _remember(folder: Path, faults: dict[str, str]) -> None:
-    with suppress(OSError):
+    with suppress(OSError, UserError):
         make_folder(folder)
         write_text(folder / "xla.json", json_text(_remembered(folder) | faults))
 
@@ -185,10 +185,11 @@ def keep_programs(notify: Notify) -> None:
     is_too_late = not is_own_process() or "tensorflow" in sys.modules
     if not cards or is_too_late or _KEPT_IN in os.environ.get(_FLAGS, ""):
         return
-    fault = keeping_fault(cards[0].name, _user_cache())
-    if not fault:
-        folder = _user_cache() / "xla" / _safe_name(_machine(cards[0].name))
-        fault = open_programs(folder)
+    folder = _user_cache() / "xla" / _safe_name(_machine(cards[0]))
+    try:
+        fault = keeping_fault(cards[0], _user_cache()) or open_programs(folder)
+    except (OSError, UserError) as error:  # the user's cache cannot be written
+        fault = first_line(error)
     if fault:
         notify(f"note: compiled programs are not kept for later trainings: {fault}")
         return

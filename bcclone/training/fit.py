@@ -31,7 +31,7 @@ from bcclone.training.loop import (
     try_to_write,
     validation_batch_size,
 )
-from bcclone.training.plan import compiling_pays, fit_to_device, steps_left
+from bcclone.training.plan import fit_to_device, may_compile, steps_left
 from bcclone.training.prepare import make_trainer, report_network
 from bcclone.training.result import (
     HALFWAY,
@@ -63,7 +63,7 @@ def fit(
     device: name of what TensorFlow trains on
     """
     data = training.data
-    pays = compiling_pays(run.settings, steps_left(run.settings, data, run))
+    pays = may_compile(run.settings, steps_left(run.settings, data, run))
     xla_fault = gpu_compiler_fault() if pays else ""
     settings, compiled = fit_to_device(
         run.settings, bool(used_gpus()), xla_fault, pays, workers.count, notify

@@ -26,7 +26,7 @@ from bcclone.system.progress import Notify
 from bcclone.system.settings import differences
 from bcclone.system.tensorflow_quietly import onednn_for_batches
 from bcclone.system.values import names_of
-from bcclone.system.xla import card_compiles, keep_programs
+from bcclone.system.xla import card_compiles
 from bcclone.training.run import RECORD_NAME, START_NAME, Record, Run, read_record
 from bcclone.training.train_settings import (
     ADAMW,
@@ -111,11 +111,9 @@ def fit_to_samples(
         window_streams=workers,
         onednn=onednn_for_batches(),
     )
-    compiles = compiling_pays(settings, steps_left(settings, data))
-    if compiles:
-        keep_programs(notify)
     if settings.feed == AUTO:
-        feed = _feed_for(settings, data, compiles and workers == 1, notify)
+        compiles = may_compile(settings, steps_left(settings, data)) and workers == 1
+        feed = _feed_for(settings, data, compiles, notify)
         settings = replace(settings, feed=feed)
     return settings
 
@@ -208,8 +206,6 @@ def resumed_run(
     ending = (*LIMITS, "hand_over")
     if values_of(settings, ending) == values_of(stored, ending):
         run.result = run.read_result()
-    if compiling_pays(settings, steps_left(settings, data, run)):
-        keep_programs(notify)
     run.check_output()
     return run
 
@@ -240,10 +236,10 @@ _SAVED_ON_DEVICE = 0.0118  # seconds less where a program gathers its images on 
 _SAVED = 0.0057  # seconds less where they are copied to the device
 
 
-def compiling_pays(settings: TrainSettings, steps: float) -> bool:
-    """Return whether XLA saves more time in these steps than it takes to compile them.
+def may_compile(settings: TrainSettings, steps: float) -> bool:
+    """Return whether XLA may be used: if it saves more time in these steps than compiling takes.
 
-    True for any steps if the user has chosen whether they are compiled.
+    Where the user has chosen whether steps are compiled, it may be used for any number of them.
     """
     if settings.jit_compile != AUTO:
         return True
@@ -282,12 +278,12 @@ def fit_to_device(
 
     The first are stored with the run. Whether XLA compiles whole steps is not stored, since another
     device may resume the run: "auto" becomes "on" on one GPU that XLA can compile for, if that
-    pays. Where it does not pay, nothing is compiled, and samples are augmented on the CPU. Steps
-    are never compiled on a GPU that is to be deterministic: XLA picks kernels by timing them, so
-    the choice differs from run to run.
+    pays. Where it does not pay, samples are augmented on the CPU unless the user chose the device.
+    Steps are never compiled on a GPU that is to be deterministic: XLA picks kernels by timing them,
+    so the choice differs from run to run.
 
     xla_fault: why XLA cannot compile for the GPU, "" if it can, or there is none
-    pays: compiling_pays()
+    pays: may_compile()
     """
     compiles = has_gpu and pays and not xla_fault
     is_one_gpu = has_gpu and settings.gpus == workers == 1

@@ -106,7 +106,7 @@ class Run:
                 f"{self.path}: this run exists already; choose another --name, "
                 "or continue it with --resume and the same store and output"
             )
-        self._is_made_here = True
+        self._is_made_here = not self.path.exists()
         make_folder(self.path, "other --runs")
         start = self.settings.start
         if start:  # a copy, since a resume needs the model even if the original is gone
@@ -115,7 +115,8 @@ class Run:
 
     def remove_before_steps(self) -> bool:
         """Remove the folder, if this process has made it and no step was taken; return whether."""
-        is_begun = any(self.checkpoints.glob("checkpoint-*[1-9]*.h5"))  # the number of the step
+        # on a full disk there may be steps, but no checkpoint: its name has the number of the step
+        is_begun = self.model.exists() or any(self.checkpoints.glob("checkpoint-*[1-9]*.h5"))
         if is_begun or not self._is_made_here:
             return False
         shutil.rmtree(self.path, ignore_errors=True)

@@ -22,7 +22,8 @@ from bcclone.system.errors import UserError
 from bcclone.system.files import BUSY, locked
 from bcclone.system.progress import Notify
 from bcclone.system.statistics import constant
-from bcclone.training.plan import new_run, resumed_run
+from bcclone.system.xla import keep_programs
+from bcclone.training.plan import may_compile, new_run, resumed_run, steps_left
 from bcclone.training.result import TrainResult
 from bcclone.training.run import Run
 from bcclone.training.train_settings import RunFiles, TrainSettings
@@ -81,6 +82,10 @@ def train_run(run: Run, data: Store, notify: Notify, workers: Workers) -> TrainR
     try:
         # the output's lock does not suffice: a run may be continued with another output
         with locked(run.path, BUSY) if workers.writes else nullcontext():
+            if workers.count == 1 and may_compile(
+                run.settings, steps_left(run.settings, data, run)
+            ):
+                keep_programs(notify)
             device = workers.load_tensorflow(run.settings.onednn)
             # loads Keras, which must find TensorFlow as it has just been configured
             from bcclone.training.fit import fit
@@ -89,7 +94,7 @@ def train_run(run: Run, data: Store, notify: Notify, workers: Workers) -> TrainR
             if workers.writes:
                 _publish(run, result, model)
     except KeyboardInterrupt:
-        if run.remove_before_steps():
+        if run.remove_before_steps() or not run.path.exists():
             raise KeyboardInterrupt("no step was taken yet; nothing is left of the run") from None
         kept = ""
         if workers.writes and run.model.exists():

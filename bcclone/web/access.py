@@ -1,7 +1,8 @@
-"""Decide who may send requests: this machine may, other machines if they send the token.
+"""Decide who may send requests: this machine may, and other machines that send the token.
 
-In: the headers of a request. Out: None, or the reason for a refusal. Requests that a page of
-another web site makes a browser send are always refused.
+In: the headers of a request. Out: None, or the reason for a refusal. With --allow-host, this
+machine's cars send the token as well. Refused are the requests that pages of other web sites make a
+browser send, except those of allowed names.
 """
 
 import hashlib
@@ -151,7 +152,9 @@ class Access:
         if origin := environ.get("HTTP_ORIGIN"):  # browsers send it with POST and websockets
             if not self._is_own_origin(origin, environ):
                 name = _name_in(origin.partition("://")[2])
-                return self._unknown(name, "pages of other sites have no access: this one is of")
+                return self._unknown(
+                    name, "pages of other sites have no access, such as this one of"
+                )
         elif _is_of_another_site(environ):
             return "403 Forbidden", "pages of other sites have no access"
         is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
@@ -159,10 +162,11 @@ class Access:
             reason = "this server asks other machines for its token: add ?token=... to the address"
             if is_this_machine(environ.get("REMOTE_ADDR", "")):
                 reason = (
-                    "with --allow-host, cars of this machine need the token, too, since what comes "
-                    "through a proxy seems to come from it: add ?token=... to the address, or "
-                    "start with --allow-from 127.0.0.1"
+                    "with --allow-host, cars of this machine need the token as well, since what "
+                    "comes through a proxy seems to come from here: add ?token=... to the address"
                 )
+                if name not in self.allow_host:
+                    reason += ", or start with --allow-from 127.0.0.1"
             return "401 Unauthorized", reason
         return None
 
@@ -195,7 +199,7 @@ class Access:
         needs_none = address in self._allow_from
         if is_this_machine(address):
             # a proxy on this machine passes on what other machines send, as --allow-host expects;
-            # what it passes on with an allowed name is known to come from there
+            # an allowed name shows that a request came through it
             by_allowed_name = _name_in(environ.get("HTTP_HOST", "")) in self.allow_host
             needs_none = not by_allowed_name and (needs_none or not self.allow_host)
         if needs_none:
@@ -229,8 +233,8 @@ class Access:
         shown = name if _NAME.fullmatch(name) or _is_address(name) else "another name"
         given = shown if shown == name else "NAME"
         reason = (
-            f"{what} {shown}; if that is the name of your proxy or network, start it with "
-            f"--allow-host {given} and --token SECRET"
+            f"{what} {shown}; if that is the name of your proxy or network, start this "
+            f"server with --allow-host {given} and --token SECRET"
         )
         if name not in self._refused and len(self._refused) < _MOST_LOGGED:
             self._refused.add(name)

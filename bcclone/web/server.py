@@ -330,10 +330,15 @@ def listen(host: str, port: int) -> socket.socket:
 def _user_of(host: str, port: int) -> str:
     """Return in words which program uses a port, as far as its answer to a request tells it."""
     answer = b""
+    end = time.monotonic() + _PROBE_SECONDS
     with suppress(OSError), socket.create_connection((host, port), _PROBE_SECONDS) as probe:
         probe.settimeout(_PROBE_SECONDS)
         probe.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
-        while len(answer) < _PROBE_BYTES and (more := probe.recv(_PROBE_BYTES)):
+        while (
+            len(answer) < _PROBE_BYTES
+            and time.monotonic() < end
+            and (more := probe.recv(_PROBE_BYTES))
+        ):
             answer += more
     text = answer.decode("utf-8", "replace")
     named = re.search(r"<title>\s*([^<]+)", text) or re.search(r"(?im)^server: *(.+)", text)

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from bcclone.system.hardware import Card
 from bcclone.system.xla import (
     COMPILE,
     compiler_fault,
@@ -20,35 +21,35 @@ from tests.training.trainings import assert_same_weights
 
 def test_a_process_that_xla_ends_is_a_fault_that_is_remembered(tmp_path):
     dies = "import os; os.write(2, b'no such PTX version\\n'); os.abort()"
-    fault = compiler_fault("card", tmp_path, dies)
+    fault = compiler_fault(Card("card"), tmp_path, dies)
     assert "no such PTX version" in fault
-    assert compiler_fault("card", tmp_path, "") == fault
-    assert compiler_fault("other card", tmp_path, "") == ""
-    assert compiler_fault("other card", tmp_path, dies) == ""
+    assert compiler_fault(Card("card"), tmp_path, "") == fault
+    assert compiler_fault(Card("other card"), tmp_path, "") == ""
+    assert compiler_fault(Card("other card"), tmp_path, dies) == ""
 
 
 def test_a_fault_that_may_pass_is_tried_again(tmp_path):
-    assert "no memory" in compiler_fault("card", tmp_path, "raise SystemExit('no memory')")
-    assert compiler_fault("card", tmp_path, "") == ""
+    assert "no memory" in compiler_fault(Card("card"), tmp_path, "raise SystemExit('no memory')")
+    assert compiler_fault(Card("card"), tmp_path, "") == ""
 
 
 @pytest.mark.slow
 def test_xla_compiles_a_convolution_here(tmp_path):
-    assert compiler_fault("this processor", tmp_path, COMPILE) == ""
+    assert compiler_fault(Card("this processor"), tmp_path, COMPILE) == ""
 
 
 @pytest.mark.slow
 def test_a_program_kept_by_one_process_is_loaded_by_the_next(tmp_path):
-    assert keeping_fault("this processor", tmp_path, COMPILE) == ""
+    assert keeping_fault(Card("this processor"), tmp_path, COMPILE) == ""
     # what compiles with a kept program needs no other try
-    assert compiler_fault("this processor", tmp_path, "raise SystemExit('tried again')") == ""
+    assert compiler_fault(Card("this processor"), tmp_path, "raise SystemExit('tried again')") == ""
     # the folder of the trial is gone
     assert [file.name for file in tmp_path.iterdir()] == ["xla.json"]
 
 
 def test_programs_are_not_kept_where_the_next_process_cannot_load_them(tmp_path):
     code = f"import os; path = {str(tmp_path / 'first')!r}; os.mkdir(path)"
-    assert "File exists" in keeping_fault("card", tmp_path, code)
+    assert "File exists" in keeping_fault(Card("card"), tmp_path, code)
 
 
 def test_programs_without_a_fitting_checksum_are_removed(tmp_path):

@@ -13,8 +13,8 @@ from bcclone.system.errors import UserError
 from bcclone.system.settings import read_settings_file
 from bcclone.training.loop import fraction_done, learning_rate
 from bcclone.training.plan import (
-    compiling_pays,
     fit_to_samples,
+    may_compile,
     new_run,
     resumed_run,
     steps_left,
@@ -229,7 +229,7 @@ def test_the_fraction_done_follows_steps_or_seconds():
 # ---- whether compiling pays
 
 
-def test_compiling_pays_for_as_many_steps_as_the_measured_seconds_say():
+def test_may_compile_for_as_many_steps_as_the_measured_seconds_say():
     """The seconds are those of an H100, in docs/results/gpu.json."""
     steps = json.loads((ROOT / "docs" / "results" / "gpu.json").read_text())["steps"]
     ways = {
@@ -246,8 +246,8 @@ def test_compiling_pays_for_as_many_steps_as_the_measured_seconds_say():
     for feed, seconds in saved.items():
         settings = replace(DEFAULT, feed=feed, batch_size=256)
         measured = compiling / seconds
-        assert not compiling_pays(settings, 0.85 * measured)
-        assert compiling_pays(settings, 1.15 * measured)
+        assert not may_compile(settings, 0.85 * measured)
+        assert may_compile(settings, 1.15 * measured)
 
 
 def test_steps_left_are_those_until_the_first_limit():
@@ -268,6 +268,6 @@ def test_a_resumed_run_counts_the_steps_of_the_epochs_that_it_lacks(tmp_path):
 
 
 def test_the_choice_of_the_user_pays_for_any_steps():
-    assert not compiling_pays(DEFAULT, 10)
-    assert compiling_pays(replace(DEFAULT, jit_compile="on"), 10)
-    assert compiling_pays(replace(DEFAULT, jit_compile="off"), 10)
+    assert not may_compile(DEFAULT, 10)
+    assert may_compile(replace(DEFAULT, jit_compile="on"), 10)
+    assert may_compile(replace(DEFAULT, jit_compile="off"), 10)

@@ -54,7 +54,7 @@ class ForeignOnnxModel:
         self._path = path
         self._session = session
         inputs = session.get_inputs()
-        if len(inputs) > 1:
+        if len(inputs) != 1:
             raise UserError(f"{path}: {several_inputs([tensor.name for tensor in inputs])}")
         (self._input,) = inputs
         self._channels_first, self.input_shape = self._picture()
