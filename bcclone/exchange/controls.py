@@ -188,12 +188,16 @@ def _read_steering(
                 f"{beyond} of {len(known)} values are beyond full steering; say what they are with "
                 "--unit rad or deg, --max-degrees at full steering, and --straight X of a servo"
             )
-        is_one_sided = bool((known >= 0).all() or (known <= 0).all()) and np.ptp(known) > 0
-        is_mostly_0 = float(np.mean(known == 0)) >= 0.5  # then 0 is straight ahead
-        if is_one_sided and settings.straight is None and not (is_mostly_0 or _is_like_log(table)):
+        is_one_sided = min(np.mean(known < 0), np.mean(known > 0)) <= ACCIDENTS_SHARE
+        # no scale whose middle is not 0, such as 0 to 1 or the pulses of a servo, has negative
+        # numbers; so one that is mostly 0 besides has its middle there
+        is_around_0 = np.mean(known == 0) >= 0.5 and np.mean(known < 0) > ACCIDENTS_SHARE
+        is_varied = np.ptp(known) > 0
+        is_stated = settings.straight is not None or _is_like_log(table)
+        if is_one_sided and is_varied and not (is_stated or is_around_0):
             raise ValueError(
-                "it is never to the other side; say with --straight which value is straight ahead: "
-                "0, or another, as of a servo"
+                "it is never, or hardly, to the other side; say with --straight which value is "
+                "straight ahead: 0, or another, as of a servo"
             )
     except ValueError as error:
         values, counts = np.unique(known, return_counts=True)

@@ -131,11 +131,19 @@ def read_table(settings: ImportSettings) -> SourceTable:
                 exit_code=2,
             )
         body = [(line, _joined(cells, width) or cells) for line, cells in body]
+    if separator == "," and not settings.decimal_comma:
+        _refuse_divided_numbers(path, body)
     _refuse_longer_lines(path, body, width, separator, settings.decimal_comma)
     rows, lines, broken = _rows_of(path, body, width)
     if not rows:
         first_error = f"; the first: {broken[0].shown}" if broken else ""
         raise UserError(f"{path}: it has no rows; expected one for each frame{first_error}")
+    if len(broken) > len(rows):
+        raise UserError(
+            f"{path}: {len(broken)} of {len(body)} lines are no rows; the first: "
+            f"{broken[0].shown}; write each line with as many cells as the first one",
+            exit_code=2,
+        )
     header = first if has_names else []
     # a line without names that begins as one of the simulator has its columns
     if not has_names and width >= 7 and camera_of(PureWindowsPath(first[0]).name) == CAMERAS[0]:
@@ -164,7 +172,8 @@ def _refuse_longer_lines(
     if len(longer) <= ACCIDENTS_SHARE * len(body):
         return
     line, cells = longer[0]
-    remedy = "name each cell in the first line, without a separator at the end of a line"
+    remedy = "name each cell in the first line, without a separator at the end of a line; numbers "
+    remedy += "with decimal commas need another separator, as pandas writes with sep=';'"
     if separator == "," and joined:
         remedy = "which of its commas are decimal marks cannot be told; write the table with "
         remedy += "another separator, as pandas does with sep=';'"
@@ -173,6 +182,19 @@ def _refuse_longer_lines(
     raise UserError(
         f"{path}: line {line}: {_fault_of(cells, width)}: {cells!r:.200}; {remedy}", exit_code=2
     )
+
+
+def _refuse_divided_numbers(path: Path, body: Sequence[tuple[int, list[str]]]) -> None:
+    """Raise UserError for a cell -0 before one with several digits, as a comma divides -0,15."""
+    for line, cells in body:
+        for whole, decimals in pairwise(cells):
+            if whole == "-0" and len(decimals) > 1 and decimals.isdecimal():
+                raise UserError(
+                    f"{path}: line {line}: {cells!r:.200}; decimal commas? Read them with "
+                    "--decimal-comma and the names of the columns in the first line, or write the "
+                    "table with another separator, as pandas does with sep=';'",
+                    exit_code=2,
+                )
 
 
 def _rows_of(
@@ -265,8 +287,10 @@ def _joined(cells: Sequence[str], width: int) -> list[str] | None:
 
 def number_of(cell: Any) -> float:
     """Return the number in a cell, NaN if it holds none."""
-    if isinstance(cell, str) and "_" in cell:  # Python would ignore it within a number
-        return math.nan
+    if isinstance(cell, str):
+        if "_" in cell:  # Python would ignore it within a number
+            return math.nan
+        cell = cell.replace("\N{MINUS SIGN}", "-")
     try:
         return math.nan if isinstance(cell, bool) else float(cell)
     except (TypeError, ValueError, OverflowError):

@@ -215,8 +215,6 @@ def _find_camera(
     # what stands still is looked for in the whole picture, of which the frames may show a part
     fixed_pixels = find_fixed_pixels(read_frame, len(rows))
     masked = list(masked_words(fixed_pixels))
-    if known:
-        return known, settings.camera_height_m, masked
     if len(rows) < _FEWEST_ROWS:
         raise UserError(
             f"{settings.source}: {len(rows)} pictures, expected {_FEWEST_ROWS} or more of a drive"
@@ -226,6 +224,8 @@ def _find_camera(
     for finding in pose:
         if not finding.usable:
             raise UserError(f"{settings.source}: {finding.text}; {finding.remedy}")
+    if known:
+        return known, settings.camera_height_m, masked
     # pictures of the size of frames are taken for the simulator's, unless the user says otherwise
     if stretched is None and not settings.fov:
         return (

@@ -267,10 +267,14 @@ def explained(path: Location | str, what: str, remedy: str) -> Iterator[None]:
 def decoded(content: bytes) -> str:
     """Return a text of UTF-8, or of UTF-16 with its mark, which PowerShell's > writes.
 
-    Raises UnicodeDecodeError, a ValueError, for any other encoding.
+    Raises ValueError for any other encoding.
     """
     is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return content.decode("utf-16" if is_utf_16 else "utf-8-sig")
+    try:
+        return content.decode("utf-16" if is_utf_16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line}: {error}; save the file as UTF-8") from None
 
 
 def read_json(path: Location, kind: type[_T], what: str, remedy: str) -> _T:

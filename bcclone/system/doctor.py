@@ -7,6 +7,7 @@ TensorFlow is loaded only for `--full`, and only in other processes: it may cras
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -122,6 +123,9 @@ def check_packages(requirements: Sequence[str] | None = None) -> Iterator[Check]
     """
     if requirements is None:
         yield Check("bcclone", "ok", f"{__version__} ({Path(__file__).parents[2]})")
+    if foreign := _foreign_file("packaging"):  # which compares the others
+        yield Check("packaging", "failed", foreign.found, foreign.remedy)
+        return
     for requirement in _required(requirements):
         name = requirement.name
         found = version_of(name)
@@ -158,7 +162,10 @@ class ForeignFile(NamedTuple):
 
 def foreign_files() -> list[ForeignFile]:
     """Return the files that Python would import, or has imported, instead of bcclone's packages."""
-    return list(filter(None, (_foreign_file(required.name) for required in _required())))
+    # without `packaging`, which may itself be such a file
+    lines = metadata.requires("bcclone") or []
+    names = [re.split(r"[^\w.-]", line)[0] for line in lines if "extra ==" not in line]
+    return list(filter(None, map(_foreign_file, names)))
 
 
 def _foreign_file(distribution: str) -> ForeignFile | None:
@@ -167,7 +174,11 @@ def _foreign_file(distribution: str) -> ForeignFile | None:
     The folders of PYTHONPATH come before those of the environment, and so does the current folder
     for `python -m bcclone`.
     """
-    for file in metadata.files(distribution) or ():
+    try:
+        files = metadata.files(distribution) or ()
+    except metadata.PackageNotFoundError:  # missing
+        return None
+    for file in files:
         name, *rest = file.parts
         if rest != ["__init__.py"]:
             continue

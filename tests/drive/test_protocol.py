@@ -85,7 +85,7 @@ def test_invalid_telemetry_is_refused_with_a_reason(payload, reason):
 ROVER = telemetry(position="99.6,85.6", pitch="0.1", yaw="0.3", near_sample="0")
 OTHERS = {
     "AutoDRIVE": ("Bridge", {"V1 Position": "0 0 0", "V1 Throttle": "0"}, "'Bridge' with 'V1 Pos"),
-    "a rover": ("telemetry", ROVER, "'position', 'pitch', 'yaw', 'near_sample', too"),
+    "a rover": ("telemetry", ROVER, "'position', 'pitch', 'yaw', 'near_sample'"),
     "a chat": ("message", {}, "'message'"),
 }
 

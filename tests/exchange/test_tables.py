@@ -349,3 +349,26 @@ def test_rows_of_several_cameras_in_turns_are_asked_about(tmp_path, cameras, pla
     rate = None if "time_ms" in header else 20
     with pytest.raises(UserError, match="several cameras.*--t|several cameras, keep those of one"):
         imported_frames(folder, frame_rate=rate)
+
+
+def test_a_steering_of_which_most_rows_are_0_is_asked_about_if_none_is_negative(tmp_path):
+    # of a scale from 0 to 1, 0 is full left
+    folder = frames(tmp_path, "steering", "0", "0", "1")
+    with pytest.raises(UserError, match="hardly, to the other side; say with --straight"):
+        imported_frames(folder)
+    folder = frames(tmp_path / "negative", "steering", "0", "0", "-1")
+    assert rows_of(imported_frames(folder).output)["steering"].tolist() == [0, 0, -1]
+
+
+def test_numbers_divided_at_their_decimal_comma_are_asked_about_without_names(tmp_path):
+    folder = make_frames(tmp_path / "set", NAMES)
+    cells = ("-0,194,0,3", "0,25,0,3", "-0,1,0,3")
+    lines = [f"{name},{row}" for name, row in zip(NAMES, cells, strict=True)]
+    (folder / "data.csv").write_text("\n".join(lines))
+    with pytest.raises(UserError, match="decimal commas[?] Read them with --decimal-comma"):
+        imported_frames(folder, steering_column="2", unit="ratio")
+
+
+def test_a_minus_sign_of_typography_is_one(tmp_path):
+    folder = frames(tmp_path, "steering", "\N{MINUS SIGN}0.5", "0.25", "\N{MINUS SIGN}0.125")
+    assert rows_of(imported_frames(folder).output)["steering"].tolist() == [-0.5, 0.25, -0.125]

@@ -16,6 +16,7 @@ from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
 from bcclone.exchange.recording_import import import_recording
 from bcclone.realcar.film import import_film, stated_focal_mm
 from bcclone.recording.log import read_log
+from bcclone.recording.origin import ORIGIN_NAME
 from bcclone.recording.run_tables import LEFT_OUT, MOTION
 from bcclone.simulator.expert import record
 from bcclone.simulator.world_settings import RecordSettings
@@ -97,7 +98,7 @@ def test_a_film_shows_how_it_was_steered_and_what_cannot_be_told_is_left_out(dri
     assert len(log.rows) == result.rows == len(list((tmp_path / "out" / "IMG").iterdir()))
     files = {path.name for path in (tmp_path / "out").iterdir()}
     # and no frames that wait
-    assert files == {"driving_log.csv", "IMG", MOTION.name, LEFT_OUT.name}
+    assert files == {"driving_log.csv", "IMG", MOTION.name, LEFT_OUT.name, ORIGIN_NAME}
     r, slope = agreement(tmp_path / "out", np.concatenate([np.zeros(still), steering]))
     assert r > 0.97
     assert slope == pytest.approx(1, abs=0.15)

@@ -46,7 +46,7 @@ def write(path: Path, content: str | bytes | None) -> None:
         ('{"seconds": "3"}', "not the laps of a drive: seconds: '3', expected a number"),
         ('{"track": "lake"}', "seconds is missing"),
         ('{"seconds": 3, "speed": 1}', "speed: unknown"),
-        (b"\xff\xfe", "can't decode"),
+        (b"\xff", "can't decode"),
         (None, "cannot be read: No such file"),
     ],
 )

@@ -229,8 +229,11 @@ def test_resuming_a_complete_run_trains_nothing(trained, simulated_store):
     assert re.search("batch size.*16.*8", refused.stderr)
     assert re.search("augment on.*cpu.*device", refused.stderr)
     options = ("--resume", "--name", "whole", "-o", folder / "other.h5")
-    elsewhere = train(simulated_store, folder, *options, code=1)
+    # a run that is named is continued for another output
+    elsewhere = train(simulated_store, folder, *options)
     assert str(folder / "runs" / "whole") in elsewhere.stderr
+    assert_same_weights(folder / "model.h5", folder / "other.h5")
+    (folder / "other.h5").unlink()
 
 
 def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_store):

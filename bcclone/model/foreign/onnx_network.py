@@ -34,7 +34,7 @@ _DTYPES = {
 class ForeignOnnxModel:
     """A network of one picture in an ONNX file, ready to run on one core.
 
-    Of its outputs, the steering is chosen as from a LiteRT file: see steering_output().
+    Of its outputs, in the order of the file, the steering is chosen by steering_output().
     """
 
     prepares_itself = False
@@ -59,12 +59,16 @@ class ForeignOnnxModel:
         (self._input,) = inputs
         self._channels_first, self.input_shape = self._picture()
         outputs = {tensor.name: tensor for tensor in session.get_outputs()}
-        self._output, is_named = steering_output(sorted(outputs))
+        self._output, is_named = steering_output(outputs)
         extents = outputs[self._output].shape[1:]
         numbers = math.prod(extents) if all(isinstance(each, int) for each in extents) else 0
         pilot = pilot_of(self._input.name, numbers)
         if not (is_named or pilot):
-            note(f"{path}: output {shown(self._output)} is taken as the steering; check that it is")
+            others = ", ".join(shown(name) for name in outputs if name != self._output)
+            note(
+                f"{path}: output {shown(self._output)} is taken as the steering, of {others} not; "
+                "check that, or name the output of the steering 'steering' in the export"
+            )
         is_whole = self._input.type == "tensor(uint8)"
         self.preprocessing = declared_preprocessing(
             path, given, self.input_shape, pilot, likely_scale="" if is_whole else "0..1"
