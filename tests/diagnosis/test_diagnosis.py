@@ -180,7 +180,7 @@ def test_the_advice_names_what_is_missing_with_seconds_and_road():
     # Udacity's simulator has no other light
     lap = covering(to_each_side, 120.0, 90.0)
     assert any("another light" in line for line in advise([lap]))
-    udacity = replace(lap, one_light=True)
+    udacity = replace(lap, has_one_light=True)
     assert not any("another light" in line for line in advise([udacity]))
     assert any("another light" in line for line in advise([udacity, lap]))
     assert "bcclone" not in "".join(advise([covering(to_each_side, 120.0, 200.0)]))
