@@ -28,7 +28,10 @@ def without_locks(folder, error, **variables):
     return os.environ | {"LD_PRELOAD": str(library)} | variables
 
 
-@pytest.fixture(params=["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("ENOSYS", "EOPNOTSUPP")]
+
+
+@pytest.fixture(params=["ENOLCK", *OTHERS])
 def run(request, tmp_path):
     """Run a command where every lock fails; its exit code must be 0."""
     # some users ask HDF5 to lock, for other programs
