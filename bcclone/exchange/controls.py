@@ -186,7 +186,8 @@ def _read_steering(
         if beyond > ACCIDENTS_SHARE * len(known):
             raise ValueError(
                 f"{beyond} of {len(known)} values are beyond full steering; say what they are with "
-                "--unit rad or deg, --max-degrees at full steering, and --straight X of a servo"
+                "--unit rad or deg, --max-degrees at full steering (100 of percent), and "
+                "--straight X of a servo"
             )
         is_one_sided = min(np.mean(known < 0), np.mean(known > 0)) <= ACCIDENTS_SHARE
         # no scale whose middle is not 0, such as 0 to 1 or the pulses of a servo, has negative
