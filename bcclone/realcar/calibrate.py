@@ -118,6 +118,7 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     notify(f"{len(drive.pictures)} pictures of {drive.driven_seconds:.0f} s")
     evidence = evidence_of(settings.frames, bool(settings.left_positive))
     mirrored = _is_mirrored(settings, evidence)
+    turn_correlation = _turn_correlation(evidence)
     if mirrored:
         drive = drive.mirrored()
 
@@ -129,10 +130,9 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
             progress.advance(1)
             return answers_through(framing, pictures, witness)
 
-        stretched = answer(Framing(*drive.size), drive.pictures)
-        stretched_correlation = correlation(stretched, drive.steering()) or 0.0
-        framing = Framing(*drive.size)
-        answers = stretched
+        framing = Framing(*drive.size)  # the whole picture, stretched
+        answers = answer(framing, drive.pictures)
+        stretched_correlation = correlation(answers, drive.steering()) or 0.0
         # a network that steers to the wrong side may agree by chance through one of many lenses
         is_stated = settings.framing or settings.rows or settings.gain is not None
         if is_stated or stretched_correlation > -LEAST_CORRELATION:
@@ -142,8 +142,8 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     # who gives the gain vouches that the network reads this camera
     if settings.gain is None and agreement < LEAST_CORRELATION:
         turns = ""
-        if evidence.agreement and evidence.turns_as_steered is not None:
-            turns = f", though the pictures' turns do by {abs(evidence.agreement.correlation):.2f}"
+        if turn_correlation is not None:
+            turns = f", though the pictures' turns do by {turn_correlation:.2f}"
         raise UserError(
             f"{settings.model}: it does not read this camera in this place: its steering "
             f"correlates with the recorded one by {agreement:.2f} on {framing.describe()}, "
@@ -171,7 +171,7 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
         bias=bias,
         delay_seconds=delay_seconds,
         mirrored=mirrored,
-        turn_correlation=_turn_correlation(evidence),
+        turn_correlation=turn_correlation,
         pictures=len(drive.pictures),
         seconds=round(drive.driven_seconds, 2),
         unreadable=drive.left_out,
