@@ -31,7 +31,7 @@ from bcclone.training.loop import (
     try_to_write,
     validation_batch_size,
 )
-from bcclone.training.plan import fit_to_device, may_compile, steps_left
+from bcclone.training.plan import fit_to_device
 from bcclone.training.prepare import make_trainer, report_network
 from bcclone.training.result import (
     HALFWAY,
@@ -55,15 +55,16 @@ def fit(
     training: Selection,
     validation: Selection,
     device: str,
+    pays: bool,
     notify: Notify,
     workers: Workers,
 ) -> tuple[TrainResult, bytes]:
     """Train until a limit is reached; return the result, and the model file for the output.
 
     device: name of what TensorFlow trains on
+    pays: may_compile()
     """
     data = training.data
-    pays = may_compile(run.settings, steps_left(run.settings, data, run))
     xla_fault = gpu_compiler_fault() if pays else ""
     settings, compiled = fit_to_device(
         run.settings, bool(used_gpus()), xla_fault, pays, workers.count, notify
