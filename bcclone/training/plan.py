@@ -173,7 +173,7 @@ def resumed_run(
     found = []
     for path in files.runs.glob(f"{glob.escape(files.name) if files.name else '*'}/{RECORD_NAME}"):
         record = read_record(path.parent)
-        if record and record.is_of(files, data):
+        if record and record.is_of(files, data, path.parent):
             found.append((record.started, path.parent, record))
     if not found:
         notify(

@@ -47,27 +47,29 @@ class Record:
     settings: TrainSettings
     # SHA-256 of the model that the run last wrote to the output; None before it wrote one
     published: str | None = None
-    # the output as seen from the run folder, which holds also when both are moved together; it is
-    # absolute in a record that read_record() has read; None on two drives of Windows
+    # the output as seen from the run folder, which holds also when both are moved together; None on
+    # two drives of Windows
     output_from_run: str | None = None
 
-    def is_of(self, files: RunFiles, data: Store) -> bool:
+    def is_of(self, files: RunFiles, data: Store, folder: Path) -> bool:
         """Return whether a run with these files and samples would be this one.
 
         A run that the user has named only needs the same samples.
+
+        folder: the run folder
         """
-        output = os.path.realpath(files.output)
-        is_output = bool(files.name) or output in (self.output, self.output_from_run)
+        outputs = [self.output]
+        if self.output_from_run:
+            with suppress(ValueError):  # for a path with a NUL
+                outputs.append(os.path.realpath(folder / self.output_from_run))
+        is_output = bool(files.name) or os.path.realpath(files.output) in outputs
         return is_output and data.content_hash == self.content_hash
 
 
 def read_record(path: Path) -> Record | None:
     """Return the content of a run folder's settings.json; None if it is missing or damaged."""
-    with suppress(UserError, ValueError):  # a path may hold a NUL
-        record = read_json(path / RECORD_NAME, Record, "the settings of a run", "")
-        if record.output_from_run is None:
-            return record
-        return replace(record, output_from_run=os.path.realpath(path / record.output_from_run))
+    with suppress(UserError):
+        return read_json(path / RECORD_NAME, Record, "the settings of a run", "")
     return None
 
 
