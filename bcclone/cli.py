@@ -201,6 +201,5 @@ def _foreign_files() -> str:
     from bcclone.system.doctor import foreign_files
 
     with suppress(Exception):  # of a package that is missing, which is told instead
-        files = foreign_files()
-        return "; ".join(f"{file.found}: {file.remedy}" for file in files)
+        return "; ".join(f"{fault.found}: {fault.advice}" for fault in foreign_files())
     return ""

@@ -18,15 +18,12 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal
 
 from bcclone.system.errors import first_line, number_of
 from bcclone.system.hardware import Card, available_memory, find_cards, output_of
 from bcclone.system.keras_settings import unsuitable_settings
 from bcclone.system.settings import SIMULATOR_PORT, Checked, Port, setting
-
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
 
 
 def version_of(package: str) -> str | None:
@@ -123,18 +120,19 @@ def check_packages(requirements: Sequence[str] | None = None) -> Iterator[Check]
     """
     if requirements is None:
         yield Check("bcclone", "ok", f"{__version__} ({Path(__file__).parents[2]})")
+        requirements = metadata.requires("bcclone") or []
     if foreign := _foreign_file("packaging"):  # which compares the others
-        yield Check("packaging", "failed", foreign.found, foreign.remedy)
+        yield foreign
         return
-    for requirement in _required(requirements):
+    from packaging.requirements import Requirement
+
+    for requirement in map(Requirement, requirements):
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
         name = requirement.name
         found = version_of(name)
         if found and requirement.specifier.contains(found, prereleases=True):
-            foreign = _foreign_file(name)
-            if foreign:
-                yield Check(name, "failed", f"{found}, but {foreign.found}", foreign.remedy)
-            else:
-                yield Check(name, "ok", found)
+            yield _foreign_file(name) or Check(name, "ok", found)
             continue
         extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
         advice = f'python -m pip install "{name}{extras}{requirement.specifier}"'
@@ -142,34 +140,16 @@ def check_packages(requirements: Sequence[str] | None = None) -> Iterator[Check]
         yield Check(name, "failed", fault, advice)
 
 
-def _required(requirements: Sequence[str] | None = None) -> Iterator["Requirement"]:
-    """Yield the requirements that hold on this machine; None for those of bcclone."""
-    from packaging.requirements import Requirement
-
-    if requirements is None:
-        requirements = metadata.requires("bcclone") or []
-    for requirement in map(Requirement, requirements):
-        if not requirement.marker or requirement.marker.evaluate({"extra": ""}):
-            yield requirement
-
-
-class ForeignFile(NamedTuple):
-    """A file of another program that has the name of an installed package, and precedes it."""
-
-    found: str  # such as "cv2 is /opt/ros/cv2.so"
-    remedy: str
-
-
-def foreign_files() -> list[ForeignFile]:
-    """Return the files that Python would import, or has imported, instead of bcclone's packages."""
+def foreign_files() -> list[Check]:
+    """Return the faults of files that Python would import instead of bcclone's packages."""
     # without `packaging`, which may itself be such a file
     lines = metadata.requires("bcclone") or []
     names = [re.split(r"[^\w.-]", line)[0] for line in lines if "extra ==" not in line]
     return list(filter(None, map(_foreign_file, names)))
 
 
-def _foreign_file(distribution: str) -> ForeignFile | None:
-    """Return the file that stands before a package of an installed distribution, if there is one.
+def _foreign_file(distribution: str) -> Check | None:
+    """Return the fault of a file that stands before an installed package; None if there is none.
 
     The folders of PYTHONPATH come before those of the environment, and so does the current folder
     for `python -m bcclone`.
@@ -190,7 +170,8 @@ def _foreign_file(distribution: str) -> ForeignFile | None:
         remedy = f"rename {path}, or work in another folder"
         if any(path.resolve().is_relative_to(Path(folder).resolve()) for folder in folders):
             remedy = "take the folder of that file out of the variable PYTHONPATH, or unset it"
-        return ForeignFile(f"{name} is {path}, which is not of bcclone's environment", remedy)
+        found = f"{name} is {path}, which is not of bcclone's environment"
+        return Check(distribution, "failed", found, remedy)
     return None
 
 
