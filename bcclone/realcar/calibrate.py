@@ -19,7 +19,7 @@ from bcclone.model.model_file import SteeringCalibration
 from bcclone.model.model_path import check_keras_path
 from bcclone.pictures.plots.drive_pictures import plot_framing
 from bcclone.realcar.calibrate_settings import CalibrateSettings
-from bcclone.realcar.labelled_drive import LabelledDrive, evidence_of, read_drive
+from bcclone.realcar.labelled_drive import LabelledDrive, evidence_of, open_drive, read_drive
 from bcclone.realcar.lens_search import (
     MOST_TRIALS,
     AnswerThrough,
@@ -114,9 +114,10 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     check_keras_path(settings.model)
     for path, kind in ((framing_file, "framing"), (picture_file, PICTURE)):
         check_output(path, kind, settings.force, inputs_of(settings))
-    drive = read_drive(settings.frames, bool(settings.left_positive))
+    log, images = open_drive(settings.frames, bool(settings.left_positive))
+    drive = read_drive(settings.frames, log, images)
     notify(f"{len(drive.pictures)} pictures of {drive.driven_seconds:.0f} s")
-    evidence = evidence_of(settings.frames, bool(settings.left_positive))
+    evidence = evidence_of(log, images)
     mirrored = _is_mirrored(settings, evidence)
     turn_correlation = _turn_correlation(evidence)
     if mirrored:

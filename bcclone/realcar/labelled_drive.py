@@ -59,11 +59,31 @@ class LabelledDrive:
         return float(self.seconds[-1] - self.seconds[0])
 
 
-def read_drive(source: Path, left_positive: bool = False) -> LabelledDrive:
+def open_drive(source: Path, left_positive: bool = False) -> tuple[Log, Images]:
+    """Return the rows of a recording or a tub that are not deleted, and what finds their images.
+
+    left_positive: whether the recorded steering is positive to the left; that of the rows is
+        positive to the right
+    """
+    if not (is_recording(source) or is_tub(source)):
+        if not source.exists():
+            raise UserError(f"{source}: no such file or folder, expected a recording or a tub")
+        command = shown_command("import", source, "-o", f"recordings/{source.resolve().stem}")
+        raise UserError(f"{source}: neither a recording nor a tub; import it first: {command}")
+    recorded = open_edited(str(source))
+    log = with_edits(recorded.log, recorded.read_edits())
+    if left_positive:
+        log = replace(log, rows=log.rows.assign(steering=0.0 - log.rows["steering"]))
+    return log, recorded.images
+
+
+def read_drive(source: Path, log: Log, images: Images) -> LabelledDrive:
     """Return pictures from all over a drive, of their most frequent size, with their steering.
 
     An import has stretched pictures to frames; these get back the width and height of the pictures,
     which framing.json beside the recording's log states.
+
+    source: path of the recording or tub, whose log and images open_drive() returns
     """
     imported = framing_of(find_log(str(source))) if is_recording(source) else None
     if imported and imported.cuts:
@@ -71,9 +91,7 @@ def read_drive(source: Path, left_positive: bool = False) -> LabelledDrive:
             f"{source}: its frames were cut by a framing already: {imported.describe()}; calibrate "
             "on its source"
         )
-    log, images = _opened(source)
     rows = log.rows
-    steering = rows["steering"].to_numpy(np.float64)
     steps = np.diff(rows["time_ms"]) / 1000  # pauses do not count
     driven = np.concatenate([[0], np.cumsum(np.where(steps <= EPISODE_GAP_MS / 1000, steps, 0.0))])
 
@@ -98,7 +116,7 @@ def read_drive(source: Path, left_positive: bool = False) -> LabelledDrive:
         seconds=np.array([seconds for seconds, _ in usual]),
         size=usual_size,
         recorded_seconds=driven,
-        recorded_steering=0.0 - steering if left_positive else steering,
+        recorded_steering=rows["steering"].to_numpy(np.float64),
         left_out=len(chosen) - len(usual),
     )
     if np.ptp(drive.steering()) < 1e-6:
@@ -109,12 +127,9 @@ def read_drive(source: Path, left_positive: bool = False) -> LabelledDrive:
     return drive
 
 
-def evidence_of(source: Path, left_positive: bool = False) -> Evidence:
+def evidence_of(log: Log, images: Images) -> Evidence:
     """Return what the rows and all pictures of a drive show, the pictures stretched to frames."""
-    log, images = _opened(source)
     rows = log.rows.assign(left="", right="")  # which show nothing more
-    if left_positive:
-        rows["steering"] = 0.0 - rows["steering"]
     with ProgressBar("comparing steering and pictures", len(rows), "rows") as progress:
         figures = look_at(rows, images, progress.advance, try_stretched)
     return Evidence(
@@ -122,17 +137,6 @@ def evidence_of(source: Path, left_positive: bool = False) -> Evidence:
         figures,
         lambda row: read_center(rows, row, images, try_stretched),
     )
-
-
-def _opened(source: Path) -> tuple[Log, Images]:
-    """Return the rows of a recording or a tub that are not deleted, and what finds their images."""
-    if not (is_recording(source) or is_tub(source)):
-        if not source.exists():
-            raise UserError(f"{source}: no such file or folder, expected a recording or a tub")
-        command = shown_command("import", source, "-o", f"recordings/{source.resolve().stem}")
-        raise UserError(f"{source}: neither a recording nor a tub; import it first: {command}")
-    recorded = open_edited(str(source))
-    return with_edits(recorded.log, recorded.read_edits()), recorded.images
 
 
 def _reduced(path: str | None, imported: Framing | None) -> tuple[tuple[int, int], Image] | None:

@@ -16,7 +16,7 @@ from bcclone.model.model_file import load_model, save_model
 from bcclone.model.policy import load_policy
 from bcclone.realcar.calibrate import calibrate
 from bcclone.realcar.calibrate_settings import CalibrateSettings
-from bcclone.realcar.labelled_drive import LabelledDrive, read_drive
+from bcclone.realcar.labelled_drive import LabelledDrive, open_drive, read_drive
 from bcclone.realcar.lens_search import fit_delay, fit_steering
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
@@ -65,13 +65,17 @@ def write_tub(folder, steering, pictures=None, pause_ms=lambda index: 0):
 def resteered(tub, folder, change):
     """Write a tub whose steering is changed."""
     shutil.copytree(tub, folder)
-    steering = read_drive(tub).recorded_steering
+    steering = drive_in(tub).recorded_steering
     (folder / "manifest.json").unlink()
     write_tub(folder / "new", [change(value) for value in steering])
     for name in ("manifest.json", "catalog_0.catalog"):
         shutil.move(folder / "new" / name, folder / name)
     shutil.rmtree(folder / "new")
     return folder
+
+
+def drive_in(folder, left_positive=False):
+    return read_drive(folder, *open_drive(folder, left_positive))
 
 
 def drive_of(seconds, steering, pictures=()):
@@ -110,7 +114,7 @@ def test_the_framing_of_an_unknown_camera_is_found(tub, tmp_path):
     table = tmp_path / "predictions.csv"
     run_script("predict", tmp_path / "car.h5", tub / "images", "-o", table)
     predictions = read_steering(table)
-    recorded = read_drive(tub).recorded_steering
+    recorded = drive_in(tub).recorded_steering
     errors = [predictions[f"{n}_cam_image_array_"] - value for n, value in enumerate(recorded)]
     assert np.sqrt(np.mean(np.square(errors))) < 0.1
 
@@ -199,7 +203,7 @@ def test_a_network_that_steers_to_the_wrong_side_turns_no_recording(
 
 @pytest.mark.parametrize(("side", "option"), [(1, "--no-left-positive"), (-1, "--left-positive")])
 def test_where_the_pictures_do_not_tell_the_side_the_user_is_asked(tub, tmp_path, side, option):
-    drive = read_drive(tub)
+    drive = drive_in(tub)
     # two pictures at a time, so that few follow another one
     folder = write_tub(
         tmp_path / "tub",
@@ -243,7 +247,7 @@ def test_the_most_frequent_size_counts_and_deleted_records_do_not(tmp_path):
 
     steering = {"user/angle": lambda index: index / 100}
     folder = make_tub(tmp_path / "tub", (0, 1), rows=60, pictures=picture, **steering)
-    drive = read_drive(folder, left_positive=True)
+    drive = drive_in(folder, left_positive=True)
     assert (drive.size, drive.left_out, len(drive.pictures)) == ((160, 120), 1, 57)
     kept = np.delete(np.arange(60), [0, 1, 5])
     assert drive.steering() == pytest.approx(-kept / 100)
@@ -255,12 +259,12 @@ def test_a_recording_is_read_with_the_size_of_its_cameras_pictures(tmp_path):
     bends = [line.replace(",0.1,", f",{n / 100},") for n, line in enumerate(log)]
     (folder / "driving_log.csv").write_text("\n".join(bends) + "\n")
     (folder / "framing.json").write_text(Framing(640, 480).to_json())
-    drive = read_drive(folder)
+    drive = drive_in(folder)
     assert (drive.size, len(drive.pictures)) == ((640, 480), 60)
     assert drive.steering() == pytest.approx(np.arange(60) / 100)
     (folder / "framing.json").write_text(FRAMING.to_json())
     with pytest.raises(UserError, match="cut by a framing already.*calibrate on its source"):
-        read_drive(folder)
+        drive_in(folder)
 
 
 def test_the_next_command_is_one_that_the_shell_takes(tub, tmp_path, capsys):
