@@ -45,7 +45,7 @@ from bcclone.model.model_path import shipped_model
 from bcclone.realcar.film_path import NO_SPEED, masked_words, measure_paths, steering_of_path
 from bcclone.realcar.lens_search import answers_through, witness_of
 from bcclone.recording.row import CAMERAS, NUMBERS, RANGES
-from bcclone.system.arrays import evenly
+from bcclone.system.arrays import BoolArray, evenly
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import NEW_FOLDER, new_folder, writes
 from bcclone.system.progress import ProgressBar
@@ -66,8 +66,8 @@ def import_film(settings: ImportSettings) -> ImportResult:
     format = chosen_format(settings)
     # the start of the film is read twice: the framing that makes its frames is found in them, and
     # its pictures would take gigabytes
-    framing, height_m, notes = _find_camera(format, settings)
-    is_masked_said = any(note.startswith("masked") for note in notes)
+    framing, height_m, fixed_pixels, notes = _find_camera(format, settings)
+    notes += masked_words(fixed_pixels)
     seen = Seen(settings.min_throttle)
     with new_folder(settings.output) as folder:
         waiting = folder / "waiting"
@@ -79,7 +79,7 @@ def import_film(settings: ImportSettings) -> ImportResult:
         hidden: dict[int, dict[int, str]] = {}
         for number, drive in drives.items():
             found, hidden[number], remarks = _steered(
-                drive, framing, height_m, settings.speed_mph, not is_masked_said
+                drive, framing, height_m, settings.speed_mph, not fixed_pixels.any()
             )
             steered += found
             notes += remarks
@@ -200,11 +200,12 @@ _WITNESS_PICTURES = 160  # most pictures of the film that this network answers
 
 def _find_camera(
     format: str, settings: ImportSettings
-) -> tuple[Framing | None, float | None, list[str]]:
+) -> tuple[Framing | None, float | None, BoolArray, list[str]]:
     """Return the framing of a film's camera, its height in metres, and notes on what was found.
 
-    The framing is None for the simulator's camera, the height if it is unknown. Raises UserError
-    for a film that shows no drive, or the wrong way round.
+    The framing is None for the simulator's camera, the height if it is unknown. Before the notes,
+    also returns which pixels of the whole picture stand still, (160, 320). Raises UserError for a
+    film that shows no drive, or the wrong way round.
     """
     known = read_framing(settings.framing) if settings.framing else None
     rows, stretched = _first_drive(format, settings)
@@ -214,7 +215,6 @@ def _find_camera(
 
     # what stands still is looked for in the whole picture, of which the frames may show a part
     fixed_pixels = find_fixed_pixels(read_frame, len(rows))
-    masked = list(masked_words(fixed_pixels))
     if len(rows) < _FEWEST_ROWS:
         raise UserError(
             f"{settings.source}: {len(rows)} pictures, expected {_FEWEST_ROWS} or more of a drive"
@@ -225,26 +225,20 @@ def _find_camera(
         if not finding.usable:
             raise UserError(f"{settings.source}: {finding.text}; {finding.remedy}")
     if known:
-        return known, settings.camera_height_m, masked
+        return known, settings.camera_height_m, fixed_pixels, []
     # pictures of the size of frames are taken for the simulator's, unless the user says otherwise
     if stretched is None and not settings.fov:
-        return (
-            None,
-            settings.camera_height_m or HEIGHT_M,
-            [
-                "camera: the simulator's, whose pictures have 320x160 pixels, too; for another one "
-                "say --fov DEGREES",
-                *masked,
-            ],
-        )
+        note = "camera: the simulator's, whose pictures have 320x160 pixels, too; for another one "
+        note += "say --fov DEGREES"
+        return None, settings.camera_height_m or HEIGHT_M, fixed_pixels, [note]
     framing = _framing_of(evidence, stretched or Framing(FRAME_WIDTH, FRAME_HEIGHT), settings)
     words = f"camera: {framing.describe()}"
     if not settings.fov:
         words += "; its angle of view is the file's, and less if the picture is cropped"
     for finding in pose:
         words += f"; careful: {finding.text}"
-    notes = [f"{words}; {_agreement(evidence, framing)}", *masked]
-    return framing, settings.camera_height_m, notes
+    note = f"{words}; {_agreement(evidence, framing)}"
+    return framing, settings.camera_height_m, fixed_pixels, [note]
 
 
 def _first_drive(format: str, settings: ImportSettings) -> tuple[list[Row], Framing | None]:
