@@ -100,10 +100,8 @@ def open_pool(jobs: int = 0, scheduler: str = "") -> Iterator[Executor]:
         if isinstance(error, BrokenExecutor):
             guard = ""
             if not is_own_process():
-                guard = (
-                    'put what your program runs under `if __name__ == "__main__":`, because each '
-                    "worker imports your program; or "
-                )
+                guard = "each worker imports your program, so put what that runs under "
+                guard += '`if __name__ == "__main__":`; '
             raise UserError(
                 f"a worker process ended unexpectedly; {guard}if memory ran out, close other "
                 "programs, or use fewer --jobs"

@@ -7,6 +7,7 @@ programs that are run, so the folder belongs to the user alone.
 
 import atexit
 import os
+import re
 import shutil
 import signal
 import stat
@@ -185,7 +186,7 @@ def keep_programs(notify: Notify) -> None:
     is_too_late = not is_own_process() or "tensorflow" in sys.modules
     if not cards or is_too_late or _KEPT_IN in os.environ.get(_FLAGS, ""):
         return
-    folder = _user_cache() / "xla" / _safe_name(_machine(cards[0]))
+    folder = _user_cache() / "xla" / re.sub(r"[^\w.-]", "_", _machine(cards[0]))
     try:
         fault = keeping_fault(cards[0], _user_cache()) or open_programs(folder)
     except (OSError, UserError) as error:  # the user's cache cannot be written
@@ -239,10 +240,6 @@ def note_programs(folder: Path) -> None:
 
 def flags_to_keep_in(folder: Path) -> str:
     return f"{os.environ.get(_FLAGS, '')} {_KEPT_IN}='{folder}'".strip()
-
-
-def _safe_name(text: str) -> str:
-    return "".join(sign if sign.isalnum() or sign in ".-" else "_" for sign in text)
 
 
 def _files(folder: Path) -> list[Path]:
