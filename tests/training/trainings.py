@@ -1,5 +1,6 @@
-"""What a training begins with and leaves: samples, weights, and the state of a run."""
+"""Trainings, and what they begin with and leave: samples, weights, and the state of a run."""
 
+import csv
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +9,9 @@ import h5py
 import numpy as np
 
 from bcclone.dataset.sample_settings import SampleSettings
+from tests.running import run_process, run_script
+
+QUICK = ("--epochs", 3, "--batch-size", 16)
 
 
 def data(name="data.h5", content_hash="hash", seq_length=1, samples=100):
@@ -58,3 +62,23 @@ def state_of(run):
     losses = ("loss", "mae", "val_loss", "val_mae")
     epochs = [{name: row[name] for name in losses} for row in progress["history"]]
     return variables, epochs, progress["step"]
+
+
+def train(store, folder, *options, code=0, run=run_script):
+    """Run model.py without pictures, which take as long as all the rest."""
+    places = ("-o", folder / "model.h5", "--runs", folder / "runs")
+    return run("model.py", store, *places, "--no-plots", *options, "--json", code=code)
+
+
+def train_apart(store, folder, *options):
+    """Train in a process of its own.
+
+    Weights are only the same to the bit with the same number of threads.
+    """
+    return train(store, folder, *options, run=run_process)
+
+
+def history_of(run):
+    """Return the epochs in the history of a run folder."""
+    with (run / "history.csv").open() as file:
+        return list(csv.DictReader(file))
