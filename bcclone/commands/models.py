@@ -91,12 +91,12 @@ def calibrate(settings: CalibrateSettings) -> Result:
     """Fit a model to a car: find how its camera's pictures become frames, and the gain and bias of
     its steering.
 
-    FRAMES is a tub or a recording. On pictures from the whole drive, it looks for the framing that
-    makes the model's steering agree best with the recorded one; then it fits gain and bias.
-    All are written into a copy of the model, which `bcclone predict`, `replay`, `drive` and
-    `export` then use by themselves. Beside it, OUTPUT.framing.json is for `bcclone import SOURCE
-    --framing FILE`, and OUTPUT.framing.png shows what was found. What you know already, you give as
-    an option.
+    FRAMES is a tub or a recording. The command takes pictures from the whole drive, finds the
+    framing with which the model's steering agrees best with the recorded one, and then fits gain
+    and bias. All of that is written into a copy of the model, with which `bcclone predict`,
+    `replay`, `drive` and `export` need nothing else. Beside it, OUTPUT.framing.json is for `bcclone
+    import SOURCE --framing FILE`, and OUTPUT.framing.png shows what was found. Give as an option
+    what you know already; it is not searched for.
     """
     from bcclone.commands.next_steps import after_calibration
     from bcclone.realcar.calibrate import calibrate as calibrate_model
@@ -318,13 +318,12 @@ def replay(
 
 @command()
 def predict(settings: PredictSettings) -> Result:
-    """Predict the steering of frames: a model, and a recording or any folder of JPEGs or PNGs -> a
-    table.
+    """Predict the steering of frames, of a recording or any folder of JPEGs or PNGs; write a table.
 
-    The table has a line for each frame, frame_id,steering_angle: the name of the frame's file
-    without its ending, and the steering from -1 (left) to 1 (right). The images of a folder are
-    framed as a calibrated model says, or --framing. Otherwise, those of another size than 320x160
-    pixels are stretched to it; --rows keeps a part of their rows.
+    The table has a line for each frame: frame_id is the name of its file without the ending, and
+    steering_angle goes from -1 (left) to 1 (right). The framing of a calibrated model, or
+    --framing, turns the images of a folder into frames. Without one, images of another size than
+    320x160 pixels are stretched to it, or only their --rows.
     """
     from bcclone.evaluation import predict as prediction
 

@@ -143,9 +143,8 @@ class PredictSettings(Checked):
     output: Path = setting(Path("predictions.csv"), "the table to write", unit="FILE")
     rows: Rows | None = setting(
         None,
-        "rows of each frame to keep before it is stretched to 320x160 pixels, in its own pixels "
-        "from the top; 160:480 are the lower two thirds of 640x480; the framing of the model is "
-        "then not used",
+        "rows of each image, from its top, to stretch to 320x160 pixels, such as 160:480 for the "
+        "lower two thirds of 640x480; the framing of the model is then not used",
         shown="all",
     )
     framing: Path | None = setting(

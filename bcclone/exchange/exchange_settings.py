@@ -81,8 +81,8 @@ class ImportSettings(Checked):
     )
     steering: str | None = setting(
         None,
-        f"{FROM_MOTION}: estimate it from how the camera moves, for a film without any; a steering "
-        "in the source and tables beside it are not read",
+        f"{FROM_MOTION}: for a film without steering, estimate it from how the camera moves; a "
+        "steering in the source, or in a table beside it, is not read",
         choices=(FROM_MOTION,),
         shown="read from the source",
     )
@@ -96,8 +96,8 @@ class ImportSettings(Checked):
     )
     camera_height_m: float | None = setting(
         None,
-        f"height of a camera whose steering is {FROM_MOTION}: the speed is then in mph, and a "
-        "steering of 1 that of the simulator's car",
+        f"height of a camera whose steering is {FROM_MOTION}, above the road; with it the speed is "
+        "in mph, and a steering of 1 is that of the simulator's car",
         0.01,
         100,
         option="camera-height",
@@ -107,8 +107,8 @@ class ImportSettings(Checked):
     )
     speed_mph: float | None = setting(
         None,
-        f"usual speed of a car whose steering is {FROM_MOTION}, in place of the measured one: the "
-        "scale of the steering follows from it",
+        f"usual speed of a car whose steering is {FROM_MOTION}, from which the scale of the "
+        "steering follows; it is then not measured",
         0.1,
         200,
         option="speed",
@@ -118,8 +118,8 @@ class ImportSettings(Checked):
     )
     min_throttle: float | None = setting(
         None,
-        "leave out rows with less throttle, such as 0.05 for a car that stands still; -0.05 where "
-        "a negative throttle drives forwards",
+        "leave out rows with less throttle than this, such as 0.05 to leave out a standing car; "
+        "where a negative throttle drives forwards, give -0.05",
         -1,
         1,
     )
@@ -127,17 +127,17 @@ class ImportSettings(Checked):
         None, "table with the steering of the frames or of the video", shown="the one beside them"
     )
     decimal_comma: bool = _table(
-        False, "numbers have decimal commas, although commas also divide the cells"
+        False, "read numbers such as 0,25 although commas also divide the cells"
     )
     steering_column: str | None = _table(
         None,
-        "column of the steering, its number in a table without names",
+        "column of the steering; in a table without names of columns, its number",
         unit="NAME",
         shown="by its name",
     )
     unit: str | None = _table(
         None,
-        "unit of the steering, where its name does not say it; ratio: -1 to 1",
+        "unit of the steering, if the name of its column does not say it; ratio: -1 to 1",
         choices=UNITS,
         shown="by its name",
     )
@@ -152,35 +152,35 @@ class ImportSettings(Checked):
     )
     max_degrees: float | None = _table(
         None,
-        "angle that is a steering of 1: of the front wheels, or of a steering wheel, 25 times its "
-        "ratio; of a servo, by how much full steering differs from --straight",
+        "what full steering is: the angle of the front wheels, or 25 times the steering ratio for "
+        "the angle of a steering wheel; for a servo, how much it differs from --straight",
         0.001,
         1e6,
         shown="25",
     )
     image_column: str | None = _table(
         None,
-        "column of the image names; of a tub or data set, the camera that looks forward",
+        "column of the image names; in a tub or data set, the camera that looks forward",
         unit="NAME",
         shown="by its name",
     )
     time_column: str | None = _table(
         None,
-        "column of the times; _ms, _us or _ns at its end is their unit, else seconds",
+        "column of the times, in seconds unless its name ends in _ms, _us or _ns",
         unit="NAME",
-        shown="by its name, or image names",
+        shown="by its name, or times in image names",
     )
     frame_rate: float | None = _table(
         None,
-        "count the rows, so many a second",
+        "rows in a second, to count the times and not to read them",
         0.1,
         1000,
         shown="by the times",
     )
     film_offset: float | None = _table(
         None,
-        "how much later a film begins than the first row of its table, where these are not one for "
-        "each frame",
+        "how much later the film begins than the first row of its table, if the table has not one "
+        "row for each frame",
         -1e9,
         1e9,
         unit="SECONDS",

@@ -17,20 +17,22 @@ class CalibrateSettings(Checked):
     force: Force = setting(False)
     left_positive: bool | None = setting(
         None,
-        "the recorded steering is positive to the left, or with --no- to the right, where the "
-        "pictures do not tell it",
+        "the recorded steering is positive to the left, or with --no- to the right; needed only if "
+        "the pictures do not tell it",
         shown="as the pictures turn",
     )
-    framing: Path | None = setting(None, "framing.json to use", unit="FILE", shown="found")
+    framing: Path | None = setting(None, "framing.json of the camera", unit="FILE", shown="found")
     rows: Rows | None = setting(
-        None, "stretch these rows of a picture, without a lens", shown="found"
+        None,
+        "rows of a picture, such as 160:480, to stretch to a frame, in place of a lens",
+        shown="found",
     )
     focal_px: float | None = setting(
         None, "focal length, in pixels of a picture", 1, 1e6, unit="PX", shown="found"
     )
     horizon_row: float | None = setting(
         None,
-        "row of a picture at which a straight, level road ends",
+        "row of the horizon in a picture: where a straight, level road would end",
         -1e5,
         1e5,
         unit="ROW",

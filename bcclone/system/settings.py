@@ -21,7 +21,8 @@ from bcclone.system.location import as_local
 from bcclone.system.values import Unfit, read
 
 _KEY = "setting"  # key in a field's metadata; its value maps names of Setting's fields to values
-_UNBOUNDED = 100_000  # a maximum from here on only stops absurd numbers; it is not shown
+# from here on, a maximum only stops absurd numbers; it is shown only beside a negative minimum
+_UNBOUNDED = 100_000
 _LONGEST_VALUE = 60  # characters of a wrong value that an error repeats without quotes
 
 
@@ -83,7 +84,7 @@ class Setting:
         text = f"{low:g} or more" if self.above is None else f"more than {low:g}"
         if self.below is not None:
             text += f" and less than {high:g}"
-        elif high is not None and high < _UNBOUNDED:
+        elif high is not None and (high < _UNBOUNDED or low < 0):
             text = f"{low:g} to {high:g}" if self.above is None else f"{text}, up to {high:g}"
         return f"{text}, or 0 for {self.zero}" if self.zero else text
 
