@@ -229,6 +229,12 @@ def test_the_frames_and_no_model_tell_whether_the_recording_is_mirrored(lap, tmp
         replay([model, wrong], mirrored_log)
 
 
+def test_a_part_of_a_mirrored_recording_is_judged_by_the_whole(lap, tmp_path):
+    mirrored_log = changed(lap, tmp_path, mirrored)
+    with pytest.raises(UserError, match="turns to the other side"):
+        replay_policies({"zero": Constant()}, mirrored_log, FIRST_PART)
+
+
 def lake():
     return shared("recordings/lake_linux") / "driving_log.csv"
 
