@@ -20,10 +20,10 @@ from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.evidence import Evidence, Finding, Judge, recording_name, spans_text
 from bcclone.diagnosis.heading import BACKWARDS, is_trusted
 from bcclone.diagnosis.motion import ReadFrame, RecordingFigures
-from bcclone.recording.edits import DELETE, MIRROR
+from bcclone.recording.edits import DELETE, MIRROR, Edit, mirror_numbers
 from bcclone.recording.log import Log
 from bcclone.recording.run_tables import MOTION
-from bcclone.system.arrays import FloatArray, numbers_in
+from bcclone.system.arrays import FloatArray, numbers_in, runs
 from bcclone.system.errors import shown_command
 from bcclone.system.statistics import constant
 
@@ -216,7 +216,23 @@ def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
             if not mirrored and not deleted:
                 break
         findings += by_fault.values()
-    return findings, evidence
+    return _mirrored_once(findings, evidence.rows), evidence
+
+
+def _mirrored_once(findings: list[Finding], rows: DriveRows) -> list[Finding]:
+    """Return the findings; where some rows are to be mirrored and then all, one mirrors the others.
+
+    What most of a drive is like counts as usual. If that is mirrored, the rows that are right were
+    found first.
+    """
+    right = next((finding for finding in findings if finding.numbers(MIRROR)), None)
+    all_rows = next((finding for finding in findings if finding.edits == (Edit(MIRROR),)), None)
+    if right is None or all_rows is None:
+        return findings
+    numbers = np.arange(1, len(rows.all_times_ms) + 1)
+    wrong = tuple(runs(np.setdiff1d(numbers, numbers_in(right.rows))))
+    once = replace(right, rows=wrong, edits=(mirror_numbers(wrong),), good_rows=0.0)
+    return [once if each is right else each for each in findings if each is not all_rows]
 
 
 def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[str, Finding]:

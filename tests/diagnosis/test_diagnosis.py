@@ -102,6 +102,17 @@ def test_rows_driven_backwards_are_deleted_and_a_mirrored_part_stays_a_fault_of_
     assert (begin, end) == pytest.approx((mirrored[0] + 1, mirrored[-1] + 1), abs=20)
 
 
+def test_where_most_of_a_drive_is_mirrored_one_edit_mirrors_those_rows_alone(loaded_recording):
+    steering = loaded_recording.column("steering")
+    last = loaded_recording.first_of(0.4)
+    steering[:last] *= -1
+    (found,) = loaded_recording.with_rows(steering=steering).diagnosis.findings
+    assert found.fault == "partly-mirrored"
+    ((begin, end),) = found.numbers(MIRROR)
+    assert (begin, end) == (1, pytest.approx(last, abs=20))
+    assert found.cost_rows == end
+
+
 def test_a_car_that_brakes_and_drives_on_does_not_drive_backwards(loaded_recording):
     rows = len(loaded_recording.rows)
     from_stop = np.abs(np.arange(rows) - rows // 2)
