@@ -302,18 +302,18 @@ def replay(
     estimated from the frames, in camera heights; this needs an import with a framing that has a
     lens. Otherwise only the steering is compared. The exit code is 0 whatever the scores are.
     """
+    from bcclone.commands.next_steps import after_replay, replay_commands
     from bcclone.evaluation import replay as replaying
 
     wrote = []
     with writing(output, RESULTS, force):
         result = replaying.replay(models, recording, settings)
         if output:
-            from bcclone.commands.next_steps import replay_commands
             from bcclone.pictures.reports import write_replay
 
             commands = replay_commands(recording, result, settings.preprocess)
             wrote = write_replay(output, recording, result, commands)
-    return _scored(result, wrote)
+    return _scored(result, wrote, after_replay(recording, result, settings.preprocess))
 
 
 @command()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.camera.framing import FRAMING_NAME, framing_of
+from bcclone.dataset.answer import LEAST_CORRELATION
 from bcclone.model.model_path import is_litert, is_onnx, shipped_model
 from bcclone.recording.origin import Origin, origin_of
 from bcclone.recording.run_tables import MOTION, read_drivers
@@ -76,6 +77,10 @@ _NEXT = {
         "next: bcclone replay {model} {recording}  # another drive says more",
         "then: bcclone export {model} --to litert",
     ),
+    "replayed model of a donkeycar": (
+        "next: bcclone export {model} --to donkeycar --quantize int8 --calibrate {source}",
+    ),
+    "replayed model of a car": ("next: bcclone export {model} --to litert",),
     "improved model": ("next: bcclone play {model} -o drive2",),
     "calibrated model": ("next: bcclone import {source} -o {output} {options}",),
     "file for donkeycar": (
@@ -183,16 +188,26 @@ def after_training(result: "TrainResult") -> str:
     of_cars = [recording.path for recording in result.recordings if recording.framing]
     if not of_cars:
         return after_model(model)
-    origin = origin_of(of_cars[0])
-    recording = of_cars[0].parent
-    if origin and origin.format == "tub" and not MOTION.is_in(recording):
-        return _lines(
-            "model of a donkeycar",
-            model=model,
-            recording=_shown(recording),
-            source=_shown(origin.source),
-        )
-    return _lines("model of a car", model=model, recording=_shown(recording))
+    return _of_a_car("model", of_cars[0], model=model, recording=_shown(of_cars[0].parent))
+
+
+def after_replay(recording: str, replayed: "Replayed", preprocess: str | None = None) -> str:
+    """Return what comes after a replay: a place that the model does not read is trained on.
+
+    "" for several models, among which a person chooses, and for other programs' models.
+    """
+    from bcclone.recording.files import find_log
+
+    model = Path(next(iter(replayed.results)))
+    if len(replayed.results) > 1 or preprocess or is_onnx(model) or is_litert(model):
+        return ""
+    r = replayed.by_driver[str(model)]["steering_correlation"]
+    if r is None or r < LEAST_CORRELATION:
+        return after_recording(Path(recording))
+    log = find_log(recording)
+    if framing_of(log) is None:
+        return after_model(model)
+    return _of_a_car("replayed model", log, model=model)
 
 
 def after_model(model: Path) -> str:
@@ -320,6 +335,14 @@ def training_commands(result: "TrainResult") -> dict[str, str]:
 
 
 # ---- what was made
+
+
+def _of_a_car(made: str, log: Location, **values: object) -> str:
+    """Return the lines for a car's model; a donkeycar's recording was imported from a tub."""
+    origin = origin_of(log)
+    if origin and origin.format == "tub" and not MOTION.is_in(log.parent):
+        return _lines(f"{made} of a donkeycar", source=_shown(origin.source), **values)
+    return _lines(f"{made} of a car", **values)
 
 
 def _suits(model: Path, made: "Conversion") -> bool:

@@ -15,6 +15,7 @@ import pytest
 from bcclone.camera.framing import Framing, Lens
 from bcclone.commands import next_steps, split_line
 from bcclone.recording.log import read_log
+from tests.conftest import calibrated
 from tests.drive.drive_server import serving
 from tests.exchange.driven_recordings import make_driven
 from tests.model.foreign.old_models import keras1_config, write
@@ -112,6 +113,18 @@ def test_a_recording_is_checked_a_good_one_is_preprocessed_and_a_bad_one_mended(
     edit, again = run_line(["preprocess", "bad", "--check"], tmp_path, code=1)
     assert edit == ["edit", "bad"]
     assert again == ["preprocess", "bad", "--check"]
+
+
+@pytest.mark.slow
+def test_a_place_that_a_replayed_model_does_not_read_is_trained_on(winding_recording, tmp_path):
+    model = ROOT / "models" / "any-road.h5"
+    evaluate = run_line(["replay", model, winding_recording], tmp_path)[0]
+    assert evaluate[:2] == ["evaluate", str(model)]
+    wrong = calibrated(model, tmp_path / "wrong.h5", gain=-1.0)
+    (check,) = run_line(["replay", wrong, winding_recording], tmp_path)
+    assert check == ["preprocess", str(winding_recording), "--check"]
+    # a person chooses among several
+    assert run_line(["replay", model, wrong, winding_recording], tmp_path) == []
 
 
 def test_the_last_command_of_a_drive_depends_on_who_steered(untrained_model, tmp_path):
