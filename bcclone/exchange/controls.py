@@ -187,7 +187,8 @@ def _read_steering(
             raise ValueError(
                 f"{beyond} of {len(known)} values are beyond full steering; say what they are with "
                 "--unit rad or deg, --max-degrees at full steering (100 of percent), and "
-                "--straight X of a servo"
+                "--straight for the value straight ahead; of classes, write a table with the "
+                "steering of each"
             )
         is_one_sided = min(np.mean(known < 0), np.mean(known > 0)) <= ACCIDENTS_SHARE
         # no scale whose middle is not 0, such as 0 to 1 or the pulses of a servo, has negative
@@ -198,14 +199,14 @@ def _read_steering(
         if is_one_sided and is_varied and not (is_stated or is_around_0):
             raise ValueError(
                 "it is never, or hardly, to the other side; say with --straight which value is "
-                "straight ahead: 0, or another, as of a servo"
+                "straight ahead: 0, or another"
             )
     except ValueError as error:
         values, counts = np.unique(known, return_counts=True)
         raise UserError(
             f"{where}: {error}; its least value is {values[0]:g}, its greatest {values[-1]:g}, its "
             f"most frequent {values[counts.argmax()]:g} (in {counts.max() / len(known):.0%} of "
-            "the rows)",
+            f"the rows), of {len(values)} different ones",
             exit_code=2,
         ) from None
     side = "left" if settings.left_positive else "right"
