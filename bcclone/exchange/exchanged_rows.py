@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 
 from bcclone.camera.framing import Framing
+from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
 from bcclone.recording.row import EPISODE_GAP_MS, NUMBERS, RowError, check_numbers
 from bcclone.recording.run_tables import DrivenBy, TracePoint
+from bcclone.system.arrays import FloatArray
 from bcclone.system.codec import number, one_line, whole_number
 from bcclone.system.errors import UserError, number_of
+from bcclone.system.statistics import constant
 
 WHOLE_NUMBERS = ("recording", "episode", "time_ms")  # the whole numbers that every row has
 # values of a TracePoint, except its track
@@ -338,13 +341,25 @@ class Seen:
             below_min_throttle=self._below_throttle,
             standing=standing,
             columns_left_out=tuple(self.columns_left_out),
-            notes=tuple(self.notes),
+            notes=(*self.notes, *self._doubts(steering)),
             left=round(left, 4),
             straight=round(1 - left - right, 4),
             right=round(right, 4),
             steering_mean=round(float(steering.mean()), 4),
             **{kind: self._left_out[kind] for kind in KINDS},
         )
+
+    def _doubts(self, steering: FloatArray) -> Iterator[str]:
+        """Yield what is hardly so in a drive, though each row can be read."""
+        if len(steering) >= FEWEST_STEERED and (same := constant(steering)):
+            _, words = same
+            yield f"careful: the steering is {words}; {LOST_STEERING}"
+        if back := sum(int(np.sum(np.diff(times) < 0)) for times in self._times.values()):
+            yield (
+                f"careful: the times go back {number_of(back, 'time')}, and every command takes "
+                "the rows in order of time; if they were driven in the order of the source, "
+                "correct the times, or count them with --frame-rate"
+            )
 
     def _frame_rate(self) -> float | None:
         """Return the usual number of rows a second, None for a single row."""

@@ -203,10 +203,40 @@ def test_a_steering_to_one_side_alone_needs_its_middle(tmp_path, angles, given, 
 
 def test_a_question_about_the_steering_shows_what_the_numbers_are(tmp_path):
     folder = frames(tmp_path, "steering", "1000", "1500", "1500")
-    facts = r"least value is 1000, its greatest 1500, its most frequent 1500 \(in 67%"
+    facts = r"least value is 1000, its greatest 1500, its most frequent 1500 \(in 67%.* 2 diff"
     for given in ({}, {"unit": "deg"}, {"unit": "deg", "max_degrees": 2000.0}):
         with pytest.raises(UserError, match=facts):
             imported_frames(folder, **given)
+
+
+def test_few_values_beyond_full_steering_may_be_classes_or_have_a_unit(tmp_path):
+    folder = frames(tmp_path, "steering", "10", "20", "30")
+    with pytest.raises(UserError, match=r"--unit .*--straight .*of classes, .* 3 diff") as asked:
+        imported_frames(folder)
+    assert "servo" not in str(asked.value)
+
+
+@pytest.mark.parametrize(
+    ("steering", "step_ms", "words"),
+    [
+        (lambda row: row / 60, 50, []),
+        (lambda row: 0.25, 50, ["steering is 0.25 in every row"]),
+        (lambda row: row / 60, -50, ["times go back 59 times"]),
+    ],
+)
+def test_a_steering_without_a_change_and_times_that_go_back_are_said(
+    tmp_path, steering, step_ms, words
+):
+    names = [f"{row}.png" for row in range(60)]
+    cells = [(name, steering(row), 3000 + step_ms * row) for row, name in enumerate(names)]
+    folder = make_frames(tmp_path / "set", names, [("image", "steering", "time_ms"), *cells])
+    doubts = [
+        note
+        for note in imported_frames(folder, straight=0.0, frame_rate=None).seen.notes
+        if "careful" in note
+    ]
+    assert len(doubts) == len(words)
+    assert all(word in doubt for word, doubt in zip(words, doubts, strict=True))
 
 
 @pytest.mark.parametrize("classes", [("0", "1", "2"), ("3", "1", "2"), ("1.0", "2.0", "3.0")])
