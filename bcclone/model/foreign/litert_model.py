@@ -16,24 +16,21 @@ import numpy.typing as npt
 from bcclone.camera.framing import FRAMING, Framing
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, Image
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
-from bcclone.model.foreign.outputs import steering_in, steering_output
+from bcclone.model.foreign.outputs import note_steering, steering_in, steering_output
 from bcclone.model.foreign.preprocessing import declared_preprocessing, scaled
 from bcclone.model.foreign.tree import pilot_of, several_inputs
 from bcclone.model.model_path import read_exported
 from bcclone.model.onnx_model import PICTURE
 from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import from_text
-from bcclone.system.errors import UserError, first_line, shown
-from bcclone.system.progress import note
+from bcclone.system.errors import UserError, first_line
 
 
 class LiteRtModel:
     """A network of one picture in a LiteRT file, ready to run on one core.
 
-    Of several outputs, the steering is the one whose name says so, or else the first by name, as
-    donkeycar takes them. An output of 15 numbers has the probabilities of 15 bins from -1 to 1; the
-    steering is the place of the most probable bin. Inputs and outputs may be quantized: whole
-    numbers, whose unit and zero the file states.
+    Of its outputs, the steering is chosen by steering_output(). Inputs and outputs may be
+    quantized: whole numbers, whose unit and zero the file states.
     """
 
     calibration = None  # the network's steering is the car's
@@ -72,12 +69,12 @@ class LiteRtModel:
             ) from None
 
         # which output is the steering
-        steering, is_named = steering_output(sorted(outputs))
+        steering, is_named = steering_output(outputs)
         self._output = outputs[steering]
         numbers = math.prod(map(int, self._output["shape"]))
         pilot = pilot_of(self._input["name"], numbers)
         if not (is_named or pilot):
-            note(f"{path}: output {shown(steering)} is taken as the steering; check that it is")
+            note_steering(path, steering, outputs)
 
         if self.prepares_itself:
             size = (FRAME_HEIGHT, FRAME_WIDTH)
@@ -144,7 +141,10 @@ def _interpreter_of(content: bytes, path: Path) -> Any:
 
 
 def _named_outputs(interpreter: Any) -> dict[str, dict[str, Any]]:
-    """Return the outputs by the names in the file's first signature, or by those of its tensors."""
+    """Return the outputs by the names in the file's first signature, or by those of its tensors.
+
+    They are in the order of the signature; that of the tensors is another one in such a file.
+    """
     if signatures := interpreter.get_signature_list():
         runner = interpreter.get_signature_runner(next(iter(signatures)))
         return dict(runner.get_output_details())

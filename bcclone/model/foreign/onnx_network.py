@@ -14,13 +14,12 @@ import numpy as np
 from bcclone.camera.images import Image
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.preprocessing_text import RAW
-from bcclone.model.foreign.outputs import steering_in, steering_output
+from bcclone.model.foreign.outputs import note_steering, steering_in, steering_output
 from bcclone.model.foreign.preprocessing import declared_preprocessing, scaled
 from bcclone.model.foreign.tree import pilot_of, several_inputs
 from bcclone.model.onnx_model import outputs_of
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError, shown
-from bcclone.system.progress import note
 
 _COLORS = (1, 3)  # numbers of channels of a picture
 _DTYPES = {
@@ -34,7 +33,7 @@ _DTYPES = {
 class ForeignOnnxModel:
     """A network of one picture in an ONNX file, ready to run on one core.
 
-    Of its outputs, in the order of the file, the steering is chosen by steering_output().
+    Of its outputs, the steering is chosen by steering_output().
     """
 
     prepares_itself = False
@@ -64,11 +63,7 @@ class ForeignOnnxModel:
         numbers = math.prod(extents) if all(isinstance(each, int) for each in extents) else 0
         pilot = pilot_of(self._input.name, numbers)
         if not (is_named or pilot):
-            others = ", ".join(shown(name) for name in outputs if name != self._output)
-            note(
-                f"{path}: output {shown(self._output)} is taken as the steering, of {others} not; "
-                "check that, or name the output of the steering 'steering' in the export"
-            )
+            note_steering(path, self._output, outputs)
         is_whole = self._input.type == "tensor(uint8)"
         self.preprocessing = declared_preprocessing(
             path, given, self.input_shape, pilot, likely_scale="" if is_whole else "0..1"

@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
 from bcclone.system.arrays import Float32Array
+from bcclone.system.errors import shown
+from bcclone.system.progress import note
 
 # number of bins into which a categorical pilot of donkeycar divides the steering from -1 to 1; its
 # output is the probability of each bin
@@ -19,7 +22,7 @@ def steering_output(names: Iterable[str]) -> tuple[str, bool]:
     it is the first of those whose name says so; without such a name, the first whose name does not
     exclude it.
 
-    names: names of the network's outputs
+    names: names of the network's outputs, in the order in which its file states them
     """
     names = [*names]
     # parts of names that exclude the steering, and parts that show it
@@ -31,6 +34,15 @@ def steering_output(names: Iterable[str]) -> tuple[str, bool]:
         return named[0], True
     likely = named or candidates or names
     return likely[0], len(names) == 1
+
+
+def note_steering(path: Path, steering: str, names: Iterable[str]) -> None:
+    """Say which output of a file is taken as the steering, where its name does not tell."""
+    others = ", ".join(shown(name) for name in names if name != steering)
+    note(
+        f"{path}: output {shown(steering)} is taken as the steering, and not {others}; check that, "
+        "or name the output of the steering 'steering' in the export"
+    )
 
 
 def steering_in(numbers: Float32Array) -> Float32Array:

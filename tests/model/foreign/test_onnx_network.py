@@ -82,7 +82,7 @@ def test_the_steering_is_chosen_by_its_name_or_noted(tmp_path, caplog):
     load_policy(named, TEXT)
     assert "taken as the steering" not in caplog.text
     load_policy(network(tmp_path, CHANNELS_FIRST, outputs=("a", "b")), TEXT)
-    assert "output 'a' is taken as the steering" in caplog.text
+    assert "output 'a' is taken as the steering, and not 'b'" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from bcclone.model.policy import load_policy
 from bcclone.system.errors import UserError
 from tests.messages.refusals import run_command
 from tests.running import read_steering, result_of, run_script
@@ -114,6 +115,23 @@ def test_a_pilot_in_a_litert_file_steers_as_the_one_of_keras(outputs, number_typ
     assert steering == pytest.approx(angle_in_donkeycar(model, picture), abs=tolerance)
     with pytest.raises(UserError, match="not a network of Keras"):
         run_command("import-model", path, "-o", tmp_path / "new.h5")
+
+
+@pytest.mark.slow
+def test_the_first_of_several_outputs_of_a_litert_file_is_noted_with_the_others(tmp_path, caplog):
+    image = keras.Input((12, 16, 3), name="picture")
+    values = layers.Flatten()(image)
+    heads = [layers.Dense(1, name=name)(values) for name in ("right", "left")]
+    model = keras.Model(image, heads)
+    path = tmp_path / "other.tflite"
+    path.write_bytes(litert_content(model, "float32", None, tmp_path))
+    policy = load_policy(path, "16x12, RGB, 0..1")
+    assert "output 'output_0' is taken as the steering, and not 'output_1'" in caplog.text
+    picture = np.random.default_rng(3).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    expected, _ = model(picture[np.newaxis] / np.float32(255), training=False)
+    assert policy.next_answer(picture, ())[0].steering == pytest.approx(
+        expected.numpy().item(), abs=1e-5
+    )
 
 
 def litert_content(model, number_type, picture, folder):
