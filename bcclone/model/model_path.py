@@ -61,14 +61,23 @@ def check_keras_path(path: Path) -> None:
             f"{shown_command('trained-models')}"
         )
         raise UserError(f"{path}: no such model; {remedy}")
+    if _is_store(path):
+        train = shown_command("model", path)
+        raise OtherKind(
+            f"{path}: is a store, expected a model file, .h5 or .keras; train one on it with: "
+            f"{train}"
+        )
 
 
 def _may_be_model(path: Path) -> bool:
-    if path.suffix.lower() not in (".h5", *MODEL_ENDINGS) or not path.is_file():
-        return False
+    is_named_so = path.suffix.lower() in (".h5", *MODEL_ENDINGS) and path.is_file()
+    return is_named_so and not _is_store(path)
+
+
+def _is_store(path: Path) -> bool:
     from bcclone.system.hdf5_file import kind_of  # loads h5py
 
-    return kind_of(path) != "store"
+    return kind_of(path) == "store"
 
 
 def read_exported(path: Path) -> bytes:

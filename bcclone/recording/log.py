@@ -46,7 +46,7 @@ from bcclone.system.codec import (
     open_file,
     read_bytes,
 )
-from bcclone.system.errors import UserError, shown_command
+from bcclone.system.errors import OtherKind, UserError, shown_command
 from bcclone.system.location import Location
 from bcclone.system.progress import note
 
@@ -273,7 +273,7 @@ def _refuse_other_unit(path: Location, split: Sequence[_Split]) -> None:
 # ---- what is not a log
 
 
-class ForeignLog(UserError):
+class ForeignLog(OtherKind):
     """A file that is not a log of the simulator. Exit code 1 for an empty file, 2 for any other.
 
     is_table: whether it may be another program's table, so that the message names the command that

@@ -111,6 +111,7 @@ MISTAKES = [
     mistake("replay m.h5 rec --fraction 1:0.5", "--fraction 1:0.5"),
     # commands
     mistake("improve rec model.h5 -o new.h5", "rec", "expected a model", has="rec, model.h5"),
+    mistake("improve data.h5 model.h5", "data.h5", "MODEL RECORDING", has="data.h5, model.h5"),
     mistake("suite m.h5 --suite testng", "testng", "standard", "testing", "roads", code=2),
     mistake("suite m.h5 --rows lake-99", "lake-99", "did you mean lake-30"),
     mistake("suite m.h5 --jobs 2 --scheduler tcp://127.0.0.1:1", "--scheduler", "--jobs"),

@@ -231,10 +231,6 @@ def _read(path: Path) -> tuple[dict[str, str], Weights]:
         texts = _texts(stored)
         if "model_config" in texts or "layer_names" in stored.attrs:
             return texts, _arrays_by_layer(stored, texts)
-        if "schema_version" in stored.attrs:
-            raise UnsupportedModel(
-                "a store, expected a model; train one on it with model.py (bcclone model)"
-            )
         if "layers" in stored or "_layer_checkpoint_dependencies" in stored:
             # save_weights() of Keras 3 wrote it, without a configuration and a version
             return {"keras_version": "3"} | texts, _arrays_by_folder(stored)
