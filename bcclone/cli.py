@@ -14,7 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from pathlib import Path
 from textwrap import indent
 
@@ -30,6 +30,7 @@ from bcclone.commands.command import (
     parse,
 )
 from bcclone.system.errors import UserError, first_line, printable, shown
+from bcclone.system.foreign_files import foreign_files
 from bcclone.system.interrupts import raising_interrupts
 from bcclone.system.process import claim_process
 from bcclone.system.values import to_json
@@ -112,7 +113,6 @@ def run(command: Command | str, prog: str, words: Sequence[str]) -> int:
     command: the command or its name
     prog: how the user has typed it, such as "python model.py"
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # paths may not fit the terminal's encoding
@@ -121,6 +121,7 @@ def run(command: Command | str, prog: str, words: Sequence[str]) -> int:
     given = Given()
     try:
         with raising_interrupts():
+            logging.basicConfig(level=logging.WARNING, format="%(message)s")
             if isinstance(command, str):
                 command = load_command(command)
             given = parse(command, prog, words)
@@ -176,7 +177,8 @@ def describe(error: Exception) -> tuple[str, int]:
     """Return the message for an error, and the exit code."""
     if isinstance(error, UserError):
         return str(error), error.exit_code
-    if not isinstance(error, OSError) and (foreign := _foreign_files()):
+    if not isinstance(error, OSError) and (files := foreign_files()):
+        foreign = "; ".join(f"{found}: {remedy}" for found, remedy in files)
         return f"{foreign} ({type(error).__name__}: {first_line(error)})", 1
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("bcclone"):
         package = str(error.name).partition(".")[0]
@@ -194,12 +196,3 @@ def describe(error: Exception) -> tuple[str, int]:
     return f"internal error of bcclone: {type(error).__name__}: {error}\nplease report it", (
         INTERNAL_ERROR
     )
-
-
-def _foreign_files() -> str:
-    """Return which files of other programs Python imports for bcclone's packages, "" for none."""
-    from bcclone.system.doctor import foreign_files
-
-    with suppress(Exception):  # of a package that is missing, which is told instead
-        return "; ".join(f"{fault.found}: {fault.advice}" for fault in foreign_files())
-    return ""

@@ -7,7 +7,6 @@ TensorFlow is loaded only for `--full`, and only in other processes: it may cras
 import json
 import os
 import platform
-import re
 import shutil
 import socket
 import subprocess
@@ -16,11 +15,11 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from bcclone.system.errors import first_line, number_of
+from bcclone.system.errors import first_line, number_of, shown
+from bcclone.system.foreign_files import foreign_file, foreign_modules
 from bcclone.system.hardware import Card, available_memory, find_cards, output_of
 from bcclone.system.keras_settings import unsuitable_settings
 from bcclone.system.settings import SIMULATOR_PORT, Checked, Port, setting
@@ -61,8 +60,10 @@ def examine(settings: DoctorSettings) -> list[Check]:
     steps: dict[str, Callable[[], Iterable[Check]]] = {
         "system": lambda: [Check("system", "ok", system)],
         "python": check_python,
+        "standard library": check_standard_library,
         "packages": check_packages,
         "keras settings": check_keras,
+        "xla flags": check_xla_flags,
         "port": lambda: check_port(settings.port),
         "folder": lambda: check_folder(Path.cwd()),
         "memory": check_memory,
@@ -113,6 +114,12 @@ def check_python() -> Iterator[Check]:
     yield Check("python", "failed", f"{found}, needs {lowest} to {highest}", advice)
 
 
+def check_standard_library() -> Iterator[Check]:
+    """Name the files that stand before modules of Python itself, as a student's random.py does."""
+    for foreign in foreign_modules():
+        yield Check("standard library", "warning", *foreign)
+
+
 def check_packages(requirements: Sequence[str] | None = None) -> Iterator[Check]:
     """Compare the installed packages with requirements; none is imported.
 
@@ -121,8 +128,8 @@ def check_packages(requirements: Sequence[str] | None = None) -> Iterator[Check]
     if requirements is None:
         yield Check("bcclone", "ok", f"{__version__} ({Path(__file__).parents[2]})")
         requirements = metadata.requires("bcclone") or []
-    if foreign := _foreign_file("packaging"):  # which compares the others
-        yield foreign
+    if foreign := foreign_file("packaging"):  # which compares the others
+        yield Check("packaging", "failed", *foreign)
         return
     from packaging.requirements import Requirement
 
@@ -132,47 +139,13 @@ def check_packages(requirements: Sequence[str] | None = None) -> Iterator[Check]
         name = requirement.name
         found = version_of(name)
         if found and requirement.specifier.contains(found, prereleases=True):
-            yield _foreign_file(name) or Check(name, "ok", found)
+            foreign = foreign_file(name)
+            yield Check(name, "failed", *foreign) if foreign else Check(name, "ok", found)
             continue
         extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
         advice = f'python -m pip install "{name}{extras}{requirement.specifier}"'
         fault = f"{found or 'missing'}, needs {requirement.specifier or 'any'}"
         yield Check(name, "failed", fault, advice)
-
-
-def foreign_files() -> list[Check]:
-    """Return the faults of files that Python would import instead of bcclone's packages."""
-    # without `packaging`, which may itself be such a file
-    lines = metadata.requires("bcclone") or []
-    names = [re.split(r"[^\w.-]", line)[0] for line in lines if "extra ==" not in line]
-    return list(filter(None, map(_foreign_file, names)))
-
-
-def _foreign_file(distribution: str) -> Check | None:
-    """Return the fault of a file that stands before an installed package; None if there is none.
-
-    The folders of PYTHONPATH come before those of the environment, and so does the current folder
-    for `python -m bcclone`.
-    """
-    try:
-        files = metadata.files(distribution) or ()
-    except metadata.PackageNotFoundError:  # missing
-        return None
-    for file in files:
-        name, *rest = file.parts
-        if rest != ["__init__.py"]:
-            continue
-        spec = find_spec(name)
-        path = Path(spec.origin) if spec and spec.origin else None
-        if not path or path.resolve() == Path(str(file.locate())).resolve():
-            continue
-        folders = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-        remedy = f"rename {path}, or work in another folder"
-        if any(path.resolve().is_relative_to(Path(folder).resolve()) for folder in folders):
-            remedy = "take the folder of that file out of the variable PYTHONPATH, or unset it"
-        found = f"{name} is {path}, which is not of bcclone's environment"
-        return Check(distribution, "failed", found, remedy)
-    return None
 
 
 def check_keras() -> Iterator[Check]:
@@ -183,6 +156,14 @@ def check_keras() -> Iterator[Check]:
             "settings: remove keras.json and the variable"
         )
         yield Check("keras settings", "warning", ", ".join(found), advice)
+
+
+def check_xla_flags() -> Iterator[Check]:
+    """Name the flags for TensorFlow's compiler, of which an unknown one ends a command."""
+    for name in ("TF_XLA_FLAGS", "XLA_FLAGS"):
+        if flags := os.environ.get(name):
+            advice = f"TensorFlow ends a command where it does not know one: then unset {name}"
+            yield Check("xla flags", "warning", f"{name} is {shown(flags)}", advice)
 
 
 def check_ffmpeg() -> Iterator[Check]:
@@ -320,6 +301,8 @@ def check_devices() -> Iterator[Check]:
         errors = done.stderr.decode(errors="replace").strip().splitlines()
         why = errors[-1] if errors else f"exit code {done.returncode}"
         advice = f"its builds need a processor with AVX; if this one has it, {_REINSTALL}"
+        if "XLA_FLAGS" in why:
+            advice = "take that flag out of the variable, or unset it"
         yield Check("accelerator", "failed", f"TensorFlow cannot be loaded: {why}", advice)
     else:
         yield check_computed(json.loads(done.stdout.splitlines()[-1]), find_cards())

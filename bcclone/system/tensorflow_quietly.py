@@ -19,6 +19,8 @@ from bcclone.system.process import hidden, is_own_process
 
 # environment variables that TensorFlow reads once, when it is imported
 LEAST_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # least level of the messages that it prints; 2: errors
+XLA_FLAGS = "TF_XLA_FLAGS"  # flags of its compiler
+KEEPING = "--tf_xla_persistent_cache_directory"  # the one that xla.py adds when it has tried them
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # whether it computes on the CPU with oneDNN, Intel's library
 
 
@@ -148,9 +150,11 @@ def standard_error_captured() -> Iterator[None]:
     """Hold back what is written to file descriptor 2; it is shown only if the block fails.
 
     In the process of a program that imports bcclone, nothing is held back: its other threads may
-    write there, too.
+    write there, too. Neither is it where the user has set flags of the compiler: TensorFlow writes
+    which one it does not know, and ends the process there and then.
     """
-    if not is_own_process():
+    flags = os.environ.get(XLA_FLAGS, "")
+    if not is_own_process() or (flags and KEEPING not in flags):
         yield
         return
     sys.stderr.flush()

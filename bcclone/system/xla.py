@@ -25,7 +25,7 @@ from bcclone.system.files import make_folder, sha256_of, write_text
 from bcclone.system.hardware import Card, find_cards
 from bcclone.system.process import is_own_process
 from bcclone.system.progress import Notify
-from bcclone.system.tensorflow_quietly import LEAST_LEVEL, used_gpus
+from bcclone.system.tensorflow_quietly import KEEPING, LEAST_LEVEL, XLA_FLAGS, used_gpus
 from bcclone.system.values import json_text
 
 # Program that compiles a convolution and its gradient by XLA. It runs in a process of its own: XLA
@@ -50,8 +50,6 @@ if not tensorflow.config.list_physical_devices("GPU"):
     raise SystemExit("TensorFlow sees no GPU; see bcclone doctor --full")
 """
 
-_FLAGS = "TF_XLA_FLAGS"  # environment variable that TensorFlow reads when it first compiles
-_KEPT_IN = "--tf_xla_persistent_cache_directory"  # flag in it: the folder of kept programs
 _SUMS = "sha256.json"  # file in the folder: name of a program -> SHA-256
 _MOST_BYTES = 10**9  # of all programs in the folder, and least free room on its disk
 
@@ -131,7 +129,7 @@ def _tried(code: str, flags: str = "") -> tuple[str, bool]:
     """
     environment = os.environ | {LEAST_LEVEL: "2"}
     if flags:
-        environment[_FLAGS] = flags
+        environment[XLA_FLAGS] = flags
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", code],
@@ -184,7 +182,7 @@ def keep_programs(notify: Notify) -> None:
     """
     cards = find_cards()
     is_too_late = not is_own_process() or "tensorflow" in sys.modules
-    if not cards or is_too_late or _KEPT_IN in os.environ.get(_FLAGS, ""):
+    if not cards or is_too_late or KEEPING in os.environ.get(XLA_FLAGS, ""):
         return
     folder = _user_cache() / "xla" / re.sub(r"[^\w.-]", "_", _machine(cards[0]))
     try:
@@ -194,7 +192,7 @@ def keep_programs(notify: Notify) -> None:
     if fault:
         notify(f"note: compiled programs are not kept for later trainings: {fault}")
         return
-    os.environ[_FLAGS] = flags_to_keep_in(folder)
+    os.environ[XLA_FLAGS] = flags_to_keep_in(folder)
     atexit.register(note_programs, folder)
 
 
@@ -239,7 +237,7 @@ def note_programs(folder: Path) -> None:
 
 
 def flags_to_keep_in(folder: Path) -> str:
-    return f"{os.environ.get(_FLAGS, '')} {_KEPT_IN}='{folder}'".strip()
+    return f"{os.environ.get(XLA_FLAGS, '')} {KEEPING}='{folder}'".strip()
 
 
 def _files(folder: Path) -> list[Path]:

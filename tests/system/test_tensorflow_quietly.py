@@ -40,6 +40,13 @@ def test_messages_of_tensorflow_are_shown_when_it_cannot_be_loaded(tmp_path):
     assert "ImportError: gone" in done.stderr
 
 
+@pytest.mark.slow
+def test_a_flag_that_tensorflow_does_not_know_is_named():
+    done = loaded(LOAD, TF_XLA_FLAGS="--no_such_flag")
+    assert done.returncode == 1
+    assert "--no_such_flag" in done.stderr  # TensorFlow ends the process itself
+
+
 def test_packages_left_out_are_missing_to_tensorflow_alone(tmp_path):
     (tmp_path / "chart.py").write_text("")
     (tmp_path / "tensorflow.py").write_text(

@@ -87,8 +87,10 @@ def test_a_users_settings_of_numba_stop_no_command(setting, tmp_path):
     assert said(*line, env=os.environ | {name: value}, timeout=100).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["cv2", "numpy", "h5py"])
-def test_a_file_that_stands_before_a_package_is_named(name, simulated_recording, tmp_path):
+@pytest.mark.parametrize("name", ["cv2", "numpy", "h5py", "queue"])
+def test_a_file_that_stands_before_a_package_or_a_module_of_python_is_named(
+    name, simulated_recording, tmp_path
+):
     path = tmp_path / f"{name}.py"
     path.write_text("raise ImportError('of another Python')")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
@@ -103,9 +105,10 @@ def test_a_file_that_stands_before_a_package_is_named(name, simulated_recording,
     assert "PYTHONPATH" in report
 
 
-def test_a_file_of_the_current_folder_is_to_be_renamed(tmp_path):
-    (tmp_path / "numpy.py").write_text("")
+@pytest.mark.parametrize("name", ["numpy", "random"])
+def test_a_file_of_the_current_folder_is_to_be_renamed(name, tmp_path):
+    (tmp_path / f"{name}.py").write_text("")
     environment = os.environ | {"PYTHONPATH": ""}
     done = said(*command("predict", "x.h5", "y"), env=environment, cwd=tmp_path)
     assert done.returncode == 1
-    assert f"rename {tmp_path / 'numpy.py'}" in done.stderr
+    assert f"rename {tmp_path / f'{name}.py'}" in done.stderr
