@@ -225,7 +225,7 @@ def suite(
             from bcclone.pictures.reports import write_suite
 
             best = result.best_model
-            commands = report_commands(best, "evaluate drive", settings.preprocess)
+            commands = report_commands(best, settings.preprocess)
             wrote = write_suite(output, result, commands)
     return _scored(result, wrote)
 

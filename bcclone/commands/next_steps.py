@@ -15,7 +15,7 @@ from bcclone.dataset.answer import LEAST_CORRELATION
 from bcclone.model.model_path import is_litert, is_onnx, shipped_model
 from bcclone.recording.origin import Origin, origin_of
 from bcclone.recording.run_tables import MOTION, read_drivers
-from bcclone.system.errors import UserError, shown_command, typed
+from bcclone.system.errors import UserError, typed
 from bcclone.system.location import Location
 
 if TYPE_CHECKING:  # they load pandas, OpenCV or Keras
@@ -30,7 +30,8 @@ if TYPE_CHECKING:  # they load pandas, OpenCV or Keras
     from bcclone.realcar.export import ExportModelResult
     from bcclone.training.result import TrainResult
 
-# what was made -> the lines to print. A word in braces stands for one word or several
+# what was made -> the lines to print. A word in braces stands for one word or several. A report
+# shows the commands by their comments
 _NEXT = {
     # a recording
     "recording": ("next: bcclone preprocess {recording} --check",),
@@ -46,6 +47,10 @@ _NEXT = {
     "drive with take-overs": ("next: bcclone improve {model} {recording} -o better.h5",),
     # a recording that was checked
     "good recording": ("next: bcclone preprocess {recordings} -o data.h5",),
+    "good recording of a car, not framed yet": (
+        "next: bcclone calibrate {any_camera} {recording} -o car.h5",
+        "or:   bcclone preprocess {recordings} -o data.h5  # to train without any-camera.h5",
+    ),
     "good recording of a framed car": (
         "next: bcclone preprocess {recordings} -o data.h5 --size 64",
     ),
@@ -55,6 +60,9 @@ _NEXT = {
     ),
     # a store
     "store": ("next: bcclone model {store} -o model.h5",),
+    "store with take-overs": (
+        "next: bcclone model {store} -o better.h5 --from MODEL  # the one that drove",
+    ),
     "store of a short drive": (
         "next: bcclone model {store} -o model.h5 --from {any_road} --epochs {epochs}",
     ),
@@ -70,38 +78,65 @@ _NEXT = {
         "or:   bcclone drive {model} run1  # in Udacity's simulator",
     ),
     "model of a donkeycar": (
-        "next: bcclone replay {model} {recording}  # another drive says more",
-        "then: bcclone export {model} --to donkeycar --quantize int8 --calibrate {source}",
+        "next: bcclone replay {model} {recording}  # score it; another drive says more",
+        "then: bcclone export {model} --to donkeycar --quantize int8 --calibrate {source}"
+        "  # write it for your car",
     ),
     "model of a car": (
-        "next: bcclone replay {model} {recording}  # another drive says more",
-        "then: bcclone export {model} --to litert",
+        "next: bcclone replay {model} {recording}  # score it; another drive says more",
+        "then: bcclone export {model} --to litert  # write it for your car",
     ),
     "replayed model of a donkeycar": (
-        "next: bcclone export {model} --to donkeycar --quantize int8 --calibrate {source}",
+        "next: bcclone export {model} --to donkeycar --quantize int8 --calibrate {source}"
+        " {preprocess}  # write it for your car",
     ),
-    "replayed model of a car": ("next: bcclone export {model} --to litert",),
+    "replayed model of a car": (
+        "next: bcclone export {model} --to litert {preprocess}  # write it for your car",
+    ),
     "improved model": ("next: bcclone play {model} -o drive2",),
     "calibrated model": ("next: bcclone import {source} -o {output} {options}",),
     "file for donkeycar": (
         "next, on the car: python manage.py drive --model {copied} --type tflite_linear",
+    ),
+    # a report
+    "report on a model": (
+        "next: bcclone evaluate {model} -o score {preprocess}  # score it by a simulated lap",
+        "or:   bcclone drive {model} run1 {preprocess}  # let it drive the Udacity simulator",
+        "or:   bcclone play {model} {preprocess}  # drive with it in the browser, and take over",
+        "or:   bcclone suite {model} -o suite {preprocess}  # score it in 20 other conditions",
+        "or:   bcclone replay {model} RECORDING {preprocess}  # score it on a recording of yours",
+    ),
+    "report on a recorded drive": (
+        "next: bcclone video {recording} --overlay  # make a clip of this drive",
     ),
 }
 
 
 def _lines(made: str, **values: object) -> str:
     """Return the lines of the table for what was made; values: what its words in braces are."""
-    return "\n".join(_filled(line, values) for line in _NEXT[made])
+    lines = []
+    for line in _NEXT[made]:
+        label, command, comment = _filled(line, values)
+        lines.append(f"{label}{command}{comment and f'  # {comment}'}")
+    return "\n".join(lines)
 
 
-def _filled(line: str, values: Mapping[str, object]) -> str:
-    label, _, rest = line.partition(": ")
-    command, mark, comment = rest.partition("  # ")
+def _commands(made: str, **values: object) -> dict[str, str]:
+    """Return the commands of the table for what was made, by what they do; values: as _lines()."""
+    filled = [_filled(line, values) for line in _NEXT[made]]
+    return {comment[0].upper() + comment[1:]: command for _, command, comment in filled}
+
+
+def _filled(line: str, values: Mapping[str, object]) -> tuple[str, str, str]:
+    """Return a line's label with the spaces after it, its command, and its comment or ""."""
+    template, _, comment = line.partition("  # ")
+    label, _, rest = template.partition(":")
     words: list[str] = []
-    for word in command.split():
+    for word in rest.split():
         value = values[word[1:-1]] if word.startswith("{") else word
         words += map(typed, value if isinstance(value, (list, tuple)) else [value])
-    return f"{label}: {' ' * (len(rest) - len(rest.lstrip()))}{shlex.join(words)}{mark}{comment}"
+    gap = " " * (len(rest) - len(rest.lstrip()))
+    return f"{label}:{gap}", shlex.join(words), comment
 
 
 # ---- recordings
@@ -114,8 +149,7 @@ def after_recording(folder: Path) -> str:
 def after_drive(folder: Path, model: Path) -> str:
     """Return what comes after a recorded drive of a model, in which a person may have steered."""
     took_over = any(driven.take_over for driven in read_drivers(folder).values())
-    is_of_keras = not (is_onnx(model) or is_litert(model))  # which improve can train
-    made = "drive with take-overs" if took_over and is_of_keras else "drive of a model"
+    made = "drive with take-overs" if took_over and _is_of_keras(model) else "drive of a model"
     return _lines(made, recording=folder, model=model)
 
 
@@ -149,8 +183,16 @@ def after_check(inputs: Sequence[str], reports: Sequence["RecordingReport"]) -> 
     has_faults = any(diagnosis.findings for diagnosis in found)
     if not found or (has_faults and not any(each.usable_seconds for each in found)):
         return ""
-    made = "good recording of a framed car" if any(map(_is_framed, logs)) else "good recording"
-    return _lines(made, recordings=recordings)
+    if any(map(_is_framed, logs)):
+        return _lines("good recording of a framed car", recordings=recordings)
+    for log in filter(framing_of, logs):
+        return _lines(
+            "good recording of a car, not framed yet",
+            any_camera=_shown(shipped_model("any-camera.h5")),
+            recording=_shown(log.parent),
+            recordings=recordings,
+        )
+    return _lines("good recording", recordings=recordings)
 
 
 # ---- stores and models
@@ -162,6 +204,8 @@ _SAMPLES_TO_FINE_TUNE = 47_000  # samples of a short training, over all epochs
 def after_preprocess(made: "Conversion") -> str:
     any_camera = shipped_model("any-camera.h5")
     any_road = shipped_model("any-road.h5")
+    if made.has_take_overs:
+        return _lines("store with take-overs", store=made.output)
     for recording in made.sources:
         calibrated = _calibrated_model(origin_of(recording.path))
         if calibrated and _suits(calibrated, made):
@@ -184,10 +228,16 @@ def after_preprocess(made: "Conversion") -> str:
 
 def after_training(result: "TrainResult") -> str:
     """Return what comes after a training: a car's model is exported, another drives here."""
+    made, values = _trained(result)
+    return _lines(made, **values)
+
+
+def _trained(result: "TrainResult") -> tuple[str, dict[str, object]]:
+    """Return what a training made, and what its words in braces are."""
     model = Path(result.model)
     of_cars = [recording.path for recording in result.recordings if recording.framing]
     if not of_cars:
-        return after_model(model)
+        return "model", {"model": model}
     return _of_a_car("model", of_cars[0], model=model, recording=_shown(of_cars[0].parent))
 
 
@@ -199,7 +249,7 @@ def after_replay(recording: str, replayed: "Replayed", preprocess: str | None = 
     from bcclone.recording.files import find_log
 
     model = Path(next(iter(replayed.results)))
-    if len(replayed.results) > 1 or preprocess or is_onnx(model) or is_litert(model):
+    if len(replayed.results) > 1 or preprocess or not _is_of_keras(model):
         return ""
     r = replayed.by_driver[str(model)]["steering_correlation"]
     if r is None or r < LEAST_CORRELATION:
@@ -207,7 +257,8 @@ def after_replay(recording: str, replayed: "Replayed", preprocess: str | None = 
     log = find_log(recording)
     if framing_of(log) is None:
         return after_model(model)
-    return _of_a_car("replayed model", log, model=model)
+    made, values = _of_a_car("replayed model", log, model=model, preprocess=())
+    return _lines(made, **values)
 
 
 def after_model(model: Path) -> str:
@@ -268,81 +319,55 @@ def after_export(result: "ExportModelResult") -> str:
     return _lines("file for donkeycar", copied=f"models/{Path(result.output).name}")
 
 
-# ---- the commands of a report
-
-_REPORTED = {  # name of a command -> what it does with a model, and the command
-    "evaluate": ("Score it in the built-in simulator", "evaluate {model} -o score"),
-    "drive": ("Let it drive the Udacity simulator", "drive {model} run1"),
-    "play": ("Drive with it in the browser, and take over", "play {model}"),
-    "suite": ("Score it in 20 other conditions", "suite {model} -o suite"),
-    "replay": ("Score it on a recording of yours", "replay {model} RECORDING"),
-    "export": ("Write it for your car", "export {model} --to litert"),
-}
+# ---- the commands of a report, each by what it does
 
 
-def report_commands(model: Path, names: str, preprocess: str | None = None) -> dict[str, str]:
-    """Return what can be done next with a model -> the command for it.
+def training_commands(result: "TrainResult") -> dict[str, str]:
+    made, values = _trained(result)
+    if made == "model":
+        return report_commands(Path(result.model))
+    return _commands(made, **values)
 
-    names: names of commands, separated by spaces
-    preprocess: value of --preprocess in each command, None for none
-    """
-    more = ("--preprocess", preprocess) if preprocess else ()
-    commands = {}
-    for name in names.split():
-        what, line = _REPORTED[name]
-        words = [model if word == "{model}" else word for word in line.split()]
-        commands[what] = shown_command(*words, *more)
-    return commands
+
+def report_commands(model: Path, preprocess: str | None = None) -> dict[str, str]:
+    """Return what a report on a model offers; preprocess: as --preprocess, None for none."""
+    return _commands("report on a model", model=model, preprocess=_options(preprocess))
 
 
 def drive_commands(model: Path, settings: "EvaluateSettings") -> dict[str, str]:
-    """Return the commands of the report of a simulated drive, by what they do."""
-    # a clip of the run folder, if there is one, takes the place of a replay
-    names = "drive play suite" if settings.run_folder else "drive play suite replay"
-    commands = report_commands(model, names, settings.preprocess)
+    commands = report_commands(model, settings.preprocess)
     if settings.run_folder:
-        line = shown_command("video", settings.run_folder, "--overlay")
-        commands["Make a clip of this drive"] = line
+        commands |= _commands("report on a recorded drive", recording=settings.run_folder)
     return commands
 
 
 def replay_commands(
     recording: str, replayed: "Replayed", preprocess: str | None = None
 ) -> dict[str, str]:
-    """Return the commands of the report of a replay, by what they do."""
     from bcclone.recording.files import find_log
 
     model = Path(next(iter(replayed.results)))  # results are by model path
-    of_a_car = framing_of(find_log(recording)) is not None
-    is_of_keras = not (is_onnx(model) or is_litert(model))  # which export can write
-    names = "export" if of_a_car and is_of_keras else "evaluate drive"
-    return report_commands(model, names, preprocess)
+    log = find_log(recording)
+    if framing_of(log) is None or not _is_of_keras(model):
+        return report_commands(model, preprocess)
+    more = _options(preprocess)
+    made, values = _of_a_car("replayed model", log, model=model, preprocess=more)
+    return _commands(made, **values)
 
 
-def training_commands(result: "TrainResult") -> dict[str, str]:
-    """Return the commands of a training's report, by what they do."""
-    model = Path(result.model)
-    if not any(recording.framing for recording in result.recordings):
-        commands = report_commands(model, "evaluate drive play")
-        commands["Make a clip of the drive"] = shown_command("video", "run1", "--overlay")
-        return commands
-    commands = {}
-    for line in after_training(result).splitlines():
-        command = line.partition(": ")[2].partition("  # ")[0].strip()
-        what, _ = _REPORTED[command.split()[1]]
-        commands[what] = command
-    return commands
+def _options(preprocess: str | None) -> list[str]:
+    return ["--preprocess", preprocess] if preprocess else []
 
 
 # ---- what was made
 
 
-def _of_a_car(made: str, log: Location, **values: object) -> str:
-    """Return the lines for a car's model; a donkeycar's recording was imported from a tub."""
+def _of_a_car(made: str, log: Location, **values: object) -> tuple[str, dict[str, object]]:
+    """Return what was made for a car; a donkeycar's recording was imported from a tub."""
     origin = origin_of(log)
     if origin and origin.format == "tub" and not MOTION.is_in(log.parent):
-        return _lines(f"{made} of a donkeycar", source=_shown(origin.source), **values)
-    return _lines(f"{made} of a car", **values)
+        return f"{made} of a donkeycar", values | {"source": _shown(origin.source)}
+    return f"{made} of a car", values
 
 
 def _suits(model: Path, made: "Conversion") -> bool:
@@ -352,6 +377,11 @@ def _suits(model: Path, made: "Conversion") -> bool:
 
     images, framing = stated_frames(model)
     return images == made.preprocessing and framing in (None, common_framing(made.sources))
+
+
+def _is_of_keras(model: Path) -> bool:
+    """Return whether improve can train a model, and export write it."""
+    return not (is_onnx(model) or is_litert(model))
 
 
 def _is_framed(log: Location) -> bool:

@@ -64,6 +64,7 @@ class Conversion:
     preprocessing: Preprocessing  # of its frames
     sources: Sequence[RecordingInfo]  # the recordings of the whole store
     driven_seconds: float  # of the whole store, without pauses
+    has_take_overs: bool  # whether a person took over from a model in a new row
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -149,6 +150,7 @@ def convert(
                 preprocessing=store.preprocessing,
                 sources=store.recordings,
                 driven_seconds=_driven_seconds(store),
+                has_take_overs="take_over" in plan.rows and bool(plan.rows["take_over"].any()),
             )
 
 

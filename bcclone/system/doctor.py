@@ -115,7 +115,7 @@ def check_python() -> Iterator[Check]:
 
 
 def check_standard_library() -> Iterator[Check]:
-    """Name the files that stand before modules of Python itself, as a student's random.py does."""
+    """Name the files that stand before modules of Python itself, as a student's `random` does."""
     for foreign in foreign_modules():
         yield Check("standard library", "warning", *foreign)
 

@@ -1,7 +1,7 @@
 """Name the files that Python imports in the place of its own modules and of bcclone's packages.
 
-Such a file is a student's random.py in the current folder, or the cv2.so of ROS on PYTHONPATH. To
-name it, little is imported here: it may be what the import needs.
+Such a file is a student's own module `random` in the current folder, or the cv2.so of ROS on
+PYTHONPATH. Little is imported here: such a file may be what the import needs.
 """
 
 import os

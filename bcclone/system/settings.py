@@ -300,6 +300,8 @@ def option_words(settings: Any) -> list[str]:
         elif isinstance(value, tuple):
             for member in value:
                 words += [option, str(member)]
+        elif isinstance(value, float):  # 20, as a user types it
+            words += [option, str(value).removesuffix(".0")]
         else:
             words += [option, str(value)]
     return words

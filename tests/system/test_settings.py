@@ -110,7 +110,7 @@ def test_the_help_names_unit_range_zero_and_default():
 
 
 def test_the_words_of_an_option_line_say_what_differs_from_the_defaults():
-    assert option_words(SpeedSettings(speed_mph=20.0)) == ["--speed", "20.0"]
+    assert option_words(SpeedSettings(speed_mph=20.0)) == ["--speed", "20"]
     assert option_words(EvaluateSettings(reverse=True)) == ["--reverse"]
     assert option_words(SpeedSettings()) == []
     assert option_words(SuiteSettings(most_interventions=3)) == []  # it has no option
