@@ -22,6 +22,10 @@ from bcclone.web.websocket import BadHandshake, Websocket
 
 logger = logging.getLogger(__name__)
 
+_NEEDED = (
+    "this server speaks over websockets only: connect with transports: ['websocket'], and EIO=3 "
+    "or 4"
+)
 _LAST_ANSWER_SECONDS = 1.0  # longest wait at the end of a drive for a client that does not read
 
 
@@ -58,6 +62,7 @@ class Cars:
         self.recorder = recorder
         self._server = server
         self._cars: dict[str, _Car] = {}
+        self._has_refused = False  # whether a client of another transport was named
         self._answering: set[str] = set()  # the sids whose telemetry is being answered
 
     @property
@@ -149,10 +154,10 @@ class Cars:
         query = parse_qs(environ.get("QUERY_STRING", ""))
         try:
             if query.get("transport") != ["websocket"] or query.get("EIO") not in (["3"], ["4"]):
-                raise BadHandshake(
-                    "this server speaks over websockets only: "
-                    "connect with transports: ['websocket'], and EIO=3 or 4"
-                )
+                if not self._has_refused:  # once: such a client tries again and again
+                    self._has_refused = True
+                    self._warn(f"a client is refused: {_NEEDED}")
+                raise BadHandshake(_NEEDED)
             websocket = self._server.accept_websocket(environ)
         except (BadHandshake, OSError) as error:
             start_response("400 Bad Request", [("Content-Type", "text/plain")])
@@ -169,6 +174,11 @@ class Cars:
             self._leave(car.sid)
         return []
 
+    def _warn(self, text: str) -> None:
+        """Warn on the page and on the console."""
+        self.stats.warn(text)
+        self._server.notify(f"warning: {text}")
+
     def _converse(self, car: _Car) -> None:
         """Exchange messages until the client leaves, or its connection ends."""
         websocket = car.websocket
@@ -183,8 +193,7 @@ class Cars:
             reaction = protocol.receive(text)
             if car.notice != protocol.notice:
                 car.notice = protocol.notice
-                self.stats.warn(f"a client is connected: {car.notice}")
-                self._server.notify(f"warning: a client is connected: {car.notice}")
+                self._warn(f"a client is connected: {car.notice}")
             for packet in reaction.send:
                 websocket.send(packet)
             if reaction.event is not None:

@@ -151,6 +151,15 @@ def test_a_client_that_polls_is_told_to_use_a_websocket(port):
     assert (answer.status_code, "transports: ['websocket']" in answer.text) == (400, True)
 
 
+def test_the_user_is_told_once_of_a_client_that_polls():
+    with serving_in_a_thread(Constant()) as server:
+        for _ in range(3):
+            address = f"http://127.0.0.1:{server.port}/socket.io/?EIO=4&transport=polling"
+            assert requests.get(address, timeout=60).status_code == 400
+        (line,) = [line for line in server.lines if "websocket" in line]
+        assert line.startswith("warning: ")
+
+
 def test_an_engine_io_3_client_is_served(port):
     """Socket.IO 2 clients request EIO=3, wait for a 40 without an object, and expect no ping from
     the server.
