@@ -25,11 +25,11 @@ from bcclone.feed.feed_settings import (
     AugmentSettings,
     FeedSettings,
 )
-from bcclone.feed.loading import AHEAD, CORES, THREADS, Feed, Transform, WindowFeed
+from bcclone.feed.loading import AHEAD, Feed, Transform, WindowFeed
 from bcclone.feed.order import ALL, BatchPart, Order, Positions, split_into_windows
 from bcclone.feed.selection import Batch, Buffers, Selection, sample_lookaheads
 from bcclone.system.errors import UserError, shown_command
-from bcclone.system.hardware import available_memory
+from bcclone.system.hardware import available_memory, usable_cores
 
 
 def open_feed(
@@ -85,7 +85,8 @@ def open_feed(
     if augment and augments_on_cpu:
         # a network that trains on the processor needs the other half: with a thread per core it is
         # slower (decision 0016)
-        threads = settings.feed_workers or (CORES if name == "files" else max(CORES // 2, 1))
+        cores = usable_cores()
+        threads = settings.feed_workers or (cores if name == "files" else max(cores // 2, 1))
         augmenter = CpuAugmenter(augment, data.preprocessing)
         transforms.append(_augmenting_on_cpu(selection, seed, augmenter, batch_size, threads))
     elif augment:
@@ -169,9 +170,10 @@ def _make_feed(
         workers = settings.feed_workers or 6
         return KerasFeed(workers, source, order, transforms, threads or 1)
     if name == "files":  # each thread decodes images
-        threads = threads or settings.feed_workers or CORES
+        threads = threads or settings.feed_workers or usable_cores()
         return Feed(source, order, transforms, threads, max(AHEAD, threads))
-    return Feed(source, order, transforms, threads or THREADS)
+    # two: a thread also flips frames and looks up labels, so it copies at only half a core's speed
+    return Feed(source, order, transforms, threads or min(2, usable_cores()))
 
 
 # ---- augmentation

@@ -10,13 +10,9 @@ from typing import Any, Self
 from bcclone.camera.images import opencv_on_one_thread
 from bcclone.feed.order import Batches, Order, Positions
 from bcclone.feed.selection import Batch, Buffers, Source
-from bcclone.system.hardware import usable_cores
 from bcclone.system.prefetch import prefetch_ordered
 
-CORES = usable_cores()
 AHEAD = 4  # batches that are loaded ahead
-# two: a thread also flips frames and looks up labels, so it copies at only half a core's speed
-THREADS = min(2, CORES)
 
 # Changes a loaded batch, in several threads at once. It takes the batch, the positions of its
 # samples, and its place: the epoch, and the index in it of the first sample of the whole batch, not
@@ -42,7 +38,7 @@ class Feed:
         source: Source,
         order: Order,
         transforms: Sequence[Transform] = (),
-        threads: int = THREADS,
+        threads: int = 1,
         ahead: int = AHEAD,
         steps_a_call: int = 1,
     ) -> None:
