@@ -97,10 +97,9 @@ def run_line(words: Sequence[str]) -> int:
 
 def _no_command(typed: str) -> str:
     """Return the error for a first word that names no command."""
+    if longer := [name for name in COMMANDS if name.startswith(f"{typed} ")]:
+        return f"{shown(typed)}: expected {' or '.join(longer)}"
     near = [f"bcclone {name} ({COMMANDS[name]})" for name in similar_commands(typed)]
-    more = [name for name in COMMANDS if name.startswith(f"{typed} ")]
-    if more:  # the first word of several
-        return f"{shown(typed)}: expected {' or '.join(more)}"
     hint = f"did you mean {' or '.join(near)}?" if near else "bcclone --help lists them"
     return f"no command is called {shown(typed)}; {hint}"
 

@@ -42,11 +42,6 @@ _JUDGES_OF_FEW_ROWS: tuple[Judge, ...] = (
 )
 
 
-# largest share of a film's rows with full steering; few bends are as sharp as the simulator's car
-# can drive
-GREATEST_FULL = 0.01
-
-
 class Use(StrEnum):
     """Whether a part of a recording can be used."""
 
@@ -294,8 +289,9 @@ def _reservation(evidence: Evidence) -> str:
 
 def noticeable_full_share(steering: FloatArray) -> float:
     """Return the share of rows with full steering, 0.0 where it is as in good driving."""
+    greatest = 0.01  # few bends are as sharp as the simulator's car can drive
     full = float(np.mean(np.abs(steering) >= 1))
-    return full if full > GREATEST_FULL else 0.0
+    return full if full > greatest else 0.0
 
 
 def _unknown(evidence: Evidence, recording: str) -> Iterator[str]:

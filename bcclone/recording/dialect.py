@@ -4,7 +4,6 @@ In: the bytes of a log, or a line as text. Out: its `Fields`, or a RowError that
 missing. The dialects, and how often each was seen: docs/reference/dialects.md.
 """
 
-import codecs
 import csv
 import re
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from itertools import dropwhile
 from typing import NamedTuple
 
 from bcclone.recording.row import CAMERAS, RowError, camera_of
+from bcclone.system.codec import UTF_16_MARKS
 
 COLUMNS = "center,left,right,steering,throttle,brake,speed"
 FEWEST_COLUMNS = 7  # a row has the columns above, and perhaps more
@@ -87,7 +87,7 @@ def text_of(data: bytes) -> str:
     A power failure leaves blocks of NULs in a file. They stay in the text, since the rows in
     their place are lost or broken; only a block behind the last line is left out.
     """
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if data.startswith(UTF_16_MARKS):
         text = data.decode("utf-16", errors="replace")
     elif encoding := _utf_16_without_mark(data):
         text = data.decode(encoding, errors="replace")

@@ -45,6 +45,7 @@ _LONGEST_TEXT = 10_000  # characters of a text in one_line()
 _INTEGERS_END = 1 << 63  # the first whole number that does not fit into 64 bits; it is refused
 
 HDF5 = b"\x89HDF"  # the first bytes of an HDF5 file
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # the first bytes of such a text
 # endings of models that are not HDF5 files; not all of their formats can be told by the content
 MODEL_ENDINGS = (".keras", ".onnx", ".tflite")
 # pattern of a file's first bytes -> what the file is, for messages; the first that matches counts
@@ -82,7 +83,7 @@ def kind_of_content(begin: bytes) -> str:
     begin: the first bytes of the file; 512 are enough
     """
     begin = begin.removeprefix(codecs.BOM_UTF8)
-    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if begin.startswith(UTF_16_MARKS):
         begin = begin.decode("utf-16", errors="ignore").encode()
     for pattern, name in _FORMATS.items():
         if re.match(pattern, begin, re.DOTALL):
@@ -269,9 +270,8 @@ def decoded(content: bytes) -> str:
 
     Raises ValueError for any other encoding.
     """
-    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return content.decode("utf-16" if is_utf_16 else "utf-8-sig")
+        return content.decode("utf-16" if content.startswith(UTF_16_MARKS) else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"line {line}: {error}; save the file as UTF-8") from None

@@ -203,7 +203,6 @@ STORE = "store"
 MODEL = "model"
 CLIP = "clip of bcclone"
 PICTURE = "picture of bcclone"
-SETTINGS = "settings file of a training"
 EXAMPLE = "example program of an export"
 NEW_FOLDER = "empty folder"  # a folder to make; what exists at its path may only be this
 RESULTS = "folder of results"

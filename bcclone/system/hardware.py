@@ -38,7 +38,7 @@ def usable_cores(cgroup: Path = _CGROUP) -> int:
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     for folder in _limiting_folders("cpu", cgroup):
         # of version 2: quota and period in one file, both in microseconds; "max" without a limit
-        quota, period = (*_words(folder / "cpu.max"), *("", ""))[:2]
+        quota, period = (*_words(folder / "cpu.max"), "", "")[:2]
         if not quota:
             quota = "".join(_words(folder / "cpu.cfs_quota_us"))  # of version 1; -1: no limit
             period = "".join(_words(folder / "cpu.cfs_period_us"))

@@ -55,27 +55,18 @@ def check_access(host: str, token: str, allow_host: tuple[str, ...] = ()) -> Non
                 "car.example.org",
                 name=name[:100],
             )
-    if len(token) >= SHORTEST_TOKEN:
+    is_local = is_this_machine(host)
+    if len(token) >= SHORTEST_TOKEN or (is_local and not allow_host):
         return
-    remedy = (
-        "set a secret for them with {token}, of at least {least} characters that nobody guesses, "
-        "such as {proposal}"
+    reason = "{host} {name} is reachable from other machines"
+    if is_local:
+        reason = "{allow_host} {name} lets browsers on other machines in"
+    ending = "" if is_local else ", or listen on 127.0.0.1"
+    raise SettingError(
+        f"{reason}; set a secret for them with {{token}}, of at least {SHORTEST_TOKEN} characters "
+        f"that nobody guesses, such as {secrets.token_hex(8)}{ending}",
+        name=allow_host[0] if is_local else host,
     )
-    facts = {"least": SHORTEST_TOKEN, "proposal": secrets.token_hex(8)}
-    if not is_this_machine(host):
-        raise SettingError(
-            "{host} {address} is reachable from other machines; "
-            + remedy
-            + ", or listen on 127.0.0.1",
-            address=host,
-            **facts,
-        )
-    if allow_host:
-        raise SettingError(
-            "{allow_host} {name} lets browsers on other machines in; " + remedy,
-            name=allow_host[0],
-            **facts,
-        )
 
 
 def is_this_machine(host: str) -> bool:
