@@ -46,8 +46,8 @@ def measure_paths(
     pictures: Sequence[str],
     framing: Framing | None,
     height_m: float | None,
-    stated_mps: float | None = None,
-    says_masked: bool = False,
+    stated_mps: float | None,
+    says_masked: bool,
 ) -> tuple[list[CameraPath | str], list[str]]:
     """Return the path at each row, or the reason why it shows none, and remarks on the paths.
 
