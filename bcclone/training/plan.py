@@ -166,7 +166,7 @@ def resumed_run(
     Folders that are not runs are ignored. The limits of the run may be changed. Raises UserError
     for other changes that would lead to other weights, and when the output may not be written.
 
-    files: with a `name`, only this run folder is considered
+    files: with a `name`, only this run folder is considered, for whatever output it was
     changes: the settings that the user gave, name -> value
     """
     file_settings = values_of(files, names_of(RunFiles))

@@ -76,8 +76,7 @@ def read_record(path: Path) -> Record | None:
 class Run:
     """A run, and the files in its folder: settings, history, checkpoints, model, ...
 
-    record: nobody else changes it, nor the folder, while the output is locked, of which each run
-        has one
+    record: nobody else changes it, nor the folder, while train_run() has locked the folder
     settings: with which it is trained now; some may still be "auto": those that
         plan.fit_to_device() sets
     is_new: whether it has no folder yet
@@ -106,7 +105,7 @@ class Run:
         if self.path.is_dir() and any(self.path.iterdir()):
             raise UserError(
                 f"{self.path}: this run exists already; choose another --name, "
-                "or continue it with --resume and the same store and output"
+                "or continue it with --resume and the same samples"
             )
         self._is_made_here = not self.path.exists()
         make_folder(self.path, "other --runs")
