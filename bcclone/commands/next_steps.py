@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.camera.framing import FRAMING_NAME, framing_of
-from bcclone.dataset.answer import LEAST_CORRELATION
 from bcclone.model.model_path import is_litert, is_onnx, shipped_model
 from bcclone.recording.origin import Origin, origin_of
 from bcclone.recording.run_tables import MOTION, read_drivers
@@ -251,8 +250,7 @@ def after_replay(recording: str, replayed: "Replayed", preprocess: str | None = 
     model = Path(next(iter(replayed.results)))
     if len(replayed.results) > 1 or preprocess or not _is_of_keras(model):
         return ""
-    r = replayed.by_driver[str(model)]["steering_correlation"]
-    if r is None or r < LEAST_CORRELATION:
+    if not replayed.reads_place(str(model)):
         return after_recording(Path(recording))
     log = find_log(recording)
     if framing_of(log) is None:

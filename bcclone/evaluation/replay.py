@@ -367,11 +367,22 @@ class Replayed:
             )
         return sentences
 
+    def reads_place(self, model: str) -> bool:
+        """Return whether a model's steering follows the recorded one, or keeps the car on its path.
+
+        A keyboard steers in pulses, with which no model's steering goes: their mean counts as well.
+        """
+        figures = self.by_driver[model]
+        r = max(
+            figures["steering_correlation"] or 0.0, figures["steering_correlation_smoothed"] or 0.0
+        )
+        return r >= LEAST_CORRELATION or figures["interventions"] == 0
+
     def _careful(self) -> Iterator[str]:
         """Yield a sentence for each model that does not read the place, or reads it wrongly."""
         for name in self.results:
             r = self.by_driver[name]["steering_correlation"]
-            if self.evidence is None or r is None or r >= LEAST_CORRELATION:
+            if self.evidence is None or r is None or self.reads_place(name):
                 continue
             is_right = "the frames do not tell whether the recorded steering is right"
             if self.evidence.agreement is not None and self.evidence.turns_as_steered:

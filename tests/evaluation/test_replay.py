@@ -229,6 +229,20 @@ def test_the_frames_and_no_model_tell_whether_the_recording_is_mirrored(lap, tmp
         replay([model, wrong], mirrored_log)
 
 
+def test_a_model_reads_the_place_by_the_mean_of_a_keyboards_pulses_or_by_its_drive(lap):
+    replayed = replay_policies({"model": Constant(0.0)}, lap)
+
+    def reads(**figures):
+        replayed.by_driver["model"].update(figures)
+        return replayed.reads_place("model")
+
+    known = {"steering_correlation": 0.2, "steering_correlation_smoothed": 0.3}
+    assert not reads(**known, interventions=3)
+    assert reads(steering_correlation_smoothed=0.5)
+    assert not reads(steering_correlation=None, steering_correlation_smoothed=None)
+    assert reads(interventions=0)
+
+
 def test_a_part_of_a_mirrored_recording_is_judged_by_the_whole(lap, tmp_path):
     mirrored_log = changed(lap, tmp_path, mirrored)
     with pytest.raises(UserError, match="turns to the other side"):
