@@ -120,8 +120,8 @@ def answer_of_process(path: Path) -> bytes:
     Raises OSError, and UnsupportedModel if the process crashes or hangs.
     """
     # the time limit is for a disk that does not respond, and longer for a large file; the process
-    # itself limits its processor time
-    base_seconds = 60.0
+    # itself limits its processor time; both are far beyond what a slow and busy machine needs
+    base_seconds = 120.0
     slowest_bytes_per_second = 1 << 24
     limit_seconds = base_seconds + path.stat().st_size / slowest_bytes_per_second
 
@@ -145,10 +145,22 @@ def answer_of_process(path: Path) -> bytes:
                 check=False,
             )
     except subprocess.TimeoutExpired:
-        raise _damaged("took too long") from None
+        raise _too_slow() from None
+    if done.returncode == -_OUT_OF_TIME:
+        raise _too_slow()
     if done.returncode:
         raise _damaged(f"ended with code {done.returncode}")  # a negative one is a signal
     return done.stdout
+
+
+_OUT_OF_TIME = 24  # SIGXCPU, which Windows does not have
+
+
+def _too_slow() -> UnsupportedModel:
+    return UnsupportedModel(
+        "reading its structure took too long; try again while the machine and its disk are less "
+        "busy, and if that fails, save the model again: it is damaged"
+    )
 
 
 def _damaged(how: str) -> UnsupportedModel:
@@ -183,8 +195,8 @@ def _limit(size: int) -> None:
         return
     import resource
 
-    # several times what reading takes, imports included
-    seconds = 3 + size // (1 << 26)
+    # many times what reading takes, imports included
+    seconds = 20 + size // (1 << 26)
     addresses = (1 << 31) + 4 * size
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no memory dump on the disk
     for kind, most in ((resource.RLIMIT_AS, addresses), (resource.RLIMIT_CPU, seconds)):

@@ -34,7 +34,7 @@ def test_an_archive_that_unpacks_to_too_much_or_lacks_a_part_is_refused(tmp_path
         ),
         pytest.param(
             "while True: pass",
-            f"damaged.* ended with code -{int(signal.SIGXCPU)}",
+            "reading its structure took too long; try again while the machine .* less busy",
             marks=pytest.mark.slow,
         ),
         ("x = bytearray(1 << 40)", "not a complete model file: MemoryError"),
