@@ -176,8 +176,10 @@ def describe(error: Exception) -> tuple[str, int]:
     """Return the message for an error, and the exit code."""
     if isinstance(error, UserError):
         return str(error), error.exit_code
-    if not isinstance(error, OSError) and (files := foreign_files()):
-        foreign = "; ".join(f"{found}: {remedy}" for found, remedy in files)
+    foreign = ""  # files in the place of modules, which may be the cause
+    if not isinstance(error, OSError):
+        foreign = "; ".join(f"{found}: {remedy}" for found, remedy in foreign_files())
+    if foreign and isinstance(error, (ImportError, AttributeError, SyntaxError)):
         return f"{foreign} ({type(error).__name__}: {first_line(error)})", 1
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("bcclone"):
         package = str(error.name).partition(".")[0]
@@ -192,6 +194,7 @@ def describe(error: Exception) -> tuple[str, int]:
         place = f"{error.filename}: " if error.filename else ""
         remedy = "check the name, its permissions, the room on the disk and the drive"
         return f"{place}{error.strerror}; {remedy}, or choose another place", 1
-    return f"internal error of bcclone: {type(error).__name__}: {error}\nplease report it", (
-        INTERNAL_ERROR
-    )
+    remedy = "please report it"
+    if foreign:
+        remedy = f"perhaps because {foreign}; if it happens without that, {remedy}"
+    return f"internal error of bcclone: {type(error).__name__}: {error}\n{remedy}", INTERNAL_ERROR

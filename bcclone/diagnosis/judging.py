@@ -211,23 +211,30 @@ def _judged(evidence: Evidence) -> tuple[list[Finding], Evidence]:
             if not mirrored and not deleted:
                 break
         findings += by_fault.values()
-    return _mirrored_once(findings, evidence.rows), evidence
+    return _mirrored_once(findings, evidence)
 
 
-def _mirrored_once(findings: list[Finding], rows: DriveRows) -> list[Finding]:
+def _mirrored_once(findings: list[Finding], evidence: Evidence) -> tuple[list[Finding], Evidence]:
     """Return the findings; where some rows are to be mirrored and then all, one mirrors the others.
 
     What most of a drive is like counts as usual. If that is mirrored, the rows that are right were
-    found first.
+    found first. Also returns the evidence in which the right rows are as recorded, and the others
+    are mirrored.
     """
     right = next((finding for finding in findings if finding.numbers(MIRROR)), None)
     all_rows = next((finding for finding in findings if finding.edits == (Edit(MIRROR),)), None)
     if right is None or all_rows is None:
-        return findings
-    numbers = np.arange(1, len(rows.all_times_ms) + 1)
-    wrong = tuple(runs(np.setdiff1d(numbers, numbers_in(right.rows))))
-    once = replace(right, rows=wrong, edits=(mirror_numbers(wrong),), good_rows=0.0)
-    return [once if each is right else each for each in findings if each is not all_rows]
+        return findings, evidence
+    numbers = np.arange(1, len(evidence.rows.all_times_ms) + 1)
+    others = np.setdiff1d(numbers, numbers_in(right.rows))
+    once = replace(
+        right,
+        rows=tuple(runs(np.intersect1d(others, evidence.rows.numbers))),  # that are not deleted
+        edits=(mirror_numbers(tuple(runs(others))),),
+        good_rows=0.0,
+    )
+    kept = [once if each is right else each for each in findings if each is not all_rows]
+    return kept, evidence.with_mirrored([(1, len(numbers))])
 
 
 def _merged(earlier: Mapping[str, Finding], new: Mapping[str, Finding]) -> dict[str, Finding]:

@@ -62,7 +62,7 @@ class Cars:
         self.recorder = recorder
         self._server = server
         self._cars: dict[str, _Car] = {}
-        self._has_refused = False  # whether a client of another transport was named
+        self._has_refused = False  # whether a client was named whose connection this server refuses
         self._answering: set[str] = set()  # the sids whose telemetry is being answered
 
     @property

@@ -387,7 +387,7 @@ class Replayed:
             is_right = "the frames do not tell whether the recorded steering is right"
             if self.evidence.agreement is not None and self.evidence.turns_as_steered:
                 turns = self.evidence.agreement.correlation
-                is_right = f"that correlates with the turns of the frames by {turns:.2f}"
+                is_right = f"the recording's correlates with the turns of its frames by {turns:.2f}"
             yield (
                 f"careful: {name} does not read this place: its steering correlates with the "
                 f"recorded one by {r:.2f}, expected {LEAST_CORRELATION} or more; {is_right}"

@@ -64,8 +64,8 @@ def check_keras_path(path: Path) -> None:
     if _is_store(path):
         train = shown_command("model", path)
         raise OtherKind(
-            f"{path}: is a store, expected a model file, .h5 or .keras; train one on it with: "
-            f"{train}"
+            f"{path}: is a store, on which {train} trains a model; expected a model file, .h5 or "
+            ".keras"
         )
 
 

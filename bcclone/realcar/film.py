@@ -201,10 +201,10 @@ _WITNESS_PICTURES = 160  # most pictures of the film that this network answers
 def _find_camera(
     format: str, settings: ImportSettings
 ) -> tuple[Framing | None, float | None, BoolArray, list[str]]:
-    """Return the framing of a film's camera, its height in metres, and notes on what was found.
+    """Return the camera's framing and height, the pixels that stand still, and notes on these.
 
-    The framing is None for the simulator's camera, the height if it is unknown. Before the notes,
-    also returns which pixels of the whole picture stand still, (160, 320). Raises UserError for a
+    The framing is None for the simulator's camera, the height in metres if it is unknown. Which
+    pixels of the whole picture stand still is (160, 320). Raises UserError for a
     film that shows no drive, or the wrong way round.
     """
     known = read_framing(settings.framing) if settings.framing else None

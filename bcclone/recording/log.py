@@ -123,7 +123,7 @@ def _read_text(path: Location) -> str:
     except UnfetchedFile as error:
         raise ForeignLog(path, f"it is {error.what}") from None
     if what := other_file(path, data[:512]):
-        raise ForeignLog(path, f"it is {what}")
+        raise OtherFile(path, f"it is {what}")
     text = text_of(data)
     count = text.count("\n")
     if count > _MOST_LINES:
@@ -273,7 +273,7 @@ def _refuse_other_unit(path: Location, split: Sequence[_Split]) -> None:
 # ---- what is not a log
 
 
-class ForeignLog(OtherKind):
+class ForeignLog(UserError):
     """A file that is not a log of the simulator. Exit code 1 for an empty file, 2 for any other.
 
     is_table: whether it may be another program's table, so that the message names the command that
@@ -292,6 +292,10 @@ class ForeignLog(OtherKind):
         exit_code = 1 if empty else 2
         super().__init__(f"{path}: not a log of the simulator: {reason}", exit_code=exit_code)
         self.reason = reason
+
+
+class OtherFile(ForeignLog, OtherKind):
+    """A file of another kind, such as a store, as its first bytes tell."""
 
 
 def other_file(path: Location, begin: bytes) -> str:

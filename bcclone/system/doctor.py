@@ -23,6 +23,7 @@ from bcclone.system.foreign_files import foreign_file, foreign_modules
 from bcclone.system.hardware import Card, available_memory, find_cards, output_of
 from bcclone.system.keras_settings import unsuitable_settings
 from bcclone.system.settings import SIMULATOR_PORT, Checked, Port, setting
+from bcclone.system.tensorflow_quietly import TF_XLA_FLAGS
 
 
 def version_of(package: str) -> str | None:
@@ -160,10 +161,10 @@ def check_keras() -> Iterator[Check]:
 
 def check_xla_flags() -> Iterator[Check]:
     """Name the flags for TensorFlow's compiler, of which an unknown one ends a command."""
-    for name in ("TF_XLA_FLAGS", "XLA_FLAGS"):
-        if flags := os.environ.get(name):
-            advice = f"TensorFlow ends a command where it does not know one: then unset {name}"
-            yield Check("xla flags", "warning", f"{name} is {shown(flags)}", advice)
+    if flags := os.environ.get(TF_XLA_FLAGS):
+        advice = f"TensorFlow ends a command where it does not know one; then unset {TF_XLA_FLAGS}"
+        advice += ". bcclone doctor --full tries them"
+        yield Check("xla flags", "warning", f"{TF_XLA_FLAGS} is {shown(flags)}", advice)
 
 
 def check_ffmpeg() -> Iterator[Check]:

@@ -100,7 +100,7 @@ def open_pool(jobs: int = 0, scheduler: str = "") -> Iterator[Executor]:
         if isinstance(error, BrokenExecutor):
             guard = ""
             if not is_own_process():
-                guard = "each worker imports your program, so put what that runs under "
+                guard = "each worker imports your program, so put its main code under "
                 guard += '`if __name__ == "__main__":`; '
             raise UserError(
                 f"a worker process ended unexpectedly; {guard}if memory ran out, close other "

@@ -79,12 +79,12 @@ class Setting:
             return f"one of {', '.join(map(str, self.choices))}"
         low = self.minimum if self.above is None else self.above
         high = self.maximum if self.below is None else self.below
-        if low is None:
+        if low is None or low <= -_UNBOUNDED:
             return ""
         text = f"{low:g} or more" if self.above is None else f"more than {low:g}"
         if self.below is not None:
             text += f" and less than {high:g}"
-        elif high is not None and (high < _UNBOUNDED or low < 0):
+        elif high is not None and high < _UNBOUNDED:
             text = f"{low:g} to {high:g}" if self.above is None else f"{text}, up to {high:g}"
         return f"{text}, or 0 for {self.zero}" if self.zero else text
 

@@ -19,8 +19,8 @@ from bcclone.system.process import hidden, is_own_process
 
 # environment variables that TensorFlow reads once, when it is imported
 LEAST_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # least level of the messages that it prints; 2: errors
-XLA_FLAGS = "TF_XLA_FLAGS"  # flags of its compiler
-KEEPING = "--tf_xla_persistent_cache_directory"  # the one that xla.py adds when it has tried them
+TF_XLA_FLAGS = "TF_XLA_FLAGS"  # flags of its compiler
+_FLAGS_OF_USER = os.environ.get(TF_XLA_FLAGS, "")  # before xla.py adds any
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"  # whether it computes on the CPU with oneDNN, Intel's library
 
 
@@ -153,8 +153,7 @@ def standard_error_captured() -> Iterator[None]:
     write there, too. Neither is it where the user has set flags of the compiler: TensorFlow writes
     which one it does not know, and ends the process there and then.
     """
-    flags = os.environ.get(XLA_FLAGS, "")
-    if not is_own_process() or (flags and KEEPING not in flags):
+    if not is_own_process() or _FLAGS_OF_USER:
         yield
         return
     sys.stderr.flush()

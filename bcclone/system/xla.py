@@ -25,7 +25,7 @@ from bcclone.system.files import make_folder, sha256_of, write_text
 from bcclone.system.hardware import Card, find_cards
 from bcclone.system.process import is_own_process
 from bcclone.system.progress import Notify
-from bcclone.system.tensorflow_quietly import KEEPING, LEAST_LEVEL, XLA_FLAGS, used_gpus
+from bcclone.system.tensorflow_quietly import LEAST_LEVEL, TF_XLA_FLAGS, used_gpus
 from bcclone.system.values import json_text
 
 # Program that compiles a convolution and its gradient by XLA. It runs in a process of its own: XLA
@@ -42,6 +42,7 @@ def gradient(image, kernel):
 compiled = tf.function(gradient, jit_compile=True, autograph=False)
 assert float(compiled(tf.ones((1, 8, 8, 1)), tf.ones((3, 3, 1, 1)))[0, 0, 0, 0]) == 36
 """
+_CACHE_FLAG = "--tf_xla_persistent_cache_directory"  # the folder of kept programs
 _COMPILE_SECONDS = 180.0  # time limit of that program
 # begin of such a program that is about a GPU: without one, XLA would compile for the CPU
 NEEDS_GPU = """
@@ -129,7 +130,7 @@ def _tried(code: str, flags: str = "") -> tuple[str, bool]:
     """
     environment = os.environ | {LEAST_LEVEL: "2"}
     if flags:
-        environment[XLA_FLAGS] = flags
+        environment[TF_XLA_FLAGS] = flags
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", code],
@@ -182,7 +183,7 @@ def keep_programs(notify: Notify) -> None:
     """
     cards = find_cards()
     is_too_late = not is_own_process() or "tensorflow" in sys.modules
-    if not cards or is_too_late or KEEPING in os.environ.get(XLA_FLAGS, ""):
+    if not cards or is_too_late or _CACHE_FLAG in os.environ.get(TF_XLA_FLAGS, ""):
         return
     folder = _user_cache() / "xla" / re.sub(r"[^\w.-]", "_", _machine(cards[0]))
     try:
@@ -192,7 +193,7 @@ def keep_programs(notify: Notify) -> None:
     if fault:
         notify(f"note: compiled programs are not kept for later trainings: {fault}")
         return
-    os.environ[XLA_FLAGS] = flags_to_keep_in(folder)
+    os.environ[TF_XLA_FLAGS] = flags_to_keep_in(folder)
     atexit.register(note_programs, folder)
 
 
@@ -237,7 +238,7 @@ def note_programs(folder: Path) -> None:
 
 
 def flags_to_keep_in(folder: Path) -> str:
-    return f"{os.environ.get(XLA_FLAGS, '')} {KEEPING}='{folder}'".strip()
+    return f"{os.environ.get(TF_XLA_FLAGS, '')} {_CACHE_FLAG}='{folder}'".strip()
 
 
 def _files(folder: Path) -> list[Path]:

@@ -55,19 +55,19 @@ def fit(
     training: Selection,
     validation: Selection,
     device: str,
-    pays: bool,
+    compiling_pays: bool,
     notify: Notify,
     workers: Workers,
 ) -> tuple[TrainResult, bytes]:
     """Train until a limit is reached; return the result, and the model file for the output.
 
     device: name of what TensorFlow trains on
-    pays: may_compile()
+    compiling_pays: whether XLA saves more time than compiling takes
     """
     data = training.data
-    xla_fault = gpu_compiler_fault() if pays else ""
+    xla_fault = gpu_compiler_fault() if compiling_pays else ""
     settings, compiled = fit_to_device(
-        run.settings, bool(used_gpus()), xla_fault, pays, workers.count, notify
+        run.settings, bool(used_gpus()), xla_fault, compiling_pays, workers.count, notify
     )
     labels = training.labels.shape[1]
     trainer = make_trainer(data, compiled, labels, workers.strategy(settings.gpus))

@@ -166,7 +166,7 @@ def resumed_run(
     Folders that are not runs are ignored. The limits of the run may be changed. Raises UserError
     for other changes that would lead to other weights, and when the output may not be written.
 
-    files: with a `name`, only this run folder is considered, for whatever output it was
+    files: with a `name`, only this run folder is considered, whatever its output
     changes: the settings that the user gave, name -> value
     """
     file_settings = values_of(files, names_of(RunFiles))
@@ -270,7 +270,7 @@ def fit_to_device(
     settings: TrainSettings,
     has_gpu: bool,
     xla_fault: str = "",
-    pays: bool = True,
+    compiling_pays: bool = True,
     workers: int = 1,
     notify: Notify = lambda line: None,
 ) -> tuple[TrainSettings, TrainSettings]:
@@ -283,9 +283,9 @@ def fit_to_device(
     so the choice differs from run to run.
 
     xla_fault: why XLA cannot compile for the GPU, "" if it can, or there is none
-    pays: may_compile()
+    compiling_pays: whether XLA saves more time than compiling takes
     """
-    compiles = has_gpu and pays and not xla_fault
+    compiles = has_gpu and compiling_pays and not xla_fault
     is_one_gpu = has_gpu and settings.gpus == workers == 1
     if settings.augment_on == AUTO:
         settings = replace(settings, augment_on="device" if compiles else "cpu")
@@ -298,7 +298,7 @@ def fit_to_device(
         )
     elif jit_compile == AUTO:
         jit_compile = ON if is_one_gpu and compiles else OFF
-        if is_one_gpu and not pays:
+        if is_one_gpu and not compiling_pays:
             notify(
                 "note: too few steps are left for compiling to pay, so they are not compiled; "
                 "to compile them, use --jit-compile on"

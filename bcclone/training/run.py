@@ -105,7 +105,7 @@ class Run:
         if self.path.is_dir() and any(self.path.iterdir()):
             raise UserError(
                 f"{self.path}: this run exists already; choose another --name, "
-                "or continue it with --resume and the same samples"
+                "or continue it with --resume and the same store or recordings"
             )
         self._is_made_here = not self.path.exists()
         make_folder(self.path, "other --runs")

@@ -82,14 +82,14 @@ def train_run(run: Run, data: Store, notify: Notify, workers: Workers) -> TrainR
     try:
         # the output's lock does not suffice: a run may be continued with another output
         with locked(run.path, BUSY) if workers.writes else nullcontext():
-            pays = may_compile(run.settings, steps_left(run.settings, data, run))
-            if pays and workers.count == 1:
+            compiling_pays = may_compile(run.settings, steps_left(run.settings, data, run))
+            if compiling_pays and workers.count == 1:
                 keep_programs(notify)
             device = workers.load_tensorflow(run.settings.onednn)
             # loads Keras, which must find TensorFlow as it has just been configured
             from bcclone.training.fit import fit
 
-            result, model = fit(run, training, validation, device, pays, notify, workers)
+            result, model = fit(run, training, validation, device, compiling_pays, notify, workers)
             if workers.writes:
                 _publish(run, result, model)
     except KeyboardInterrupt:

@@ -18,7 +18,7 @@ const PLACES_SHOWN = 3; // spans of a finding whose times are listed
 const PATH_FROM = 1.6; // camera heights ahead, of an estimated path that is drawn
 const PATH_TO = 16;
 const PATH_STEP = 0.4;
-const GREATEST_FULL = 0.01; // share of the rows of a film that may have full steering
+const GREATEST_FULL = 0.01; // share of the rows of a film that may have full steering, as in film.py
 
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 const list = (...texts) => texts.filter(Boolean).join("; ");

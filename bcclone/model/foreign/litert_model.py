@@ -29,7 +29,8 @@ from bcclone.system.errors import UserError, first_line
 class LiteRtModel:
     """A network of one picture in a LiteRT file, ready to run on one core.
 
-    Of its outputs, the steering is chosen by steering_output(). Inputs and outputs may be
+    Of its outputs, the steering is chosen by steering_output(), in the order of their names, since
+    LiteRT does not tell that of the file. Inputs and outputs may be
     quantized: whole numbers, whose unit and zero the file states.
     """
 
@@ -69,12 +70,12 @@ class LiteRtModel:
             ) from None
 
         # which output is the steering
-        steering, is_named = steering_output(outputs)
+        steering, is_named = steering_output(sorted(outputs))
         self._output = outputs[steering]
         numbers = math.prod(map(int, self._output["shape"]))
         pilot = pilot_of(self._input["name"], numbers)
         if not (is_named or pilot):
-            note_steering(path, steering, outputs)
+            note_steering(path, steering, sorted(outputs))
 
         if self.prepares_itself:
             size = (FRAME_HEIGHT, FRAME_WIDTH)
@@ -141,10 +142,7 @@ def _interpreter_of(content: bytes, path: Path) -> Any:
 
 
 def _named_outputs(interpreter: Any) -> dict[str, dict[str, Any]]:
-    """Return the outputs by the names in the file's first signature, or by those of its tensors.
-
-    They are in the order of the signature; that of the tensors is another one in such a file.
-    """
+    """Return the outputs by the names in the file's first signature, or by those of its tensors."""
     if signatures := interpreter.get_signature_list():
         runner = interpreter.get_signature_runner(next(iter(signatures)))
         return dict(runner.get_output_details())

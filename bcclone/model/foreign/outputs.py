@@ -22,7 +22,7 @@ def steering_output(names: Iterable[str]) -> tuple[str, bool]:
     it is the first of those whose name says so; without such a name, the first whose name does not
     exclude it.
 
-    names: names of the network's outputs, in the order in which its file states them
+    names: names of the network's outputs: of ONNX in the order of the file, else sorted
     """
     names = [*names]
     # parts of names that exclude the steering, and parts that show it
