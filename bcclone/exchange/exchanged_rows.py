@@ -6,7 +6,7 @@ store. `Seen` counts the rows, and checks that enough are left.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -253,9 +253,12 @@ class Seen:
 
     min_throttle: rows with less throttle are left out; below 0, those with more, since the car
         drives forwards with a negative throttle; None to leave out none
+    options: names of the settings of tables that are read here, which a remedy may name
     """
 
-    def __init__(self, min_throttle: float | None = None) -> None:
+    def __init__(
+        self, min_throttle: float | None = None, options: Collection[str] = frozenset()
+    ) -> None:
         self.notes: list[str] = []  # how the source was read, in words
         self.columns_left_out: Sequence[str] = ()
         self.images_without_record = 0  # image files that no row names
@@ -263,6 +266,7 @@ class Seen:
         self.converted = 0  # images that were not frames already
         self.steering: list[float] = []  # of each row; a film's is estimated after its last row
         self._min_throttle = min_throttle
+        self._options = options
         self._below_throttle = 0
         self._left_out: Counter[str] = Counter()  # key of KINDS -> number of rows
         self._examples: list[str] = []  # the first rows of each kind, with place and reason
@@ -353,12 +357,16 @@ class Seen:
         """Yield what is hardly so in a drive, though each row can be read."""
         if len(steering) >= FEWEST_STEERED and (same := constant(steering)):
             _, words = same
-            yield f"careful: the steering is {words}; {LOST_STEERING}"
+            remedy = "look where the steering was lost, or record again"
+            if "steering_column" in self._options:
+                remedy = LOST_STEERING
+            yield f"careful: the steering is {words}; {remedy}"
         if back := sum(int(np.sum(np.diff(times) < 0)) for times in self._times.values()):
+            counted = ", or count them with --frame-rate" if "frame_rate" in self._options else ""
             yield (
-                f"careful: the times go back {number_of(back, 'time')}, and every command takes "
+                f"careful: the time falls at {number_of(back, 'row')}, and every command takes "
                 "the rows in order of time; if they were driven in the order of the source, "
-                "correct the times, or count them with --frame-rate"
+                f"correct the times{counted}"
             )
 
     def _frame_rate(self) -> float | None:

@@ -98,7 +98,7 @@ def import_recording(settings: ImportSettings) -> ImportResult:
     start = time.monotonic()
     format = chosen_format(settings)
     framing = read_framing(settings.framing) if settings.framing else None
-    seen = Seen(settings.min_throttle)
+    seen = Seen(settings.min_throttle, FORMATS[format].options)
     with new_folder(settings.output) as folder:
         with open_source(format, settings, seen, framing) as rows:
             recordings = write_recordings(rows, folder, origin=origin_of_import(format, settings))

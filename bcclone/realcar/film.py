@@ -31,7 +31,7 @@ from bcclone.diagnosis.judging import noticeable_full_share
 from bcclone.diagnosis.motion import ReadFrame, RecordingFigures
 from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
 from bcclone.exchange.exchanged_rows import Row, Seen
-from bcclone.exchange.formats import chosen_format
+from bcclone.exchange.formats import FORMATS, chosen_format
 from bcclone.exchange.labelled_video import is_labelled_video, only_video
 from bcclone.exchange.recording_import import (
     ImportResult,
@@ -68,7 +68,7 @@ def import_film(settings: ImportSettings) -> ImportResult:
     # its pictures would take gigabytes
     framing, height_m, fixed_pixels, notes = _find_camera(format, settings)
     notes += masked_words(fixed_pixels)
-    seen = Seen(settings.min_throttle)
+    seen = Seen(settings.min_throttle, {"frame_rate"} & set(FORMATS[format].options))
     with new_folder(settings.output) as folder:
         waiting = folder / "waiting"
         with open_source(format, settings, seen, framing) as rows:

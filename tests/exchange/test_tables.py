@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bcclone.exchange.exchanged_rows import Row, Seen
+from bcclone.exchange.formats import FORMATS
 from bcclone.system.errors import UserError
 from tests.exchange.foreign_sources import (
     NAMES,
@@ -221,7 +223,7 @@ def test_few_values_beyond_full_steering_may_be_classes_or_have_a_unit(tmp_path)
     [
         (lambda row: row / 60, 50, []),
         (lambda row: 0.25, 50, ["steering is 0.25 in every row"]),
-        (lambda row: row / 60, -50, ["times go back 59 times"]),
+        (lambda row: row / 60, -50, ["time falls at 59 rows"]),
     ],
 )
 def test_a_steering_without_a_change_and_times_that_go_back_are_said(
@@ -237,6 +239,16 @@ def test_a_steering_without_a_change_and_times_that_go_back_are_said(
     ]
     assert len(doubts) == len(words)
     assert all(word in doubt for word, doubt in zip(words, doubts, strict=True))
+
+
+@pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
+def test_a_doubt_names_only_remedies_that_the_format_takes(format):
+    seen = Seen(options=format.options)
+    for number in range(60):
+        seen.add(Row(0, 0, 0, {}, 0.25, 0, 0, 0, source_ms=-50 * number, size=(320, 160)))
+    steering, times = seen.summary().notes
+    assert ("name its column" in steering) == ("steering_column" in format.options)
+    assert ("--frame-rate" in times) == ("frame_rate" in format.options)
 
 
 @pytest.mark.parametrize("classes", [("0", "1", "2"), ("3", "1", "2"), ("1.0", "2.0", "3.0")])
