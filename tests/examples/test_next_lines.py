@@ -143,7 +143,7 @@ def test_the_last_command_of_a_drive_depends_on_who_steered(untrained_model, tmp
 @pytest.fixture(scope="module")
 def tub(winding_recording, tmp_path_factory):
     """A tub of a car that the built-in expert drives, with the pictures of a small camera."""
-    folder = tmp_path_factory.mktemp("car") / "TUB"
+    folder = tmp_path_factory.mktemp("car") / "tub"
     run_script("export", winding_recording, "-o", folder, "--to", "tub", "--cameras", "center")
     for path in (folder / "images").glob("*.jpg"):
         cv2.imwrite(str(path), seen_by(CAMERA, cv2.imread(str(path))))
@@ -209,7 +209,7 @@ def make_frames(tub, recording, folder):
         (PAGES / "roads.md", "evaluate models/any-road.h5 --road random:7 --run run7", "video"),
         (PAGES / "roads.md", "preprocess RECORDING -o short.h5 --size 64", "model"),
         (PAGES / "models.md", "import-model old.h5", "evaluate"),
-        (PAGES / "real-car.md", "calibrate models/any-camera.h5 TUB", "export"),
+        (PAGES / "real-car.md", "calibrate models/any-camera.h5 tub", "export"),
         (PAGES / "real-car.md", "import frames -o recordings/plain", "import"),
         (PAGES / "film.md", "import drive.mp4 -o rec", "replay"),
     ],
@@ -220,10 +220,10 @@ def test_the_lines_alone_lead_from_the_first_command_of_a_page_to_its_end(
     (tmp_path / "models").symlink_to(ROOT / "models")
     shutil.copytree(winding_recording, tmp_path / "RECORDING")
     write(tmp_path / "old.h5", keras1_config())
-    shutil.copytree(tub, tmp_path / "TUB")
+    shutil.copytree(tub, tmp_path / "tub")
     make_frames(tub, winding_recording, tmp_path / "frames")
-    shown = shown_words(page, **{"drive.mp4": "TUB", "68": "101", "370": "25"})
-    begin = words_of(begin.replace("drive.mp4", "TUB"))
+    shown = shown_words(page, **{"drive.mp4": "tub", "68": "101", "370": "25"})
+    begin = words_of(begin.replace("drive.mp4", "tub"))
     first = next(words for words in shown if words[: len(begin)] == begin)
     walked = walk(first, tmp_path, end)
     if page.name in ("real-car.md", "film.md"):  # word by word

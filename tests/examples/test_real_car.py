@@ -34,9 +34,9 @@ def make_tub(folder):
     )
     run_script("simulate", "record", folder / "driven", *road, "--quiet")
     run_script(
-        "export", folder / "driven", "-o", folder / "TUB", "--to", "tub", "--cameras", "center"
+        "export", folder / "driven", "-o", folder / "tub", "--to", "tub", "--cameras", "center"
     )
-    for path in (folder / "TUB" / "images").glob("*.jpg"):
+    for path in (folder / "tub" / "images").glob("*.jpg"):
         cv2.imwrite(str(path), seen_by(CAMERA, cv2.imread(str(path))))
 
 
@@ -54,6 +54,6 @@ def test_the_commands_lead_from_a_tub_to_a_file_for_donkeycar(tmp_path):
     assert (tmp_path / "pilot.tflite").stat().st_size > 100_000
     for name in ("car.framing.json", "car.framing.png"):
         assert (tmp_path / name).exists()
-    assert (tmp_path / "recordings" / "TUB" / "framing.json").read_text() == (
+    assert (tmp_path / "recordings" / "tub" / "framing.json").read_text() == (
         tmp_path / "car.framing.json"
     ).read_text()
