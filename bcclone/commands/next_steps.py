@@ -61,6 +61,8 @@ _NEXT = {
     "store": ("next: bcclone model {store} -o model.h5",),
     "store with take-overs": (
         "next: bcclone model {store} -o better.h5 --from MODEL  # the one that drove",
+        # a recording does not say which model drove
+        "or:   bcclone model {store} -o model.h5  # if that was ONNX or LiteRT, or of other images",
     ),
     "store of a short drive": (
         "next: bcclone model {store} -o model.h5 --from {any_road} --epochs {epochs}",
