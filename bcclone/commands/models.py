@@ -221,11 +221,10 @@ def suite(
         settings = replace(settings, kept=output / _DRIVES if output else None)
         result = scenarios.suite(models, settings, notify, pool)
         if output:
-            from bcclone.commands.next_steps import report_commands
+            from bcclone.commands.next_steps import suite_commands
             from bcclone.pictures.reports import write_suite
 
-            best = result.best_model
-            commands = report_commands(best, settings.preprocess)
+            commands = suite_commands(result.best_model, settings.preprocess)
             wrote = write_suite(output, result, commands)
     return _scored(result, wrote)
 

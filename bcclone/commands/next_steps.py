@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # they load pandas, OpenCV or Keras
     from bcclone.training.result import TrainResult
 
 # what was made -> the lines to print. A word in braces stands for one word or several. A report
-# shows the commands by their comments
+# shows the commands by their comments; lines that stand in a report alone have no label
 _NEXT = {
     # a recording
     "recording": ("next: bcclone preprocess {recording} --check",),
@@ -75,8 +75,8 @@ _NEXT = {
     ),
     # a model
     "model": (
-        "next: bcclone evaluate {model} --run run1",
-        "or:   bcclone drive {model} run1  # in Udacity's simulator",
+        "next: bcclone evaluate {model} --run run1 {preprocess}",
+        "or:   bcclone drive {model} run1 {preprocess}  # in Udacity's simulator",
     ),
     "model of a donkeycar": (
         "next: bcclone replay {model} {recording}  # score it; another drive says more",
@@ -87,6 +87,11 @@ _NEXT = {
         "next: bcclone replay {model} {recording}  # score it; another drive says more",
         "then: bcclone export {model} --to litert  # write it for your car",
     ),
+    "several replayed models": (),  # a person chooses one
+    "replayed model that does not read the place": (
+        "next: bcclone preprocess {recording} --check  # check it, to train on this place",
+    ),
+    "replayed file of a car": (),  # an ONNX or LiteRT file is written already
     "replayed model of a donkeycar": (
         "next: bcclone export {model} --to donkeycar --quantize int8 --calibrate {source}"
         " {preprocess}  # write it for your car",
@@ -101,14 +106,15 @@ _NEXT = {
     ),
     # a report
     "report on a model": (
-        "next: bcclone evaluate {model} -o score {preprocess}  # score it by a simulated lap",
-        "or:   bcclone drive {model} run1 {preprocess}  # let it drive the Udacity simulator",
-        "or:   bcclone play {model} {preprocess}  # drive with it in the browser, and take over",
-        "or:   bcclone suite {model} -o suite {preprocess}  # score it in 20 other conditions",
-        "or:   bcclone replay {model} RECORDING {preprocess}  # score it on a recording of yours",
+        "bcclone evaluate {model} -o score {preprocess}  # score it by a simulated lap",
+        "bcclone drive {model} run1 {preprocess}  # let it drive the Udacity simulator",
+        "bcclone video run1 --overlay  # make a clip of that drive",
+        "bcclone play {model} {preprocess}  # drive with it in the browser, and take over",
+        "bcclone suite {model} -o suite {preprocess}  # score it in 20 other conditions",
+        "bcclone replay {model} RECORDING {preprocess}  # score it on a recording of yours",
     ),
     "report on a recorded drive": (
-        "next: bcclone video {recording} --overlay  # make a clip of this drive",
+        "bcclone video {recording} --overlay  # make a clip of this drive",
     ),
 }
 
@@ -131,13 +137,13 @@ def _commands(made: str, **values: object) -> dict[str, str]:
 def _filled(line: str, values: Mapping[str, object]) -> tuple[str, str, str]:
     """Return a line's label with the spaces after it, its command, and its comment or ""."""
     template, _, comment = line.partition("  # ")
-    label, _, rest = template.partition(":")
+    label, colon, rest = template.rpartition(":")
     words: list[str] = []
     for word in rest.split():
         value = values[word[1:-1]] if word.startswith("{") else word
         words += map(typed, value if isinstance(value, (list, tuple)) else [value])
     gap = " " * (len(rest) - len(rest.lstrip()))
-    return f"{label}:{gap}", shlex.join(words), comment
+    return f"{label}{colon}{gap}", shlex.join(words), comment
 
 
 # ---- recordings
@@ -238,32 +244,39 @@ def _trained(result: "TrainResult") -> tuple[str, dict[str, object]]:
     model = Path(result.model)
     of_cars = [recording.path for recording in result.recordings if recording.framing]
     if not of_cars:
-        return "model", {"model": model}
+        return "model", {"model": model, "preprocess": ()}
     return _of_a_car("model", of_cars[0], model=model, recording=_shown(of_cars[0].parent))
 
 
 def after_replay(recording: str, replayed: "Replayed", preprocess: str | None = None) -> str:
-    """Return what comes after a replay: a place that the model does not read is trained on.
+    """Return what comes after a replay: a place that the model does not read is trained on."""
+    made, values = _replayed(recording, replayed, preprocess)
+    return _lines(made, **values)
 
-    "" for several models, among which a person chooses, and for other programs' models.
-    """
+
+def _replayed(
+    recording: str, replayed: "Replayed", preprocess: str | None
+) -> tuple[str, dict[str, object]]:
+    """Return what a replay was of, and what its words in braces are."""
     from bcclone.recording.files import find_log
 
-    model = Path(next(iter(replayed.results)))
-    if len(replayed.results) > 1 or preprocess or not _is_of_keras(model):
-        return ""
-    if not replayed.reads_place(str(model)):
-        return after_recording(Path(recording))
+    model, *others = map(Path, replayed.results)
+    values = {"model": model, "preprocess": _options(preprocess)}
     log = find_log(recording)
+    if others:
+        return "several replayed models", values
+    if not replayed.reads_place(str(model)):
+        return "replayed model that does not read the place", {"recording": Path(recording)}
     if framing_of(log) is None:
-        return after_model(model)
-    made, values = _of_a_car("replayed model", log, model=model, preprocess=())
-    return _lines(made, **values)
+        return "model", values
+    if not _is_of_keras(model):
+        return "replayed file of a car", values
+    return _of_a_car("replayed model", log, **values)
 
 
 def after_model(model: Path) -> str:
     """Return what comes after a model that drives in the simulator."""
-    return _lines("model", model=model)
+    return _lines("model", model=model, preprocess=())
 
 
 def after_improvement(model: Path) -> str:
@@ -323,36 +336,32 @@ def after_export(result: "ExportModelResult") -> str:
 
 
 def training_commands(result: "TrainResult") -> dict[str, str]:
-    made, values = _trained(result)
-    if made == "model":
-        return report_commands(Path(result.model))
-    return _commands(made, **values)
+    return _offered(*_trained(result))
 
 
-def report_commands(model: Path, preprocess: str | None = None) -> dict[str, str]:
-    """Return what a report on a model offers; preprocess: as --preprocess, None for none."""
-    return _commands("report on a model", model=model, preprocess=_options(preprocess))
+def suite_commands(model: Path, preprocess: str | None) -> dict[str, str]:
+    return _offered("model", {"model": model, "preprocess": _options(preprocess)}, "suite")
 
 
 def drive_commands(model: Path, settings: "EvaluateSettings") -> dict[str, str]:
-    commands = report_commands(model, settings.preprocess)
-    if settings.run_folder:
-        commands |= _commands("report on a recorded drive", recording=settings.run_folder)
-    return commands
+    values = {"model": model, "preprocess": _options(settings.preprocess)}
+    if not settings.run_folder:
+        return _offered("model", values, "evaluate")
+    # the clip of the recorded drive takes the place of another one, and of a replay
+    commands = _offered("model", values, "evaluate", "video", "replay")
+    return commands | _commands("report on a recorded drive", recording=settings.run_folder)
 
 
 def replay_commands(
     recording: str, replayed: "Replayed", preprocess: str | None = None
 ) -> dict[str, str]:
-    from bcclone.recording.files import find_log
+    return _offered(*_replayed(recording, replayed, preprocess), "replay")
 
-    model = Path(next(iter(replayed.results)))  # results are by model path
-    log = find_log(recording)
-    if framing_of(log) is None or not _is_of_keras(model):
-        return report_commands(model, preprocess)
-    more = _options(preprocess)
-    made, values = _of_a_car("replayed model", log, model=model, preprocess=more)
-    return _commands(made, **values)
+
+def _offered(made: str, values: Mapping[str, object], *without: str) -> dict[str, str]:
+    """Return the commands of a report, without those of these names: what was just run."""
+    commands = _commands("report on a model" if made == "model" else made, **values)
+    return {what: line for what, line in commands.items() if line.split()[1] not in without}
 
 
 def _options(preprocess: str | None) -> list[str]:

@@ -7,6 +7,8 @@ import re
 import shlex
 import shutil
 import signal
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import cv2
@@ -15,6 +17,7 @@ import pytest
 
 from bcclone.camera.framing import Framing, Lens
 from bcclone.commands import next_steps, split_line
+from bcclone.evaluation.settings import EvaluateSettings
 from bcclone.recording.log import read_log
 from tests.conftest import calibrated
 from tests.drive.drive_server import serving
@@ -91,9 +94,26 @@ def test_each_line_is_a_command_that_is_taken(made):
     names = re.findall(r"{(\w+)}", " ".join(next_steps._NEXT[made]))
     lines = next_steps._lines(made, **{name: EXAMPLES.get(name, name) for name in names})
     for line in lines.splitlines():
-        command = line.partition(": ")[2]
+        command = line.partition("  # ")[0].rpartition(": ")[2]
         if "manage.py" not in command:
-            parse(command.partition("  # ")[0])
+            parse(command)
+
+
+def test_a_report_leaves_out_what_was_just_run():
+    model = Path("model.h5")
+    every = ["evaluate", "drive", "video", "play", "suite", "replay"]
+
+    def names(commands):
+        assert all("--preprocess" in line or " video " in line for line in commands.values())
+        return names_in(map(words_of, commands.values()))
+
+    one = EvaluateSettings(preprocess="carnd-128-rgb")
+    assert names(next_steps.drive_commands(model, one)) == every[1:]
+    recorded = next_steps.drive_commands(model, replace(one, run_folder=Path("lap")))
+    assert names(recorded) == ["drive", "play", "suite", "video"]
+    assert recorded["Make a clip of this drive"] == "bcclone video lap --overlay"
+    commands = next_steps.suite_commands(model, "carnd-128-rgb")
+    assert names(commands) == [name for name in every if name != "suite"]
 
 
 def test_names_that_a_shell_would_split_stay_one_word():
@@ -120,13 +140,24 @@ def test_a_recording_is_checked_a_good_one_is_preprocessed_and_a_bad_one_mended(
 @pytest.mark.slow
 def test_a_place_that_a_replayed_model_does_not_read_is_trained_on(winding_recording, tmp_path):
     model = ROOT / "models" / "any-road.h5"
-    evaluate = run_line(["replay", model, winding_recording], tmp_path)[0]
-    assert evaluate[:2] == ["evaluate", str(model)]
+    more = ["--preprocess", "64x64, RGB"]
+
+    def replayed(*models):
+        """Return the commands that a replay prints, and those of its report."""
+        line = ["replay", *models, winding_recording, *more, "-o", "report", "--force"]
+        printed = run_line(line, tmp_path)
+        page = (tmp_path / "report" / "report.html").read_text()
+        return printed, [words_of(unescape(text)) for text in re.findall("<code>(.*)</code>", page)]
+
+    (evaluate,), reported = replayed(model)
+    assert evaluate == ["evaluate", str(model), "--run", "run1", *more]
+    assert reported[0] == ["evaluate", str(model), "-o", "score", *more]
+    assert names_in(reported) == ["evaluate", "drive", "video", "play", "suite"]
     wrong = calibrated(model, tmp_path / "wrong.h5", gain=-1.0)
-    (check,) = run_line(["replay", wrong, winding_recording], tmp_path)
-    assert check == ["preprocess", str(winding_recording), "--check"]
+    check = ["preprocess", str(winding_recording), "--check"]
+    assert replayed(wrong) == ([check], [check])
     # a person chooses among several
-    assert run_line(["replay", model, wrong, winding_recording], tmp_path) == []
+    assert replayed(model, wrong) == ([], [])
 
 
 def test_the_last_command_of_a_drive_depends_on_who_steered(untrained_model, tmp_path):
