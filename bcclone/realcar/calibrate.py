@@ -29,8 +29,9 @@ from bcclone.realcar.lens_search import (
     fit_steering,
     witness_of,
 )
+from bcclone.recording.files import is_recording
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import (
     MODEL,
     PICTURE,
@@ -64,8 +65,9 @@ class CalibrationResult:
     delay_seconds: float  # how much later than the network the driver steered
     mirrored: bool  # whether the recorded steering turned out to be positive to the other side
     # correlation of the recorded steering, mirrored if it was, with the turns of the pictures; None
-    # if these do not show it
+    # if it cannot be measured
     turn_correlation: float | None
+    turns_tell_side: bool  # whether the turns surely tell to which side the steering is positive
     pictures: int  # number of pictures that were used
     seconds: float  # time of driving from the first picture to the last
     unreadable: int  # number of pictures that cannot be read or have another size
@@ -81,10 +83,16 @@ class CalibrationResult:
             f"steering of the car = {self.gain:.4g} x the network's {sign} {abs(self.bias):.4g}",
         ]
         if self.turn_correlation is not None:
-            lines.append(
-                f"correlation with the turns of the pictures: {self.turn_correlation:.2f}; they "
-                "tell to which side the recorded steering is positive"
-            )
+            turns = f"correlation with the turns of the pictures: {self.turn_correlation:.2f}; they"
+            side = "to which side the recorded steering is positive"
+            if self.turns_tell_side:
+                lines.append(f"{turns} tell {side}")
+            else:
+                check = _check_first(settings.frames)
+                lines.append(
+                    f"careful: {turns} do not tell {side}, so it is as you stated it"
+                    f"{check and f'; look for the cause: {check}'}"
+                )
         if self.mirrored:
             side = "right" if settings.left_positive else "left"
             lines.append(f"the recorded steering is positive to the {side}; it was mirrored")
@@ -119,7 +127,10 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     notify(f"{len(drive.pictures)} pictures of {drive.driven_seconds:.0f} s")
     evidence = evidence_of(log, images)
     mirrored = _is_mirrored(settings, evidence)
-    turn_correlation = _turn_correlation(evidence)
+    turn_correlation = None
+    if evidence.agreement is not None:
+        turn_correlation = round(evidence.agreement.correlation * (-1 if mirrored else 1), 4)
+    turns_tell_side = evidence.turns_as_steered is not None
     if mirrored:
         drive = drive.mirrored()
 
@@ -143,7 +154,7 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
     # who gives the gain vouches that the network reads this camera
     if settings.gain is None and agreement < LEAST_CORRELATION:
         turns = ""
-        if turn_correlation is not None:
+        if turns_tell_side:
             turns = f", though the pictures' turns do by {turn_correlation:.2f}"
         raise UserError(
             f"{settings.model}: it does not read this camera in this place: its steering "
@@ -173,6 +184,7 @@ def calibrate(settings: CalibrateSettings, notify: Notify = lambda line: None) -
         delay_seconds=delay_seconds,
         mirrored=mirrored,
         turn_correlation=turn_correlation,
+        turns_tell_side=turns_tell_side,
         pictures=len(drive.pictures),
         seconds=round(drive.driven_seconds, 2),
         unreadable=drive.left_out,
@@ -203,19 +215,20 @@ def _is_mirrored(settings: CalibrateSettings, evidence: Evidence) -> bool:
             reason = f"its correlation with their turns is {agreement.correlation:.2f}"
             if evidence.is_upside_down or evidence.drives_backwards:
                 reason += ", and they are upside down or of driving backwards"
+        check = _check_first(settings.frames)
         raise SettingError(
             "{frames}: to which side is the steering positive? The pictures do not tell it: "
-            "{reason}; say it with {left_positive}, or --no-left-positive",
+            "{reason}; {first}say it with {left_positive}, or --no-left-positive",
             frames=settings.frames,
             reason=reason,
+            first=check and f"look for the cause first: {check}; if it finds none, ",
         )
     return as_steered is False
 
 
-def _turn_correlation(evidence: Evidence) -> float | None:
-    if evidence.agreement is None or evidence.turns_as_steered is None:
-        return None
-    return round(abs(evidence.agreement.correlation), 4)
+def _check_first(frames: Path) -> str:
+    """Return the command that finds why steering and pictures disagree; "" for a tub."""
+    return shown_command("preprocess", frames, "--check") if is_recording(frames) else ""
 
 
 def _framing_of(

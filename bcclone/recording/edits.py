@@ -14,7 +14,7 @@ import numpy as np
 
 from bcclone.recording.edit_settings import MAX_ADVANCE
 from bcclone.recording.row import EPISODE_GAP_MS, time_of
-from bcclone.system.arrays import BoolArray, FloatArray, IndexArray
+from bcclone.system.arrays import BoolArray, FloatArray, IndexArray, runs
 from bcclone.system.codec import explained, fits, from_text, read_bytes
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import write_text
@@ -73,6 +73,25 @@ def delete_numbers(spans: Sequence[Span]) -> Edit:
 def mirror_numbers(spans: Sequence[Span]) -> Edit:
     """Return the edit that mirrors the steering of spans of rows, which are numbered from 1."""
     return Edit(MIRROR, tuple((first - 1, last - 1) for first, last in spans))
+
+
+def edits_again(edits: "Edits", time_ms: IndexArray, marked: BoolArray) -> list[Edit]:
+    """Return the edits that make rows as `edits` do, where the marked rows are deleted already.
+
+    time_ms: time of each row, as in a log, (rows,)
+    marked: (rows,)
+    """
+    deleted = edits.deleted(time_ms)
+    # first, since an edit may not delete all rows
+    again = [Edit(RESTORE, (span,)) for span in runs(np.flatnonzero(marked & ~deleted))]
+    if spans := tuple(runs(np.flatnonzero(deleted & ~marked))):
+        again.append(Edit(DELETE, spans))
+    for edit in edits.edits:
+        spans = tuple(runs(np.flatnonzero(edit.concerned(time_ms)))) if edit.rows else ()
+        # a mirrored stretch may have lost its rows; without a span, it would be all rows
+        if edit.edit in OF_STEERING and bool(spans) == bool(edit.rows):
+            again.append(Edit(edit.edit, spans, edit.seconds))
+    return again
 
 
 def seconds_text(seconds: float) -> str:

@@ -40,6 +40,7 @@ SHORTER = {
 }
 LINE = re.compile(r"^(next|then): +bcclone (.*)$", re.MULTILINE)
 EXAMPLES = {
+    "edit": ["--delete", "4", "5"],
     "recordings": ["laps", "back"],
     "options": ["--framing", "car.framing.json", "--left-positive"],
     "preprocess": ["--preprocess", "carnd-128-rgb"],

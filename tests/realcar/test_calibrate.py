@@ -18,6 +18,7 @@ from bcclone.realcar.calibrate import calibrate
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.realcar.labelled_drive import LabelledDrive, open_drive, read_drive
 from bcclone.realcar.lens_search import fit_delay, fit_steering
+from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
 from tests.conftest import made_once, shared
@@ -277,6 +278,78 @@ def test_the_next_command_is_one_that_the_shell_takes(tub, tmp_path, capsys):
     given = parse(load_command("import"), "bcclone import", typed)
     assert (given["source"], given["framing"]) == (mine, tmp_path / "car.framing.json")
     assert given["left_positive"]
+
+
+@pytest.mark.parametrize(
+    ("edits", "side"),
+    [
+        (("--delete 40 50", "--advance-steering 0.6", "--mirror-steering --rows 60 70"), ""),
+        (("--mirror-steering", "--trim 3 85", "--restore 2 2"), "--no-left-positive"),
+        (("--undo", "--delete 1 1"), "--left-positive"),
+        (("--restore 8 8", "--mirror-steering"), "--left-positive"),
+    ],
+)
+def test_the_next_lines_make_the_edits_of_a_recording_again(
+    edits, side, tub, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tub, "tub")
+    records = (tmp_path / "tub" / "catalog_0.catalog").read_text().splitlines()
+    # bad ones, and repeated ones, of which some are deleted in the tub
+    again = [*records[:20], "bad", *records[4:8], *records[20:]]
+    (tmp_path / "tub" / "catalog_0.catalog").write_text("\n".join(again) + "\n")
+    manifest = (tmp_path / "tub" / "manifest.json").read_text()
+    deleting = manifest.replace('"deleted_indexes": []', '"deleted_indexes": [5, 30, 31]')
+    (tmp_path / "tub" / "manifest.json").write_text(deleting)
+    run_command("import", "tub", "-o", "rec/ex")
+    for edit in edits:
+        run_command("edit", "rec/ex", *edit.split())
+    capsys.readouterr()
+    run_command("calibrate", MODEL, "rec/ex", "--rows", "0:120", "--gain", 1, *side.split())
+    lines = capsys.readouterr().out.splitlines()
+    commands = [shlex.split(line, comments=True) for line in lines if " bcclone " in line]
+    for _, _, *words in (words for words in commands if words[0] in ("next:", "then:")):
+        run_command(*words)
+    before, after = (
+        read_log(tmp_path / folder / "driving_log.csv").rows
+        for folder in ("rec/ex", "recordings/ex-framed")
+    )
+    assert (after["time_ms"] == before["time_ms"]).all()
+    turned = -1 if side == "--left-positive" else 1
+    assert after["steering"].to_numpy() == pytest.approx(turned * before["steering"].to_numpy())
+    # mirrored once
+    out = "\n".join(lines)
+    assert not ("--left-positive" in out and " --mirror-steering  #" in out)
+
+
+def test_edits_of_rows_whose_numbers_are_unknown_are_named(tub, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run_command("import", tub, "-o", "rec/ex")
+    log = tmp_path / "rec" / "ex" / "driving_log.csv"
+    first, *others = log.read_text().splitlines()
+    log.write_text("\n".join(["bad", first, *others[1:]]) + "\n")
+    run_command("edit", "rec/ex", "--delete", 4, 5)
+    run_command("edit", "rec/ex", "--advance-steering", 0.5)
+    capsys.readouterr()
+    run_command("calibrate", MODEL, "rec/ex", "--rows", "0:120", "--gain", 1)
+    *_, edit, careful = capsys.readouterr().out.splitlines()
+    assert edit.startswith("then: bcclone edit recordings/ex-framed --advance-steering 0.50  #")
+    assert re.match(r"careful: make the other edits of rec/ex again.*bcclone edit rec/ex", careful)
+
+
+@pytest.mark.parametrize("option", ["--no-left-positive", "--left-positive"])
+def test_where_steering_and_pictures_disagree_the_check_comes_first(
+    option, winding_recording, tmp_path, capsys
+):
+    folder = shutil.copytree(winding_recording, tmp_path / "half")
+    run_command("edit", folder, "--mirror-steering", "--rows", "1", "12.5s")
+    options = ("--rows", "0:160", "-o", tmp_path / "car.h5")
+    with pytest.raises(UserError, match=r"first: bcclone preprocess \S+half --check; .*--left-pos"):
+        run_command("calibrate", MODEL, folder, *options)
+    capsys.readouterr()
+    run_command("calibrate", MODEL, folder, *options, option, "--gain", 1)
+    out = capsys.readouterr().out
+    assert re.search(r"careful: .*turns of the pictures: -?0\.\d.*preprocess \S+half --check", out)
 
 
 def test_a_mistake_is_named(tub, tmp_path):
