@@ -1,10 +1,10 @@
 """The format video: a video and a table -> a row for each frame that has values. Needs PyAV.
 
-Row 1 belongs to frame 1, and so on, unless a column of a table without times numbers the frames. A
-table of times must then have as many rows as the film has frames, and each frame has the time of
-its row. For any other table of times, the user says with --film-offset when the film begins: the
-values of a frame are interpolated between the rows before and after it, by the film's own times. A
-frame between rows that are far apart gets no values, and no row.
+Row 1 belongs to frame 1, and so on, if the table has as many rows as the film has frames; each
+frame has the time of its row. Otherwise a column of a table without times numbers the frames, or
+the user says with --film-offset when the film begins: the values of a frame are interpolated
+between the rows before and after it, by the film's own times. A frame between rows that are far
+apart gets no values, and no row.
 """
 
 import re
@@ -169,7 +169,8 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
         if times is None:
             raise UserError(
                 f"{table.path}: it has no times, so that row N is of frame N; leave out "
-                "--film-offset, or name its times with --time-column",
+                "--film-offset, or name its times with --time-column, or count them with "
+                "--frame-rate",
                 exit_code=2,
             )
         seen.notes.append(f"film: it begins {offset:g} s after the table")
@@ -182,15 +183,11 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
         label = _by_time(path, known, times.milliseconds[is_known], offset)
         yield from _labelled(video, label, seen)
         return
-    if times is not None and not _has_row_for_each_frame(path, table, times):
-        raise UserError(
-            f"{table.path}: its rows are not one for each frame of {path}, in order of time; "
-            "say by how many seconds the film begins later than the table with --film-offset, "
-            "0 if both begin together",
-            exit_code=2,
-        )
-    by_number = f", by {number_column}" if number_column else ""
-    seen.notes.append(f"film: a row of the table for each frame{by_number}")
+    if number_column:
+        seen.notes.append(f"film: a row of the table for the frame of its {number_column}")
+    else:
+        _refuse_other_rows(path, table, times)
+        seen.notes.append("film: a row of the table for each frame")
     rows = {number: row for row, number in enumerate(numbers)}
 
     def label_by_number(number: int, seconds: float) -> tuple[str, Mapping[str, Any]] | None:
@@ -204,16 +201,30 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
     yield from _labelled(video, label_by_number, seen, places)
 
 
-def _has_row_for_each_frame(path: Path, table: SourceTable, times: Times) -> bool:
-    """Return whether a table has as many rows as a film has frames, in order of time.
+def _refuse_other_rows(path: Path, table: SourceTable, times: Times | None) -> None:
+    """Raise UserError for a table without as many rows as a film has frames, in order of time.
 
     Rows that cannot be read count, too.
     """
     with open_video(path) as video:
         frames = video.count_packets()
-    known = times.milliseconds[np.isfinite(times.milliseconds)]
-    in_order = bool((np.diff(known) >= 0).all())
-    return in_order and len(table.lines) + len(table.broken) == frames
+    rows = len(table.lines) + len(table.broken)
+    milliseconds = times.milliseconds if times else np.empty(0)
+    known = milliseconds[np.isfinite(milliseconds)]
+    if rows == frames and (np.diff(known) >= 0).all():
+        return
+    remedy = "say by how many seconds the film begins later than the table with --film-offset, 0 "
+    remedy += "if both begin together"
+    if times is None:
+        remedy = (
+            "name the column of their times with --time-column, or count them with --frame-rate, "
+            f"and {remedy}; or number the frames from 0 in a column frame_index"
+        )
+    raise UserError(
+        f"{table.path}: its {rows} rows are not one for each frame of {path}, which has {frames}"
+        f"{', in order of time' if times else ''}; {remedy}",
+        exit_code=2,
+    )
 
 
 def _frame_numbers(table: SourceTable, is_timed: bool) -> tuple[str, list[int]]:

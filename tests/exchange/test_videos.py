@@ -65,15 +65,21 @@ def test_row_n_of_the_table_belongs_to_frame_n(tmp_path):
     ("rows", "without_record", "without_image", "named"),
     [(15, 5, 0, "drive.mp4"), (23, 0, 3, "drive.csv")],
 )
-def test_frames_without_row_and_rows_without_frame_are_counted(
+def test_rows_without_times_are_of_a_film_of_their_length_or_have_numbers_of_frames(
     tmp_path, rows, without_record, without_image, named
 ):
     make_video(tmp_path / "set" / "drive.mp4", count=20)
     write_table(tmp_path / "set", [(steering(n), 0) for n in range(rows)])
+    options = "--time-column.*--frame-rate.*--film-offset.*frame_index"
+    with pytest.raises(UserError, match=f"its {rows} rows .* which has 20; .*{options}"):
+        imported(tmp_path / "set" / named, tmp_path / "out")
+    header = "frame_index,steering"
+    write_table(tmp_path / "set", [(n, steering(n)) for n in range(rows)], header)
     result = imported(tmp_path / "set" / named, tmp_path / "out")
     assert result.rows == min(rows, 20)
     assert result.seen.images_without_record == without_record
     assert result.seen.records_without_image == without_image
+    assert "film: a row of the table for the frame of its frame_index" in result.seen.notes
 
 
 KEPT = [n for n in range(20) if n % 5 != 3]
@@ -172,7 +178,8 @@ def test_a_frame_between_rows_that_are_far_apart_gets_no_label(tmp_path):
 def test_a_video_that_is_cut_short_gives_the_frames_before(tmp_path):
     path = make_video(tmp_path / "set" / "drive.mkv", count=60)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    write_table(tmp_path / "set", [(steering(n % 20), 0) for n in range(60)])
+    rows = [(n, steering(n % 20)) for n in range(60)]
+    write_table(tmp_path / "set", rows, "frame,steering")
     result = imported(tmp_path / "set", tmp_path / "out")
     assert 5 < result.rows < 60
     assert result.rows + result.seen.records_without_image + result.seen.unreadable_images == 60
