@@ -118,6 +118,13 @@ def times_of(cells: Sequence[object], name: str, where: object) -> Times:
             "--time-column, or count the rows with --frame-rate",
             exit_code=2,
         )
+    if unit is None and np.median(steps) == 1000 and not np.any(known % 1000):
+        raise UserError(
+            f"{where}: column {name[:60]!r} counts up by 1, as the numbers of rows do, and nothing "
+            "says that it is seconds; count the rows with --frame-rate HZ (1 for a picture a "
+            "second) and without --time-column, or rename it with its unit, such as time_s",
+            exit_code=2,
+        )
     return Times(milliseconds, f"times: {name}, in {unit or 's'}", name)
 
 

@@ -52,6 +52,16 @@ def test_what_no_camera_can_have_are_no_times(cells):
         milliseconds_of(cells)
 
 
+@pytest.mark.parametrize("first", [0, 1, NEW_YEAR_MS // 1000])
+def test_whole_numbers_that_count_up_by_1_are_the_numbers_of_rows_unless_they_have_a_unit(first):
+    numbers = [first + row for row in range(40) if row != 7]
+    with pytest.raises(UserError, match="'time' counts up by 1.*--frame-rate HZ.*1 for a picture"):
+        milliseconds_of(list(map(str, numbers)))
+    assert milliseconds_of(list(map(str, numbers)), "time_s") == [
+        1000 * number for number in numbers
+    ]
+
+
 def of_frames(folder, column, cells, names=None, **settings):
     """Import frames with a column, or several; return their milliseconds since the first one."""
     names = names or [f"{number}.jpg" for number in range(len(cells))]
