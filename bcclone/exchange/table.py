@@ -32,6 +32,9 @@ TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 _SEPARATORS = ("\t", ";", ", ", "  ", ",", " ")
 _MOST_COLUMNS = 1000
 _WHOLE = re.compile(r"[-+]?\d+")
+_DECIMALS = re.compile(r"\d+(?:[eE][-+]?\d+)?")
+# behind a comma alone: a program that writes an exponent sets the point behind the first digit
+_DIVIDED_DECIMALS = re.compile(r"\d{2,}[eE][-+]?\d+")
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,8 @@ def _refuse_longer_lines(
     line, cells = longer[0]
     remedy = "name each cell in the first line, without a separator at the end of a line; numbers "
     remedy += "with decimal commas need another separator, as pandas writes with sep=';'"
+    if separator == "," and not joined:
+        remedy += ", or --decimal-comma where only commas divide the cells"
     if separator == "," and joined:
         remedy = "which of its commas are decimal marks cannot be told; write the table with "
         remedy += "another separator, as pandas does with sep=';'"
@@ -185,10 +190,13 @@ def _refuse_longer_lines(
 
 
 def _refuse_divided_numbers(path: Path, body: Sequence[tuple[int, list[str]]]) -> None:
-    """Raise UserError for a cell -0 before one with several digits, as a comma divides -0,15."""
+    """Raise UserError for two cells that a decimal comma divides: -0 before several digits, or a
+    whole number before digits with an exponent, as in -0,15 and 2,77e-17.
+    """
     for line, cells in body:
         for whole, decimals in pairwise(cells):
-            if whole == "-0" and len(decimals) > 1 and decimals.isdecimal():
+            with_exponent = _WHOLE.fullmatch(whole) and _DIVIDED_DECIMALS.fullmatch(decimals)
+            if with_exponent or (whole == "-0" and len(decimals) > 1 and decimals.isdecimal()):
                 raise UserError(
                     f"{path}: line {line}: {cells!r:.200}; decimal commas? Read them with "
                     "--decimal-comma and the names of the columns in the first line, or write the "
@@ -269,7 +277,7 @@ def _joined(cells: Sequence[str], width: int) -> list[str] | None:
     begins = [
         place
         for place, (whole, decimals) in enumerate(pairwise(cells))
-        if _WHOLE.fullmatch(whole) and decimals.isdecimal()
+        if _WHOLE.fullmatch(whole) and _DECIMALS.fullmatch(decimals)
     ]
     numbers: set[int] = set()
     for first, last in runs(np.array(begins, int)):

@@ -94,6 +94,7 @@ def test_a_table_whose_lines_are_not_divided_as_the_first_is_refused(tmp_path, t
         ("image,steering,throttle", ["-0,15,0,3", "0,0", "-0,25,-1"], [-0.15, 0.0, -0.25]),
         ("image,steering", ['"-0,15"', "0,2", "0,3"], [-0.15, 0.2, 0.3]),
         ("steering,image,brake", ["-0,15,{},0,0", "0,{},0", "0,3,{},1"], [-0.15, 0.0, 0.3]),
+        ("image,steering", ["2,77556e-17", "0,2", "-3,0E-1"], [2.77556e-17, 0.2, -0.3]),
     ],
 )
 def test_decimal_commas_between_commas_are_read_where_the_user_says_so(
