@@ -107,9 +107,16 @@ def _how_read(name: str, columns: Mapping[str, str]) -> str:
     return column
 
 
-def numbers_at(controls: Mapping[str, FloatArray], row: int) -> dict[str, float]:
-    """Return the numbers of a row; NaN where a cell holds none, which row_of() then refuses."""
-    return {name: float(values[row]) for name, values in controls.items()}
+def numbers_at(
+    controls: Mapping[str, FloatArray], columns: Mapping[str, str], table: SourceTable, row: int
+) -> dict[str, float | str]:
+    """Return the numbers of a row; "" for an empty cell, and NaN for another one without a number,
+    which row_of() then refuses.
+    """
+    return {
+        name: "" if table.columns[columns[name]][row] == "" else float(values[row])
+        for name, values in controls.items()
+    }
 
 
 def _last_name(column: str) -> str:

@@ -154,9 +154,10 @@ def row_of(
     names = {name: name for name in FIELDS} | dict(called or {})
     filled = {name: value for name, value in values.items() if value not in (None, "")}
     needed = {"time_ms", "steering"} | (values.keys() & set(NUMBERS))
-    missing = [names[name] for name in FIELDS if name in needed - filled.keys()]
+    missing = [name for name in FIELDS if name in needed - filled.keys()]
     if missing:
-        raise RowError(f"no {missing[0]!r}")
+        is_empty = values.get(missing[0]) == ""
+        raise RowError(f"no {names[missing[0]]!r}{': it is empty' if is_empty else ''}")
     checked: dict[str, Any] = {}
     for name in WHOLE_NUMBERS:
         checked[name] = whole_number(names[name], filled.get(name, 0))

@@ -137,7 +137,10 @@ def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
             paths = images.of_cameras(cells)
             named.update(paths.values())
             values: dict[str, Any] = {name: table.columns[name][row] for name in further}
-            values |= {"time_ms": times.of(row), **numbers_at(controls, row)}
+            values |= {
+                "time_ms": times.of(row),
+                **numbers_at(controls, control_columns, table, row),
+            }
             contents = {camera: read_linked_image(folder / path) for camera, path in paths.items()}
             read_row = row_of(values, contents, place, called={"time_ms": "time"})
         except ValueError as error:

@@ -195,7 +195,10 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
             return None
         row = rows[number]
         time_ms = times.of(row) if times else round(1000 * seconds)
-        return table.place(row), {**numbers_at(controls, row), "time_ms": time_ms}
+        return table.place(row), {
+            **numbers_at(controls, control_columns, table, row),
+            "time_ms": time_ms,
+        }
 
     places = {number: table.place(row) for number, row in rows.items()}
     yield from _labelled(video, label_by_number, seen, places)

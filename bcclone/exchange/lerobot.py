@@ -72,6 +72,7 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
     cameras = _find_cameras(folder / INFO, pictures, settings.image_column)
     controls: dict[str, FloatArray] = {}  # none for a steering that will be estimated
     read: dict[str, str] = {}
+    table = SourceTable(folder, {})
     if not settings.steering:
         table = _read_numbers(folder, pattern, features)
         controls, read = read_controls(table, settings, seen, _PREFERRED)
@@ -93,7 +94,7 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
         records = _read_records(folder, pattern, needed, ["timestamp"])
         for index, (place, record) in enumerate(records):
             try:
-                numbers = {"steering": 0.0, **numbers_at(controls, index)}
+                numbers = {"steering": 0.0, **numbers_at(controls, read, table, index)}
                 row = _row_of_record(record, numbers, images, videos, fps, place)
             except ValueError as error:
                 yield LeftOut.of(place, error)
@@ -103,7 +104,7 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
 
 def _row_of_record(
     record: Mapping[str, Any],
-    numbers: Mapping[str, float],
+    numbers: Mapping[str, float | str],
     images: Mapping[str, str],
     videos: Mapping[str, "_EpisodeVideo"],
     fps: float,
