@@ -105,6 +105,7 @@ class Row:
     # what the import adds, when the images have become frames
     framing: Framing | None = None  # made the frames; None if the images were frames already
     source_ms: int = 0  # time of the row in the source, which other images may have, too
+    picture: str = ""  # name of the centre image in the source; "" in a film or a data set
     size: tuple[int, int] = (0, 0)  # width and height of the centre image in the source
     converted: int = 0  # how many of the images were not frames already
     path: CameraPath | None = None  # path from which the steering of a film is estimated
@@ -265,10 +266,16 @@ class Seen:
         self.images_without_record = 0  # image files that no row names
         self.frames_without_row = 0  # of a video; they count as rows that are left out
         self.converted = 0  # images that were not frames already
+        self.is_middle_of_format = (
+            False  # not the user but the format says that 0 is straight ahead
+        )
         self.steering: list[float] = []  # of each row; a film's is estimated after its last row
         self._min_throttle = min_throttle
         self._options = options
         self._below_throttle = 0
+        self._pictures: dict[str, tuple[Any, ...]] = {}  # name -> values of its first row
+        self._repeated = 0  # rows that are wholly equal to the first row of their picture
+        self._sharing = 0  # rows with other values than the first row of their picture
         self._left_out: Counter[str] = Counter()  # key of KINDS -> number of rows
         self._examples: list[str] = []  # the first rows of each kind, with place and reason
         self._sizes: Counter[tuple[int, int]] = Counter()
@@ -276,8 +283,17 @@ class Seen:
         # number of a recording -> times of its rows in milliseconds
         self._times: defaultdict[int, list[int]] = defaultdict(list)
 
-    def drives(self, row: Row) -> bool:
-        """Return whether a row has the least throttle; count it if it has not."""
+    def takes(self, row: Row) -> bool:
+        """Return whether a row has the least throttle, and does not repeat another one; count it if
+        not.
+        """
+        if row.picture:
+            values = (row.recording, row.episode, row.time_ms, row.numbers, row.deleted)
+            first = self._pictures.setdefault(row.picture, values)
+            if first is not values and first == values:
+                self._repeated += 1
+                return False
+            self._sharing += first is not values
         least = self._min_throttle
         if least is None or (row.throttle <= least if least < 0 else row.throttle >= least):
             return True
@@ -356,12 +372,31 @@ class Seen:
 
     def _doubts(self, steering: FloatArray) -> Iterator[str]:
         """Yield what is hardly so in a drive, though each row can be read."""
-        if len(steering) >= FEWEST_STEERED and (same := constant(steering)):
+        same = constant(steering)
+        if len(steering) >= FEWEST_STEERED and same:
             _, words = same
             remedy = "look where the steering was lost, or record again"
             if "steering_column" in self._options:
                 remedy = LOST_STEERING
             yield f"careful: the steering is {words}; {remedy}"
+        one_side = min(np.mean(steering < 0), np.mean(steering > 0)) <= ACCIDENTS_SHARE
+        if self.is_middle_of_format and len(steering) >= FEWEST_STEERED and one_side and not same:
+            values, counts = np.unique(steering, return_counts=True)
+            yield (
+                f"careful: the steering is never, or hardly, to one side: {values[0]:g} to "
+                f"{values[-1]:g}, most often {values[counts.argmax()]:g}, where the format says -1 "
+                "to 1 and 0 is straight ahead; if the car did turn to both sides, its middle is "
+                "another: preprocess --check measures it, and a table of image and steering is "
+                "imported with --straight"
+            )
+        if self._repeated:
+            yield f"left out: {number_of(self._repeated, 'row')} wholly equal to another row"
+        if self._sharing:
+            yield (
+                f"careful: {number_of(self._sharing, 'row')} "
+                f"name{'s' * (self._sharing == 1)} a picture that another row has, with another "
+                "time or steering; keep one row of each picture, and import again"
+            )
         if back := sum(int(np.sum(np.diff(times) < 0)) for times in self._times.values()):
             counted = ", or count them with --frame-rate" if "frame_rate" in self._options else ""
             yield (

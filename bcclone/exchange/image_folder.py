@@ -11,6 +11,7 @@ paths are relative to the table and have forward slashes. An unknown value is an
 import csv
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -123,7 +124,7 @@ def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
     if {"center", "time_ms"} <= names or {"recording", "episode"} <= names:
         further = [name for name in table.columns if name in set(FIELDS) - set(NUMBERS)]
     else:
-        times.check_rate(table.path)
+        times.check_rate(table.path, table.columns[columns[_CENTER]])
     used = {*control_columns.values(), *columns.values(), times.column, *further}
     seen.columns_left_out = [name for name in table.columns if name not in used]
 
@@ -146,7 +147,7 @@ def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
         except ValueError as error:
             yield LeftOut.of(place, error)
             continue
-        yield read_row
+        yield replace(read_row, picture=paths.get(_CENTER, ""))
     seen.images_without_record = len(images.paths) - len(named)
 
 

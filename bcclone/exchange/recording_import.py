@@ -138,10 +138,10 @@ def open_source(
 
 
 def _driving(source: Items, seen: Seen, first: int | None) -> Items:
-    """Yield the items without the rows that have too little throttle. first: see open_source()"""
+    """Yield the items without the rows that are not to be taken. first: see open_source()"""
     count = 0
     for item in source:
-        if isinstance(item, LeftOut) or seen.drives(item):
+        if isinstance(item, LeftOut) or seen.takes(item):
             yield item
         count += isinstance(item, Row)
         if count == first:

@@ -33,6 +33,7 @@ def read_simulator_log(settings: ImportSettings, seen: Seen) -> Items:
     for table in SIDECARS:
         file_of(settings.source, table.name)  # raises UserError for a link out of the folder
     index = ImageIndex(path)
+    seen.is_middle_of_format = True
     for bad in log.bad_rows:
         yield LeftOut(bad.reason, place=f"{path}: line {bad.row}")
     named: list[str] = []  # names of the images that rows name
@@ -48,7 +49,7 @@ def read_simulator_log(settings: ImportSettings, seen: Seen) -> Items:
         except ValueError as error:
             yield LeftOut.of(row.place, error)
             continue
-        yield replace(row, images=images)
+        yield replace(row, images=images, picture=row.images[CAMERAS[0]][0])
     seen.images_without_record = len(index.orphans(named))
 
 

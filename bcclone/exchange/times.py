@@ -56,9 +56,13 @@ class Times:
         time_ms = self.milliseconds[row]
         return None if np.isnan(time_ms) else round(time_ms)
 
-    def check_rate(self, where: object) -> None:
-        """Raise UserError for frames that follow each other faster than those of a camera."""
-        known = self.milliseconds[np.isfinite(self.milliseconds)]
+    def check_rate(self, where: object, pictures: Sequence[str]) -> None:
+        """Raise UserError for frames that follow each other faster than those of a camera.
+
+        pictures: the picture of each row; rows with the same one and the same time count once
+        """
+        frames = set(zip(pictures, self.milliseconds.tolist(), strict=True))
+        known = np.array([time_ms for _, time_ms in frames if not np.isnan(time_ms)])
         steps = np.diff(np.sort(known))
         if len(steps) and float(np.median(steps)) < 1000 / _FASTEST_RATE:
             raise UserError(

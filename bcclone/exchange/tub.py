@@ -131,6 +131,7 @@ def read_tub(
         tub = _open_files(settings, files, seen)
     else:
         tub = _open_catalogs(folder, seen)
+    seen.is_middle_of_format = not settings.steering
     if settings.left_positive:
         seen.notes.append("steering: positive to the left")
     image_inputs = dict(_IMAGE_INPUTS)
@@ -139,6 +140,7 @@ def read_tub(
     inputs: set[str] = set()  # names of the values that any record has
     images: set[str] = set()  # names of the images that records name
     times_ms: list[int] = []
+    pictures: list[str] = []  # at these times
     steered: list[float] = []
     for place, record in tub.records:
         try:
@@ -157,17 +159,21 @@ def read_tub(
             yield LeftOut.of(place, error)
             continue
         steering = 0.0 - row.steering if settings.left_positive else row.steering
-        yield replace(row, record_number=index, steering=steering)
+        picture = names["center"]
+        yield replace(row, record_number=index, steering=steering, picture=picture)
         # a tub that bcclone wrote may hold several recordings, whose times may overlap
         if _INPUTS["recording"] not in record:
             times_ms.append(row.time_ms)
-    Times(np.array(times_ms, float), tub.time_input).check_rate(folder)
+            pictures.append(picture)
+    Times(np.array(times_ms, float), tub.time_input).check_rate(folder, pictures)
     beyond = sum(abs(steering) > RANGES["steering"][1] + ROUNDING for steering in steered)
     if beyond > ACCIDENTS_SHARE * len(steered):
         raise UserError(
             f"{folder}: the steering of {beyond} of {len(steered)} records is beyond -1 to 1, "
-            "as in degrees; a tub has the fraction of full steering; make a table of image and "
-            "steering, and import that with --unit deg"
+            "as in degrees, percent or the pulses of a servo; a tub has the fraction of full "
+            "steering; make a table of image and steering, and import that with --unit deg, "
+            "--max-degrees at full steering (100 of percent), and --straight for the value "
+            "straight ahead"
         )
     present = (folder / tub.images).glob("*")
     found = {path.name for path in present if is_image(path.name) and not is_hidden(path.name)}

@@ -405,11 +405,32 @@ def test_a_steering_of_which_most_rows_are_0_is_asked_about_if_none_is_negative(
 
 def test_numbers_divided_at_their_decimal_comma_are_asked_about_without_names(tmp_path):
     folder = make_frames(tmp_path / "set", NAMES)
-    cells = ("-0,194,0,3", "0,25,0,3", "-0,1,0,3")
-    lines = [f"{name},{row}" for name, row in zip(NAMES, cells, strict=True)]
-    (folder / "data.csv").write_text("\n".join(lines))
-    with pytest.raises(UserError, match="decimal commas[?] Read them with --decimal-comma"):
-        imported_frames(folder, steering_column="2", unit="ratio")
+    for first in ("-0,194,0,3", "2,77556e-17,0,3"):
+        cells = (first, "0,25,0,3", "-0,1,0,3")
+        lines = [f"{name},{row}" for name, row in zip(NAMES, cells, strict=True)]
+        (folder / "data.csv").write_text("\n".join(lines))
+        with pytest.raises(UserError, match="decimal commas[?] Read them with --decimal-comma"):
+            imported_frames(folder, steering_column="2", unit="ratio")
+
+
+def test_an_empty_cell_is_said_to_be_empty(tmp_path):
+    folder = frames(tmp_path, "steering,throttle", "0.1,0.3", ",0.3", "0.1,")
+    left_out = " ".join(imported_frames(folder).seen.left_out)
+    assert "line 3: no 'steering': it is empty" in left_out
+    assert "line 4: no 'throttle': it is empty" in left_out
+
+
+def test_a_row_that_repeats_another_is_taken_once_and_a_shared_picture_is_said(tmp_path):
+    cells = ["0.1,0.0", "0.2,0.05", "0.3,0.1"]
+    folder = frames(tmp_path, "steering,time_s", *cells)
+    table = folder / "labels.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines, *lines[1:], f"{NAMES[0]},0.4,0.15"]))
+    result = imported_frames(folder, frame_rate=None, straight=0.0)
+    assert rows_of(result.output)["steering"].tolist() == [0.1, 0.2, 0.3, 0.4]
+    notes = "\n".join(result.seen.notes)
+    assert "left out: 3 rows wholly equal to another row" in notes
+    assert "careful: 1 row names a picture that another row has" in notes
 
 
 def test_a_minus_sign_of_typography_is_one(tmp_path):

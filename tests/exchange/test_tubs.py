@@ -106,6 +106,41 @@ def test_a_tub_in_degrees_is_refused(angle, beyond, tmp_path):
         imported(folder, tmp_path / "out")
 
 
+def test_a_tub_that_is_refused_names_how_a_table_of_another_middle_and_range_is_read(tmp_path):
+    folder = make_tub(tmp_path / "tub", **{"user/angle": lambda index: 360 + index})
+    with pytest.raises(UserError, match="pulses of a servo.*--unit deg, --max-degrees.*--straight"):
+        imported(folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("angle", "words"),
+    [
+        (lambda index: index % 11 / 10, "0 to 1, most often 0,"),
+        (lambda index: min(max(index % 9 / 8, 0.5), 0.9), "0.5 to 0.9, most often 0.5,"),
+        (lambda index: -0.3 - index / 200, "-0.595 to -0.3,"),  # to the left
+        (lambda index: (index % 11 - 1) / 10, None),
+    ],
+)
+@pytest.mark.parametrize("left_positive", [False, True])
+def test_a_tub_that_steers_to_one_side_may_have_another_middle(
+    tmp_path, angle, words, left_positive
+):
+    folder = make_tub(tmp_path / "tub", rows=60, **{"user/angle": angle})
+    result = imported(folder, tmp_path / "out", left_positive=left_positive)
+    doubts = [note for note in result.seen.notes if note.startswith("careful: the steering")]
+    assert len(doubts) == (words is not None)
+    assert all("--check measures" in doubt and "--straight" in doubt for doubt in doubts)
+    assert left_positive or all(words in doubt for doubt in doubts)
+
+
+def test_catalog_lines_that_are_there_twice_are_taken_once(tmp_path):
+    catalog = make_tub(tmp_path / "tub") / "catalog_0.catalog"
+    catalog.write_text(2 * catalog.read_text())
+    result = imported(tmp_path / "tub", tmp_path / "out")
+    assert result.rows == 4
+    assert "left out: 4 rows wholly equal to another row" in result.seen.notes
+
+
 @pytest.mark.parametrize(
     ("steering", "rows"), [(None, 0), ("", 0), (lambda index: None if index else 0.2, 1)]
 )
