@@ -215,6 +215,8 @@ def _is_mirrored(settings: CalibrateSettings, evidence: Evidence) -> bool:
             reason = f"its correlation with their turns is {agreement.correlation:.2f}"
             if evidence.is_upside_down or evidence.drives_backwards:
                 reason += ", and they are upside down or of driving backwards"
+            if evidence.rows.why_too_few:
+                reason += f", but {evidence.rows.why_too_few}"
         check = _check_first(settings.frames)
         raise SettingError(
             "{frames}: to which side is the steering positive? The pictures do not tell it: "

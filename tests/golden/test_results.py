@@ -28,7 +28,7 @@ SLOW = {
     "suite in fog": "suite {lake} --rows fog --laps 0.02 --jobs 1",
     "margin": "margin {lake} --speed 30 --road random:1:length=250",
     "model": "model.py store.h5 -o model.h5 --epochs 1 --name run",
-    "calibrate": "calibrate {any-road} longer -o car.h5",
+    "calibrate": "calibrate {any-road} longer -o car.h5 --no-left-positive",
     "export, onnx": "export {lake} --to onnx -o model.onnx",
     "export, litert": "export {lake} --to litert -o model.tflite",
     "export, donkeycar": "export {lake} --to donkeycar -o donkeycar.tflite",
