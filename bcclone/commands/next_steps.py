@@ -486,10 +486,11 @@ def _marked_times(origin: Origin | None) -> IndexArray | None:
         if origin:
             given = {**origin.options, "source": str(origin.source)}
             settings = from_json(ImportSettings, given)
-            items = read_tub(settings, Seen(), read=lambda folder, name: str(folder / name))
+            seen = Seen(settings.min_throttle)
+            items = read_tub(settings, seen, read=lambda folder, name: str(folder / name))
             marks: dict[tuple[int, int], bool] = {}  # recording and time of each row
             for item in items:
-                if isinstance(item, Row):
+                if isinstance(item, Row) and seen.takes(item):
                     time_ms = item.time_ms
                     while (item.recording, time_ms) in marks:  # as the import does
                         time_ms += 1

@@ -296,7 +296,8 @@ def test_the_next_lines_make_the_edits_of_a_recording_again(
     shutil.copytree(tub, "tub")
     records = (tmp_path / "tub" / "catalog_0.catalog").read_text().splitlines()
     # bad ones, and repeated ones, of which some are deleted in the tub
-    again = [*records[:20], "bad", *records[4:8], *records[20:]]
+    other = [record.replace('"user/throttle": -0.5', '"user/throttle": -0.4') for record in records]
+    again = [*records[:20], "bad", *records[10:12], *other[4:8], *records[20:]]
     (tmp_path / "tub" / "catalog_0.catalog").write_text("\n".join(again) + "\n")
     manifest = (tmp_path / "tub" / "manifest.json").read_text()
     deleting = manifest.replace('"deleted_indexes": []', '"deleted_indexes": [5, 30, 31]')
