@@ -7,19 +7,13 @@ model is fitted, and who steered a drive.
 
 import shlex
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bcclone.camera.framing import FRAMING_NAME, framing_of
 from bcclone.model.model_path import is_litert, is_onnx, shipped_model
-from bcclone.recording.edits import MIRROR, Edit, edits_again
 from bcclone.recording.origin import Origin, origin_of
 from bcclone.recording.run_tables import MOTION, read_drivers
-from bcclone.system.arrays import IndexArray
 from bcclone.system.errors import UserError, shown_command, typed
 from bcclone.system.location import Location
 
@@ -302,6 +296,7 @@ def after_calibration(result: "CalibrationResult", settings: "CalibrateSettings"
     A recording is imported again from its source, with the options of its first import, and then
     edited again.
     """
+    from bcclone.commands.edits_of_import import edited_of_import, turn_edited
     from bcclone.diagnosis.evidence import recording_name
     from bcclone.recording.files import find_log, is_recording
 
@@ -311,9 +306,9 @@ def after_calibration(result: "CalibrationResult", settings: "CalibrateSettings"
         return _import_again(result, name, str(settings.frames), {}, is_left_positive)
     log = Path(str(find_log(str(settings.frames)))).resolve()
     origin = origin_of(log)
-    edited = _edited_of_import(log, origin)
+    edited = edited_of_import(log, origin)
     if is_left_positive:
-        is_left_positive = _turn_edited(edited, log, origin)
+        is_left_positive = turn_edited(edited, log, origin)
     name = f"{(log.parent.parent if len(edited) > 1 else log.parent).name}-framed"
     source = str(_shown(origin.source)) if origin else "SOURCE"
     options = origin.options if origin else {}
@@ -407,99 +402,6 @@ def _offered(made: str, values: Mapping[str, object], *without: str) -> dict[str
 
 def _options(preprocess: str | None) -> list[str]:
     return ["--preprocess", preprocess] if preprocess else []
-
-
-# ---- the edits of imported recordings
-
-_ALL_MIRRORED = Edit(MIRROR)
-
-
-@dataclass
-class _Edited:
-    """A recording that is imported again, and the edits to make again in the new one."""
-
-    log: Path
-    name: str  # of its folder in the output of the import; "" for the output itself
-    rows: int  # deleted ones included
-    edits: list[Edit]
-    is_lost: bool  # whether there are edits of rows whose numbers in the new one are unknown
-
-
-def _edited_of_import(log: Path, origin: Origin | None) -> list[_Edited]:
-    """Return the recording of a log, and those that the same import made beside it."""
-    from bcclone.recording.editing import EditedRecording
-
-    logs = {"": log}
-    folder = log.parent
-    if origin and folder.name.isdecimal():
-        beside = [each for each in sorted(folder.parent.iterdir()) if each.name.isdecimal()]
-        found = {each.name: each / log.name for each in beside}
-        of_import = {name: each for name, each in found.items() if origin_of(each) == origin}
-        if len(of_import) > 1:
-            logs = of_import
-    marked = _marked_times(origin)
-    edited = []
-    for name, each in logs.items():
-        recorded = EditedRecording(each)
-        is_marked = np.isin(recorded.times, [] if marked is None else marked)
-        edits = edits_again(recorded.edits, recorded.times, is_marked)
-        of_all = [edit for edit in edits if not edit.spans]
-        # an import leaves out no row that the log has, but takes one that was damaged in it
-        is_lost = (marked is None or bool(recorded.log.bad_rows)) and of_all != edits
-        edited.append(
-            _Edited(each, name, len(recorded.rows), of_all if is_lost else edits, is_lost)
-        )
-    return edited
-
-
-def _turn_edited(edited: Sequence[_Edited], log: Path, origin: Origin | None) -> bool:
-    """Turn the steering of imported recordings; return whether the import has to do it.
-
-    A steering that an edit has mirrored is turned by leaving out this edit.
-
-    log: that of which is known that its edited steering is to be turned
-    """
-    from bcclone.exchange.formats import FORMATS
-
-    (own,) = (one for one in edited if one.log == log)
-    was_mirrored = _ALL_MIRRORED in own.edits
-    for one in edited:
-        if _ALL_MIRRORED in one.edits:
-            one.edits.remove(_ALL_MIRRORED)
-    format = FORMATS.get(origin.format) if origin else None
-    if format and "left_positive" not in format.options and not was_mirrored:
-        own.edits.append(_ALL_MIRRORED)
-        return False
-    return not was_mirrored
-
-
-def _marked_times(origin: Origin | None) -> IndexArray | None:
-    """Return the times of the rows that the source marks as deleted; None if they are unknown."""
-    from bcclone.exchange.exchange_settings import ImportSettings
-    from bcclone.exchange.exchanged_rows import Row, Seen
-    from bcclone.exchange.tub import read_tub
-    from bcclone.system.values import from_json
-
-    if origin and origin.format != "tub":
-        return np.array([], np.int64)
-    with suppress(UserError, ValueError):
-        if origin:
-            given = {**origin.options, "source": str(origin.source)}
-            settings = from_json(ImportSettings, given)
-            seen = Seen(settings.min_throttle)
-            items = read_tub(settings, seen, read=lambda folder, name: str(folder / name))
-            marks: dict[tuple[int, int], bool] = {}  # recording and time of each row
-            for item in items:
-                if isinstance(item, Row) and seen.takes(item):
-                    time_ms = item.time_ms
-                    while (item.recording, time_ms) in marks:  # as the import does
-                        time_ms += 1
-                    marks[item.recording, time_ms] = item.deleted
-            marked = {time_ms for (_, time_ms), is_marked in marks.items() if is_marked}
-            kept = {time_ms for (_, time_ms), is_marked in marks.items() if not is_marked}
-            # which of several recordings a log holds is not known
-            return None if marked & kept else np.array(sorted(marked), np.int64)
-    return None
 
 
 # ---- what was made

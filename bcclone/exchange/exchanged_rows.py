@@ -266,9 +266,8 @@ class Seen:
         self.images_without_record = 0  # image files that no row names
         self.frames_without_row = 0  # of a video; they count as rows that are left out
         self.converted = 0  # images that were not frames already
-        self.is_middle_of_format = (
-            False  # not the user but the format says that 0 is straight ahead
-        )
+        # whether the format says that 0 is straight ahead, and not the user
+        self.is_middle_of_format = False
         self.steering: list[float] = []  # of each row; a film's is estimated after its last row
         self._min_throttle = min_throttle
         self._options = options
@@ -284,9 +283,7 @@ class Seen:
         self._times: defaultdict[int, list[int]] = defaultdict(list)
 
     def takes(self, row: Row) -> bool:
-        """Return whether a row has the least throttle, and does not repeat another one; count it if
-        not.
-        """
+        """Return whether a row is new and has the least throttle; a row that is not is counted."""
         if row.picture:
             values = (row.recording, row.episode, row.time_ms, row.numbers, row.deleted)
             first = self._pictures.setdefault(row.picture, values)
