@@ -61,9 +61,9 @@ class BrowserPage:
 
 
 @contextmanager
-def window_of(browser, width):
-    """Let the window have this width within the block."""
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+def window_of(browser, width, height=900):
+    """Let the window have this size within the block."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
         yield

@@ -73,6 +73,8 @@ class Given(dict[str, Any]):
     A setting that the user left out is not among them, so that its default holds.
     """
 
+    typed: tuple[str, ...] = ()  # the words of the command line, with the program's
+
     def of(self, kind: Any) -> dict[str, Any]:
         """Return the values for the fields of a settings dataclass."""
         return {name: self[name] for name in names_of(kind) if name in self}
@@ -215,11 +217,13 @@ def make_parser(command: Command, prog: str) -> argparse.ArgumentParser:
 def parse(command: Command, prog: str, words: Sequence[str]) -> Given:
     """Return what the user gave; exits with code 2, as argparse does, for a wrong command line."""
     parsed = make_parser(command, prog).parse_intermixed_args(words)
-    return Given(
+    given = Given(
         (name, tuple(value) if isinstance(value, list) else value)
         for name, value in vars(parsed).items()
         if value not in (None, [])  # an option or an argument that was left out
     )
+    given.typed = (*prog.split(), *words)
+    return given
 
 
 def add_options(command: Command, parser: argparse.ArgumentParser) -> None:

@@ -201,13 +201,13 @@ def drive(given: Given, settings: DriveSettings) -> Result:
     """Serve a trained model to the simulator, which connects to port 4567 in its autonomous mode.
 
     With RUN, frames and controls are recorded into that folder. Without it, nothing is recorded
-    until you press "Record" on the web page, which records into a new folder run-DATE_TIME in the
-    current folder.
+    until you press "Start recording" on the web page, which records into a new folder
+    run-DATE_TIME in the current folder.
     """
     from bcclone.commands.next_steps import after_drive
     from bcclone.drive.drive import serve
 
-    result = serve(settings, given.say)
+    result = serve(settings, given.say, typed=given.typed)
     notify(f"ended; {result.answered} frames answered, {result.faults} faults")
     if result.folder is not None:
         recorded = f"{result.folder}: {result.recorded} frames recorded"

@@ -29,7 +29,7 @@ def play(given: Given, settings: PlaySettings) -> Result:
     """
     from bcclone.game.play import play as play_game
 
-    result = play_game(settings, given.say)
+    result = play_game(settings, given.say, typed=given.typed)
     # what the person did is a message on stderr; stdout holds the result, and only with --json
     notify(result.as_text())
     if result.folder is not None:

@@ -27,7 +27,10 @@ from bcclone.web.server import WebServer
 
 
 def serve(
-    settings: DriveSettings, notify: Notify = print, stop: threading.Event | None = None
+    settings: DriveSettings,
+    notify: Notify = print,
+    stop: threading.Event | None = None,
+    typed: tuple[str, ...] = (),
 ) -> DriveResult:
     """Serve a model to the simulators that connect, until Ctrl-C, SIGTERM or `stop`.
 
@@ -38,9 +41,10 @@ def serve(
     notify: called with lines for the user, never by two threads at a time, and not after serve()
         has returned
     stop: an event that any thread may set to end the drive
+    typed: words of the command line that started it, by which the page says how to start it again
     """
     check_model_path(settings.model)
-    return _serve(partial(_load, settings), settings, notify, stop)
+    return _serve(partial(_load, settings), settings, notify, stop, typed)
 
 
 def serve_policy(
@@ -50,11 +54,15 @@ def serve_policy(
     stop: threading.Event | None = None,
 ) -> DriveResult:
     """Serve a policy of your own, as serve() does a model; the settings' model is not loaded."""
-    return _serve(lambda server: policy, settings, notify, stop)
+    return _serve(lambda server: policy, settings, notify, stop, ())
 
 
 def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
     """Return the policy of the model, and say how it drives."""
+    server.loading(
+        f"Reading the model {settings.model}.",
+        "This usually takes 5 to 10 seconds; a simulator that connects meanwhile waits.",
+    )
     server.notify(
         f"loading {settings.model}; a simulator that connects waits, "
         f"and {server.url} shows when it drives"
@@ -96,6 +104,7 @@ def _serve(
     settings: DriveSettings,
     notify: Notify,
     stop: threading.Event | None,
+    typed: tuple[str, ...],
 ) -> DriveResult:
     """Serve as serve() does. open_policy: called once the server listens."""
     with ExitStack() as resources:
@@ -124,18 +133,24 @@ def _serve(
         arbiter = ConnectionArbiter(driver)
         stats = DriveStats(arbiter)
         framing = framing_of_policy(policy)
-        recorder = resources.enter_context(run_recorder(settings.run_folder, framing))
-        saliency = resources.enter_context(saliency_thread(policy, lambda: stats.last_frame))
-        # the parts that speak with cars and pages
-        cars = Cars(arbiter, stats, recorder, server)
-        session = DriveSession(cars, hands, saliency, policy)
-        server.show(cars.with_page(Pages(session, server).app()), cars.check)
-        server.wait(
-            f"listening on {server.address}; "
-            "start the simulator, choose a track and AUTONOMOUS MODE\n"
-            f"watch it drive: {server.url}"
-        )
-        cars.finish()
+        with (
+            run_recorder(settings.run_folder, framing) as recorder,
+            saliency_thread(policy, lambda: stats.last_frame) as saliency,
+        ):
+            # the parts that speak with cars and pages
+            cars = Cars(arbiter, stats, recorder, server)
+            session = DriveSession(cars, hands, saliency, policy)
+            session.typed = typed
+            session.token = settings.token
+            pages = Pages(session, server)
+            server.show(cars.with_page(pages.app()), cars.check)
+            server.wait(
+                f"listening on {server.address}; "
+                "start the simulator, choose a track and AUTONOMOUS MODE\n"
+                f"watch it drive: {server.url}"
+            )
+            cars.finish()
+        pages.end()  # all rows are written
     return DriveResult(
         answered=driver.answered,
         faults=driver.faults,

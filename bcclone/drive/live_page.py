@@ -6,11 +6,13 @@ pages set. `Pages` serves it. docs/reference/page.md describes fields, addresses
 
 import logging
 import math
+import shlex
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import flask
@@ -22,9 +24,9 @@ from bcclone.drive.driver import Driver, SteeringPolicy
 from bcclone.drive.hands import HandInput, Hands
 from bcclone.drive.saliency_overlay import SaliencyThread
 from bcclone.model.policy import Policy
-from bcclone.recording.run_folder import Recorder
+from bcclone.recording.run_folder import Recorder, free_folder
 from bcclone.system.codec import parse_json
-from bcclone.system.errors import UserError, shown_command
+from bcclone.system.errors import UserError, printable
 from bcclone.web.page import guarded_app, plain_text, posted, render, with_pictures
 from bcclone.web.server import WebServer
 from bcclone.web.websocket import BadHandshake, Websocket
@@ -63,7 +65,8 @@ class Session(ABC):
     """A drive or a play, for its pages."""
 
     program = ""  # name of the command, such as drive.py
-    command = ""  # the command line that starts the session again, without its port
+    typed: tuple[str, ...] = ()  # the words that started it, () if no command line did
+    token = ""  # of the server, which no page shows
     default_port = 0  # of the command
     track = ""  # name of the built-in world's track, "" for the car of another program
     track_map: dict[str, Any] | None = None  # `line`: x and z of its centre line in metres
@@ -92,6 +95,18 @@ class Session(ABC):
     @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return the state, for JSON."""
+
+    @property
+    def command(self) -> str:
+        """Return the command line that starts the session again, "" if none started it."""
+        words = [self._retyped(word) for word in self.typed]
+        return printable(shlex.join(words))
+
+    def _retyped(self, word: str) -> str:
+        """Return a word of the command line as it is typed the next time."""
+        if self.token and word.endswith(self.token):
+            return word.removesuffix(self.token) + "YOUR-TOKEN"
+        return word
 
     @abstractmethod
     def newest(self) -> PageFrame | None:
@@ -153,7 +168,6 @@ class DriveSession(Session):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(hands, cars.recorder, cars.arbiter.driver, saliency)
-        self.command = shown_command("drive", "model.h5")
         if isinstance(policy, Policy):
             self.sees = policy.preprocessing.describe()
             self.region = _seen_region(policy)
@@ -162,6 +176,13 @@ class DriveSession(Session):
         self._lock = threading.Lock()
         self._frame: PageFrame | None = None
         self._next_at = -math.inf  # when the next frame is made
+
+    def _retyped(self, word: str) -> str:
+        # nothing is recorded into a folder that has a recording
+        folder = self.recorder.folder
+        if folder is not None and self.recorder.recorded and Path(word) == folder:
+            return str(free_folder(folder))
+        return super()._retyped(word)
 
     def state(self) -> dict[str, Any]:
         cars = self.cars
@@ -202,6 +223,8 @@ def _seen_region(policy: Policy) -> tuple[float, float, float, float]:
 
 _REFUSAL_CHARACTERS = 300  # longest refusal; it quotes the page's value, which may be of any length
 _LOOK_SECONDS = 0.1  # between two polls for a new frame, if wake() is not called
+_ENDING_SECONDS = 1.0  # longest wait at the end for pages that do not read
+_ENDING_LOOK_SECONDS = 0.01
 
 
 class Pages:
@@ -211,6 +234,7 @@ class Pages:
         self._session = session
         self._server = server
         self._pages: list[_Page] = []
+        self._last_message = b""  # what every page is sent at the end
 
     def app(self) -> flask.Flask:
         """Return the WSGI app of the page, which asks for the server's token."""
@@ -225,6 +249,19 @@ class Pages:
         """Send the newest frame to the pages that are ready for it; any thread may call this."""
         for page in list(self._pages):
             page.changed.set()
+
+    def end(self) -> None:
+        """Tell the pages what was recorded and how to start again, and close them."""
+        end = {
+            "kind": "end",
+            "recording": self._session.recorder.state(),
+            "command": self._session.command,
+        }
+        self._last_message = with_pictures(end)
+        self.wake()
+        until = time.monotonic() + _ENDING_SECONDS
+        while self._pages and time.monotonic() < until:
+            time.sleep(_ENDING_LOOK_SECONDS)
 
     def _index(self) -> str:
         """Return the page."""
@@ -305,6 +342,9 @@ class Pages:
             while page.open:
                 page.changed.wait(_LOOK_SECONDS)
                 page.changed.clear()
+                if self._last_message:
+                    page.send(self._last_message)
+                    break
                 frame = self._session.newest() if page.ready else None
                 if frame is not None and frame.number != number:
                     number = frame.number

@@ -69,6 +69,7 @@ def serve_page(
         WebServer(("127.0.0.1", port or _usual_port()), access, notify, stop) as server,
         ExitStack() as stack,
     ):
+        server.loading("Reading the recording.", "This usually takes some seconds.")
         policy = load_policy(model) if model else None
         viewed = [stack.enter_context(Viewed(name, model, policy)) for name in recordings]
         server.show(_app(server, viewed))

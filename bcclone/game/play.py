@@ -22,6 +22,7 @@ from bcclone.drive.live_page import PageFrame, Pages, Session
 from bcclone.drive.protocol import Control, Telemetry
 from bcclone.drive.saliency_overlay import saliency_thread
 from bcclone.game.play_settings import PLAY_PORT, PlayResult, PlaySettings
+from bcclone.model.model_path import check_model_path
 from bcclone.model.policy import load_policy
 from bcclone.recording.run_folder import Recorder, begin_in_free_folder
 from bcclone.recording.run_tables import HUMAN, MODEL, DrivenBy
@@ -41,15 +42,20 @@ logger = logging.getLogger(__name__)
 
 
 def play(
-    settings: PlaySettings, notify: Notify = print, stop: threading.Event | None = None
+    settings: PlaySettings,
+    notify: Notify = print,
+    stop: threading.Event | None = None,
+    typed: tuple[str, ...] = (),
 ) -> PlayResult:
     """Serve a page that drives the built-in simulator, until Ctrl-C, SIGTERM or `stop`.
 
-    Signals are handled if this is called in the main thread. Raises UserError when the model, the
-    address or a folder cannot be used.
+    The server listens before anything is loaded; its page says meanwhile what is. Signals are
+    handled if this is called in the main thread. Raises UserError when the model, the address or a
+    folder cannot be used.
 
     notify: called with lines for the user
     stop: an event that any thread may set to end the play
+    typed: words of the command line that started it, by which the page says how to start it again
     """
     track = load_track(settings.track, settings.reverse)
     if settings.start_m > track.lap_m:
@@ -57,37 +63,50 @@ def play(
             f"--start-m {settings.start_m:g}: the lap of {settings.track} ends after "
             f"{track.lap_m:.0f} m; begin before"
         )
-    what = "the simulator" if settings.model is None else f"{settings.model} and the simulator"
-    notify(f"loading {what}; on the first start it is compiled, which takes a minute")
-    policy = None
-    driver = None
     if settings.model is not None:
-        from bcclone.system.tensorflow_quietly import load_tensorflow
-
-        load_tensorflow(threads=1)  # as drive.py does; the other cores render
-        policy = load_policy(settings.model, settings.preprocess)
-        # without its framing, because the world's pictures are frames already
-        driver = Driver(policy.without_framing(), settings)
-    renderer = Renderer(settings.track, settings)
-    # serve the page, while a thread drives the world
+        check_model_path(settings.model)
+    what = "the simulator" if settings.model is None else f"{settings.model} and the simulator"
     access = Access(settings.host, settings.token, allow_host=settings.allow_host)
-    with (
-        WebServer((settings.host, settings.port), access, notify, stop) as server,
-        play_recorder(settings.folder) as recorder,
-        ExitStack() as resources,
-    ):
-        game = Play(renderer, track, recorder, driver, settings.start_m, settings.start_offset_m)
-        if policy is not None:
-            game.sees = policy.preprocessing.describe()
-            game.saliency = resources.enter_context(
-                saliency_thread(policy, lambda: (game.frames, game.jpeg))
-            )
-        pages = Pages(game, server)
-        resources.enter_context(_driven(game, pages, server))
-        server.show(pages.app())
+    with WebServer((settings.host, settings.port), access, notify, stop) as server:
+        notify(f"loading {what}; on the first start it is compiled, which takes a minute")
         if settings.browser:
             open_in_browser(server.url)
-        server.wait(f"listening on {server.address}; drive here: {server.url}")
+        policy = None
+        driver = None
+        if settings.model is not None:
+            from bcclone.system.tensorflow_quietly import load_tensorflow
+
+            server.loading(
+                f"Reading the model {settings.model}.",
+                "This usually takes 5 to 10 seconds, longer while other programs are busy.",
+            )
+            load_tensorflow(threads=1)  # as drive.py does; the other cores render
+            policy = load_policy(settings.model, settings.preprocess)
+            # without its framing, because the world's pictures are frames already
+            driver = Driver(policy.without_framing(), settings)
+        server.loading(
+            f"Preparing the track {settings.track}.",
+            "This usually takes a second; on the first start the simulator is compiled, which "
+            "takes a minute.",
+        )
+        renderer = Renderer(settings.track, settings)
+        # serve the page, while a thread drives the world
+        with play_recorder(settings.folder) as recorder, ExitStack() as resources:
+            game = Play(
+                renderer, track, recorder, driver, settings.start_m, settings.start_offset_m
+            )
+            game.typed = typed
+            game.token = settings.token
+            if policy is not None:
+                game.sees = policy.preprocessing.describe()
+                game.saliency = resources.enter_context(
+                    saliency_thread(policy, lambda: (game.frames, game.jpeg))
+                )
+            pages = Pages(game, server)
+            resources.enter_context(_driven(game, pages, server))
+            server.show(pages.app())
+            server.wait(f"listening on {server.address}; drive here: {server.url}")
+        pages.end()  # all rows are written
     best = game.best_lap_seconds
     return PlayResult(
         frames=game.frames,
@@ -152,7 +171,6 @@ class Play(Session):
     """A car in the built-in world, and its pages; nothing but their absence ends the drive."""
 
     program = "bcclone play"
-    command = "bcclone play"
     default_port = PLAY_PORT
 
     def __init__(

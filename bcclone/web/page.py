@@ -13,16 +13,8 @@ import flask
 
 from bcclone.system.codec import parse_json
 from bcclone.web.access import WRONG_TOKEN_SECONDS
-from bcclone.web.server import WebServer
+from bcclone.web.server import HEADERS, WebServer
 
-_HEADERS = {  # headers of every response, which limit what a browser does with it
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",  # with "no-referrer" the login form has the origin "null"
-    "Cache-Control": "no-store",
-}
 _OPEN_ENDPOINTS = ("login", "static", "page.static")  # endpoints that need no token
 
 
@@ -72,7 +64,7 @@ def guarded_app(
 
     @app.after_request
     def add_headers(response: flask.Response) -> flask.Response:
-        response.headers.update(_HEADERS)
+        response.headers.update(HEADERS)
         return response
 
     @app.post("/login")

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -47,10 +48,21 @@ _PROBE_SECONDS = 1.0  # longest wait for the answer of a program that uses our p
 _PROBE_BYTES = 4096
 _MOST_STRANGERS = 3  # clients without HTTP of which the log tells
 _SHOWN_BYTES = 60
-_LOADING = b"""<!doctype html>
-<html lang="en"><title>bcclone: loading</title><meta name="viewport" content="width=device-width">
-<p>bcclone is loading its model. This page shows the drive as soon as it is there.
-"""
+HEADERS = {  # headers of every response, which limit what a browser does with it
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; form-action 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # with "no-referrer" the login form has the origin "null"
+    "Cache-Control": "no-store",
+}
+# of the page that is shown until the app is there: path -> its file, in this folder, and its type
+_LOADING_FILES = {
+    "/": ("templates/loading.html", "text/html; charset=utf-8"),
+    "/static/loading.js": ("static/loading.js", "text/javascript; charset=utf-8"),
+    "/static/style.css": ("static/style.css", "text/css; charset=utf-8"),
+    "/static/icon.svg": ("static/icon.svg", "image/svg+xml"),
+}
 # key in a request's environ of the websocket that its socket became, so that no response follows
 _UPGRADED = "bcclone.websocket"
 
@@ -58,8 +70,8 @@ _UPGRADED = "bcclone.websocket"
 class WebServer:
     """A context manager that answers requests on an address, in a thread of its own, until stopped.
 
-    Until show() gives it an app, browsers are told that the app is being loaded, and cars that
-    connect wait for an answer. Entering the block raises UserError if the address cannot be used.
+    Until show() gives it an app, browsers are told what is being loaded, and cars that connect wait
+    for an answer. Entering the block raises UserError if the address cannot be used.
 
     sleep() and the classes of `threads`, those of the module threading, let other requests be
     answered meanwhile, in each of the modes; use no others in a request.
@@ -97,6 +109,7 @@ class WebServer:
         self._stop = stop or threading.Event()
         self._closing = threading.Event()  # set at the end of the block
         self._app: WSGIApp | None = None
+        self._step = ""  # what is done until show(), in a sentence
         self._check: Callable[[], None] = lambda: None
         self._served: Future[None] = Future()  # done when the server has ended; has its error
 
@@ -144,6 +157,13 @@ class WebServer:
     def stop(self) -> None:
         """Let wait() return; any thread may call this."""
         self._stop.set()
+
+    def loading(self, what: str, how_long: str) -> None:
+        """Tell browsers, until show(), what is being done, and how long that usually takes.
+
+        what: a sentence; where a token is needed it is not told, since none has been asked for yet
+        """
+        self._step = how_long if self.access.token else f"{what} {how_long}"
 
     def show(self, app: WSGIApp, check: Callable[[], None] = lambda: None) -> None:
         """Serve an app from now on.
@@ -289,13 +309,12 @@ class WebServer:
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Return the app's response; while the app loads, cars wait, and browsers ask again."""
-        is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
+        path = environ.get("PATH_INFO", "")
+        is_car = path.startswith(SOCKETIO_PATH)
         while is_car and self._app is None and not self._closing.is_set():
             self.sleep(_LOADING_SECONDS)
         if self._app is None:
-            headers = [("Content-Type", "text/html"), ("Retry-After", "1"), ("Refresh", "1")]
-            start_response("503 Service Unavailable", headers)
-            return [_LOADING]
+            return self._answer_while_loading(path, start_response)
         try:
             response = self._app(environ, start_response)
         finally:
@@ -304,6 +323,22 @@ class WebServer:
         if _UPGRADED in environ:
             raise ConnectionAbortedError  # then nothing is sent, as if the client had gone
         return response
+
+    def _answer_while_loading(self, path: str, start_response: Any) -> list[bytes]:
+        """Return the page that tells what is done, or a file of it, or else the step alone."""
+        body = self._step.encode()
+        kind = "text/plain; charset=utf-8"
+        if path in _LOADING_FILES:
+            name, kind = _LOADING_FILES[path]
+            body = (Path(__file__).parent / name).read_bytes()
+        is_page = path == "/"
+        if is_page:
+            body = body.replace(b"STEP", escape(self._step).encode())
+        is_file = path in _LOADING_FILES and not is_page
+        status = "200 OK" if is_file else "503 Service Unavailable"
+        headers = HEADERS | {"Content-Type": kind, "Retry-After": "1"}
+        start_response(status, list(headers.items()))
+        return [body]
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -101,7 +101,8 @@ class Page(BrowserPage):
         self.browser.find_element(By.TAG_NAME, "body").send_keys(*keys)
 
     def pressed(self, name):
-        return self.element(name).get_attribute("aria-pressed") == "true"
+        """Return whether a click on a toggle takes back what it does."""
+        return self.element(name).get_attribute("data-on") == "true"
 
     def shows(self, text):
         """Wait until the connection line has this text."""
@@ -196,8 +197,10 @@ def test_the_car_holds_the_set_speed(page, port):
 def test_the_car_is_handed_over_and_the_model_drives_again(page, port):
     with driving(port) as (_, client):
         page.shows("the model drives")
+        assert page.text("autonomous").startswith("Drive in the simulator")
         page.element("autonomous").click()
         page.shows("handed over: drive with the keys")
+        assert page.text("autonomous").startswith("Give the wheel to the model")
         assert page.pressed("autonomous")
         wait_for(lambda: client.report.manuals > 10)
         steers = client.report.steers
@@ -228,24 +231,31 @@ def test_the_saliency_overlay_is_shown_and_hidden(page, port):
 
 def test_warnings_are_shown_and_counted(page, port):
     with raw(port) as connection:
+        places = """
+            return [...document.querySelectorAll("section:not(#warned), button")]
+              .map((one) => one.getBoundingClientRect().top);"""
+        page.shows("waiting for the simulator")
+        before = page.script(places)
         connection.send_text(telemetry_text(b"no picture"))
         next_event(connection)
         wait_for(lambda: "bad camera frame" in page.text("warnings"))
         connection.send_text(telemetry_text(b"no picture"))
         next_event(connection)
         wait_for(lambda: " times)" in page.text("warnings"))
+        assert page.text("over-frame").startswith("bad camera frame")
+        assert page.script(places) == before  # nothing has moved
 
 
 def test_every_control_has_a_name_and_is_reached_by_the_tab_key(page):
-    buttons = ("Record", "Hand over to manual", "Show saliency overlay")
-    slider = ("slider", "Speed that the model holds")
+    buttons = ("Start recording", "Drive in the simulator", "Show what decided the steering")
+    slider = ("slider", "Speed to hold")
     assert named_controls(page.browser) == {*(("button", name) for name in buttons), slider}
     assert page.element("set-speed").get_attribute("aria-valuetext") == "25 mph"
     reached = []
     for _ in range(4):
         webdriver.ActionChains(page.browser).send_keys(Keys.TAB).perform()
         reached.append(page.browser.switch_to.active_element.get_attribute("id"))
-    assert reached == ["set-speed", "recording", "autonomous", "saliency"]
+    assert reached == ["recording", "autonomous", "saliency", "set-speed"]
     for width in (320, 1320):
         with window_of(page.browser, width):
             assert page.script("return document.documentElement.scrollWidth") <= width
@@ -280,7 +290,7 @@ def test_a_key_at_the_page_takes_over_and_gives_back(page, port, folder):
         wait_for(lambda: page.text("steering-sent") == page.text("steering-model"))
         page.press("r")
         wait_for(lambda: not page.pressed("recording"))
-    run = folder / page.text("recording-text").partition(":")[0]
+    run = folder / page.text("recording-text").rpartition(" in ")[2]
     log = read_log(run / "driving_log.csv").rows
     drivers = read_drivers(run)
     taken = np.array([drivers[image].take_over is not None for image in log["center"]])

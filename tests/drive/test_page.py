@@ -20,6 +20,7 @@ from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.hands import Hands
 from bcclone.drive.live_page import DriveSession, Pages
+from bcclone.drive.run_writer import RunWriter
 from bcclone.drive.saliency_overlay import SaliencyThread
 from bcclone.drive.stats import DriveStats
 from bcclone.recording.run_folder import Recorder
@@ -214,7 +215,29 @@ def test_the_server_ends_at_once_while_pages_and_a_car_are_connected(mode):
             assert next_event(connection)[0] == "steer"
             began = time.monotonic()
         assert time.monotonic() - began < 60
+        while (message := page.receive()[0])["kind"] == "frame":
+            pass
+        assert (message["kind"], message["recording"]["recorded"]) == ("end", 0)
     assert errors == []
+
+
+def test_the_line_that_starts_it_again_is_quoted_without_its_token_and_names_a_free_folder(
+    tmp_path,
+):
+    page = make_page()
+    assert page.command == ""
+    page.typed = ("bcclone", "drive", "my model.h5", "run1", "--token=sesame and more")
+    page.token = "sesame and more"
+    assert page.command == "bcclone drive 'my model.h5' run1 --token=YOUR-TOKEN"
+    folder = tmp_path / "run1"
+    with Recorder(lambda held: RunWriter(folder)) as recorder:
+        page.recorder = recorder
+        page.typed = ("bcclone", "drive", "model.h5", str(folder))
+        recorder.turn(True)
+        assert page.command.endswith("/run1")
+        recorder.record(lambda writer: None)
+        wait_for(lambda: recorder.recorded)
+        assert page.command.endswith("/run1-2")
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """The page of bcclone play in headless Chromium, with keys, mouse, gamepad and thumbs."""
 
+import signal
+import time
+
 import pytest
 
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_drivers
-from tests.drive.drive_server import playing
-from tests.pages import BrowserPage, FakePage, chromium, errors_of, needs_browser
+from tests.drive.drive_server import playing, serving
+from tests.pages import BrowserPage, FakePage, chromium, errors_of, needs_browser, window_of
 from tests.processes import wait_for
+from tests.web.reverse_proxy import ReverseProxy
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")
 
@@ -168,9 +172,11 @@ def test_the_page_says_that_the_server_has_gone_and_finds_it_again(browser, tmp_
         page.press("r")
         page.until("state.recording.on")
         assert wait_for(lambda: page.element("recording-lamp").is_displayed())
-    wait_for(lambda: "does not answer" in page.text("connection-text"))
-    assert "the recording ended" in page.text("recording-text")
-    assert str(tmp_path / "run") in page.text("recording-text")
+    wait_for(lambda: page.text("connection-text") == "bcclone play has ended")
+    rows = len(read_log(tmp_path / "run" / "driving_log.csv").rows)
+    number = f"{rows} {'row is' if rows == 1 else 'rows are'}"
+    said = f"{number} recorded in {tmp_path / 'run'}." if rows else "Nothing was recorded."
+    assert page.text("recording-text") == page.text("last-recording") == said
     assert not page.element("recording-lamp").is_displayed()
     with playing(port=server.port):
         page.until("state.mode === 'driving'")
@@ -179,3 +185,73 @@ def test_the_page_says_that_the_server_has_gone_and_finds_it_again(browser, tmp_
         page.let_go("w")
     browser.get("about:blank")
     browser.get_log("browser")
+
+
+def test_a_server_that_stands_still_is_told_within_three_seconds_and_the_page_goes_on(
+    browser, tmp_path
+):
+    line = ("--no-browser", "-o", "my run", "--speed", "15")
+    with serving(*line, script="play", cwd=tmp_path) as server:
+        page = PlayPage(browser, server.port)
+        page.press("r")
+        page.until("state.recording.recorded > 3")
+        server.process.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        wait_for(lambda: page.text("connection-text") == "bcclone play does not answer")
+        # 3 s, and what Chromium and chromedriver take on a busy machine
+        assert time.monotonic() - stopped < 4
+        assert page.text("over-frame").startswith("no picture for ")
+        assert page.text("recording-text").startswith("When it last answered, ")
+        assert not page.element("recording-lamp").is_displayed()
+        assert not page.element("hud").is_displayed()
+        page.press("r")  # is not done later
+        server.process.send_signal(signal.SIGCONT)
+        page.until("state.recording.on && state.mode === 'driving'")
+        wait_for(lambda: page.text("connection-text") == "you drive")
+        # asleep and paused it goes on sending
+        page.press(Keys.ESCAPE)
+        page.until("state.mode === 'paused'")
+        time.sleep(4)
+        assert page.text("connection-text") == "paused: Esc drives on"
+        assert server.end() == 0
+        wait_for(lambda: page.text("connection-text") == "bcclone play has ended")
+        rows = len(read_log(tmp_path / "my run" / "driving_log.csv").rows)
+        assert page.text("last-recording") == f"{rows} rows are recorded in my run."
+        again = "bcclone play --no-browser -o 'my run' --speed 15 --port 0"
+        assert page.text("command") == again
+    browser.get("about:blank")
+    browser.get_log("browser")
+
+
+def test_a_page_whose_network_was_cut_says_so_and_connects_anew(browser, server):
+    with ReverseProxy(server.port) as proxy:
+        page = PlayPage(browser, proxy.port)
+        page.until("state.steers")
+        proxy.cut()
+        wait_for(lambda: page.text("connection-text") == "bcclone play does not answer", 10)
+        page.until("state.mode === 'driving'")
+    browser.get("about:blank")
+    browser.get_log("browser")
+
+
+def test_at_1280_by_800_nothing_needs_scrolling_and_the_picture_is_the_largest(page):
+    box = """
+        const box = document.getElementById(arguments[0]).getBoundingClientRect();
+        return [box.width, box.height, box.bottom];"""
+    with window_of(page.browser, 1280, 800):
+        size = (
+            "return [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+        )
+        assert page.script(size) == [1280, 800]
+        width, height, _ = page.script(box, "frame")
+        assert width >= 900
+        assert height == pytest.approx(width / 2, abs=1)
+        assert min(page.script(box, "map")[:2]) >= 200
+        buttons = page.browser.find_elements("css selector", ".row button")
+        assert {round(button.size["height"]) for button in buttons} == {44}
+        assert len({button.location["y"] for button in buttons}) == 1
+    with window_of(page.browser, 400, 800):
+        assert page.script(size)[0] <= 400
+        order = [page.script(box, name)[2] for name in ("frame", "connection", "recording", "map")]
+        assert order == sorted(order)
+        assert page.script(box, "saliency")[2] <= 800

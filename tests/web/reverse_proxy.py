@@ -24,6 +24,7 @@ class ReverseProxy:
         if certificate:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._tls.load_cert_chain(certificate)
+        self._cuts = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
 
@@ -34,6 +35,10 @@ class ReverseProxy:
     def __exit__(self, *_):
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+    def cut(self):
+        """Lose what present connections send from now on, as a network does that has gone."""
+        self._cuts += 1
 
     def _accept(self):
         with contextlib.suppress(OSError):
@@ -53,8 +58,13 @@ class ReverseProxy:
             server = socket.create_connection(("127.0.0.1", self._target))
             open_sockets.enter_context(server)
             server.sendall(head + rest)
-            threading.Thread(target=pump, args=(client, server), daemon=True).start()
-            pump(server, client)
+            cuts = self._cuts
+
+            def is_cut():
+                return self._cuts > cuts
+
+            threading.Thread(target=pump, args=(client, server, is_cut), daemon=True).start()
+            pump(server, client, is_cut)
 
     def _request(self, client):
         """Return a request's head as the server gets it, None for a path of no server, and what
@@ -81,11 +91,12 @@ class ReverseProxy:
         return b"\r\n".join([b" ".join([method, path, version]), *headers, b"", b""]), rest
 
 
-def pump(source, target):
-    """Pass on what one socket sends to the other, until its end."""
+def pump(source, target, is_cut):
+    """Pass on what one socket sends to the other, until its end; lose it once it is cut."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
-            target.sendall(data)
+            if not is_cut():
+                target.sendall(data)
     with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_RDWR)
 

@@ -9,9 +9,12 @@ const PROGRAM = document.body.dataset.program;
 const IN_WORLD = "world" in document.body.dataset;
 const SETTLED_MS = 500; // after a change here, until the slider follows the server again
 const ANNOUNCED_MS = 10000; // how long a screen reader finds what was announced
+const NEW_SECONDS = 10; // how long a warning of the past is over the picture
 const STATUS = {
   "connecting": "connecting",
+  "frozen": `${PROGRAM} does not answer`, // the connection is open, but nothing comes
   "lost": `${PROGRAM} does not answer`,
+  "ended": `${PROGRAM} has ended`,
   "none": "waiting for the simulator",
   "handed over": "handed over: drive with the keys",
   "key held": "a driving key is held",
@@ -24,13 +27,20 @@ const STATUS = {
 };
 // why the picture stands still, which is written over it
 const STILL = ["paused", "asleep"];
+const TOGGLES = ["recording", "paused", "kept", "autonomous", "saliency"];
+// elements with what is only known while the server answers
+const OF_THE_MOMENT = [
+  "dialect", "steering-model", "steering-sent", "steering-degrees", "throttle", "speed", "target",
+  "cross-track", "lap-time", "rate", "latency",
+];
 
 const shown = {
   status: "connecting", // a key of STATUS
   at: -Infinity, // when figures, dial and map were drawn
   warnings: [],
   folder: "", // of the recording that is on
-  cutShort: "", // what became of the recording that was on when the server ended
+  recording: null, // the newest state of the recording
+  end: null, // the last message of a server that has ended
 };
 let settledAt = -Infinity; // when the slider was last moved here
 
@@ -54,9 +64,9 @@ function isNews(before, state) {
     || before.warnings.length !== state.warnings.length;
 }
 
-// Makes a toggle look pressed or not, if the page has it.
-function press(id, on) {
-  if (element(id)) element(id).setAttribute("aria-pressed", String(on));
+// Lets the name of a toggle, if the page has it, say what a click does.
+function turn(id, on) {
+  if (element(id)) element(id).dataset.on = String(on);
 }
 
 // -- the status
@@ -76,43 +86,90 @@ function showStatus(status, state) {
   const text = isTaken ? `a person steers: take-over ${state.take_over}` : STATUS[status] || status;
   write("connection-text", text);
   // in place of the picture, what to do
-  const hasPicture = status !== "none" && status !== "lost";
+  const hasGone = status === "lost" || status === "ended";
+  const hasPicture = status !== "none" && !hasGone;
   if (element("guide")) element("guide").hidden = status !== "none";
-  element("restart").hidden = status !== "lost";
+  element("restart").hidden = !hasGone;
   element("frame").hidden = !hasPicture;
-  element("hud").hidden = !hasPicture;
-  if (element("sees")) element("sees").hidden = !hasPicture;
-  showOverFrame(state);
+  element("hud").hidden = !state || !hasPicture;
+  if (status !== "frozen") showOverFrame(state);
 }
 
-// Over the picture, where the person who drives looks: why it stands still, or else the first
-// warning.
+// Over the picture, where the person who drives looks: why it stands still, or else the warnings of
+// now.
 function showOverFrame(state) {
-  let text = "";
-  if (STILL.includes(shown.status)) text = STATUS[shown.status];
-  else if (IN_WORLD && state && state.warnings.length) text = state.warnings[0].text;
+  const isStill = STILL.includes(shown.status);
+  let texts = [];
+  if (isStill) texts = [STATUS[shown.status]];
+  else if (state) {
+    texts = state.warnings
+      .filter(({ seconds }) => seconds === null || state.seconds - seconds < NEW_SECONDS)
+      .map(({ text }) => text);
+  }
+  writeOverFrame(texts.join("\n"), !isStill);
+}
+
+function writeOverFrame(text, warns) {
   element("over-frame").hidden = !text;
+  element("over-frame").classList.toggle("warns", warns);
   write("over-frame", text);
 }
 
-// Shows that the server has ended: nothing is recorded, and no warning holds any more. before: the
-// last state, null without one
-function showLost(before) {
-  if (before && before.recording.on) {
-    const folder = before.recording.folder;
-    shown.cutShort = `the recording ended with ${PROGRAM}; the rows in ${folder} are whole, `
-      + "but for about the last second";
-    write("recording-text", shown.cutShort);
-    announce(shown.cutShort);
+// Shows that the server is silent while the connection to it is open. seconds: since its last
+// message
+function showFrozen(seconds) {
+  if (shown.status !== "frozen") {
+    forgetTheMoment();
+    write("recording-text", whatIsRecorded());
+    showStatus("frozen", null);
   }
+  const text = `no picture for ${seconds} s: ${PROGRAM} does not answer\n`
+    + "this page goes on by itself";
+  writeOverFrame(text, true);
+}
+
+// Shows that the connection has ended, and how to start the server again.
+function showLost() {
+  forgetTheMoment();
+  const recorded = whatIsRecorded();
+  const status = shown.end ? "ended" : "lost";
+  write("recording-text", recorded);
+  write("last-recording", recorded);
+  write("restart-text", `${STATUS[status]}.`);
+  write("again", status === "ended" ? "Start it again:" : "If it has ended, start it again:");
+  if (shown.end) write("command", shown.end.command);
+  showStatus(status, null);
+}
+
+// Takes back what the page says about the present.
+function forgetTheMoment() {
   shown.folder = "";
   shown.warnings = [];
-  writeList(element("warnings"), []);
-  element("no-warnings").hidden = false;
+  if (element("warned")) element("warned").hidden = true;
+  element("wheel").hidden = true;
   element("recording-lamp").hidden = true;
-  press("recording", false);
-  write("dialect", "");
-  showStatus("lost", null);
+  for (const id of TOGGLES) turn(id, false);
+  for (const id of OF_THE_MOMENT) write(id, id === "dialect" ? "" : "–");
+  element("dial").setAttribute("aria-label", "steering: not known");
+  drawDial(element("dial"), null, null);
+}
+
+// Says how many rows are recorded: those that the server counted at its end, or else last.
+function whatIsRecorded() {
+  const recording = shown.end ? shown.end.recording : shown.recording;
+  const when = shown.end ? "" : "When it last answered, ";
+  if (!recording) return "";
+  if (!recording.folder || !recording.recorded) {
+    return shown.end ? "Nothing was recorded." : `${when}nothing was recorded.`;
+  }
+  const are = shown.end ? "are" : "were";
+  return `${when}${rowsOf(recording)} ${are} recorded in ${recording.folder}.`;
+}
+
+function rowsOf({ recorded, dropped, failure }) {
+  const rows = `${recorded} ${recorded === 1 ? "row" : "rows"}`;
+  const lost = dropped ? ` (${dropped} dropped)` : "";
+  return rows + lost + (failure ? ` (ended: ${failure})` : "");
 }
 
 // -- the figures
@@ -137,7 +194,6 @@ function showWorld(state, track) {
   write("lap-time", clock(laps.seconds));
   write("last-lap", clock(laps.last));
   write("best-lap", clock(laps.best));
-  write("hud", `${fixed(state.speed_mph, 0)} mph, lap ${laps.lap}: ${clock(laps.seconds)}`);
   if (track) drawMap(element("map"), track, state);
 }
 
@@ -163,11 +219,11 @@ const CONTROLS = [
 ];
 
 function showControls(state) {
-  press("recording", state.recording.on);
-  press("paused", state.mode === "paused");
-  press("kept", state.kept);
-  press("autonomous", !state.autonomous);
-  press("saliency", state.saliency.on);
+  turn("recording", state.recording.on);
+  turn("paused", state.mode === "paused");
+  turn("kept", state.kept);
+  turn("autonomous", !state.autonomous);
+  turn("saliency", state.saliency.on);
   for (const id of CONTROLS) {
     const isUnavailable = id === "saliency" && state.saliency.unavailable !== "";
     if (element(id)) element(id).disabled = shown.status === "watching" || isUnavailable;
@@ -182,13 +238,12 @@ function showControls(state) {
 }
 
 function showRecording(recording) {
+  shown.recording = recording;
   element("recording-lamp").hidden = !recording.on;
-  if (recording.on) shown.cutShort = "";
-  let text = shown.cutShort || "nothing is recorded";
+  let text = "nothing is recorded";
   if (recording.folder) {
-    const dropped = recording.dropped ? `, ${recording.dropped} dropped` : "";
-    const failure = recording.failure ? `; ended: ${recording.failure}` : "";
-    text = `${recording.folder}: ${recording.recorded} rows recorded${dropped}${failure}`;
+    const what = recording.on ? "recording" : "not recording";
+    text = `${what}: ${rowsOf(recording)} in ${recording.folder}`;
   }
   write("recording-text", text);
 }
@@ -200,12 +255,12 @@ function showModel(state) {
     ? "You keep the wheel; M gives it to the model."
     : "The model drives while you do not steer.";
   write("model-hint", hint);
-  const unavailable = `the saliency overlay is not available: ${saliency.unavailable}`;
-  write("saliency-text", saliency.unavailable ? unavailable : "");
   const framed = state.region ? "Framed: what the network sees. " : "";
   const green = saliency.on ? "Green: the pixels that decided. " : "";
-  const input = state.sees ? `Input: ${state.sees.replace("->", "→")}.` : "";
-  write("sees", framed + green + input);
+  const input = state.sees ? `Input: ${state.sees.replace("->", "→")}. ` : "";
+  const lacks = saliency.unavailable
+    ? `What decided the steering cannot be shown: ${saliency.unavailable}.` : "";
+  write("sees", framed + green + input + lacks);
 }
 
 function showSetSpeed() {
@@ -219,8 +274,9 @@ function showSetSpeed() {
 
 function showWarnings(state) {
   announceNews(state);
+  if (!element("warned")) return;
   const texts = state.warnings.map((warning) => warningText(warning, state.seconds));
-  element("no-warnings").hidden = texts.length > 0;
+  element("warned").hidden = !texts.length;
   writeList(element("warnings"), texts);
 }
 

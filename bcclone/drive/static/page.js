@@ -6,9 +6,17 @@
 const RETRY_MS = 1000;
 const HEARTBEAT_MS = 200; // the hands of a page that is silent for a second are off the wheel
 const SHOW_MS = 90; // between two times that figures, dial and map are drawn
+// the server sends ten messages a second or more, also when nothing moves
+const SILENT_MS = 2000; // without a message, after which it is said that none comes
+const LOOK_MS = 250; // between two looks whether that is so
+const ANEW_MS = 15000; // after which a silent connection is made anew: its network may be another
+const REFUSED_MS = 15000; // how long a refusal is shown
 
 let socket = null;
+let connectedAt = 0; // when it was made
+let heardAt = performance.now(); // when the last message came
 let retry = 0; // the timer of the next connection
+let refused = 0; // the timer after which a refusal goes
 let state = null; // of the newest frame that was drawn
 const track = IN_WORLD ? JSON.parse(element("map").dataset.track) : null;
 let cameraImage = null;
@@ -23,21 +31,26 @@ const hands = new HandControls(sendHands);
 // needs its page.
 function connect() {
   clearTimeout(retry);
-  if (socket) socket.onclose = null;
-  if (socket) socket.close();
+  if (socket) {
+    socket.onclose = null;
+    socket.onmessage = null;
+    socket.close();
+  }
   if (document.hidden && !IN_WORLD) return;
   const address = new URL("socket", location); // below the page: a proxy may add a prefix
   address.protocol = address.protocol.replace("http", "ws");
+  connectedAt = performance.now();
   socket = new WebSocket(address);
   socket.binaryType = "arraybuffer";
   // one message after the other, since pictures are decoded at different speeds
   let received = Promise.resolve();
   socket.onopen = begin;
   socket.onmessage = (message) => {
+    heardAt = performance.now();
     received = received.then(() => receive(message.data));
   };
   socket.onclose = () => {
-    showLost(state);
+    showLost();
     state = null;
     explain();
     retry = setTimeout(connect, RETRY_MS);
@@ -50,6 +63,17 @@ function begin() {
   cameraImage = null;
   overlayImage = null;
   write("refusal", "");
+}
+
+// Tells that the server is silent: it stands still, or the network has gone.
+function watch() {
+  const now = performance.now();
+  const isExpected = socket && socket.readyState <= WebSocket.OPEN;
+  const isKnown = shown.status === "lost" || shown.status === "ended";
+  if (!isExpected || isKnown || now - heardAt < SILENT_MS) return;
+  showFrozen(Math.round((now - heardAt) / 1000));
+  state = null;
+  if (now - connectedAt > ANEW_MS) connect();
 }
 
 // Tells why there is no connection: the server asks for the token, or was started again and loads.
@@ -72,9 +96,15 @@ async function receive(data) {
   const length = new DataView(data).getUint32(0);
   const message = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
   if (message.kind === "refusal") {
-    write("refusal", message.error);
+    refuse(message.error);
     return;
   }
+  if (message.kind === "end") {
+    shown.end = message;
+    showLost();
+    return;
+  }
+  shown.end = null;
   const before = state;
   state = message;
   await receivePictures(data, 4 + length, message.pictures);
@@ -146,12 +176,20 @@ const KEYS = {
 };
 const SPEED_KEYS = { "+": 1, "=": 1, "-": -1 };
 
+// Shows over the picture why something cannot be done.
+function refuse(reason) {
+  write("refusal", reason);
+  clearTimeout(refused);
+  refused = setTimeout(() => write("refusal", ""), REFUSED_MS);
+}
+
 function push(id) {
   write("refusal", "");
   if (state) BUTTONS[id]();
 }
 
 function setSpeed() {
+  if (!state) return;
   settledAt = performance.now();
   showSetSpeed();
   send({ set: { set_speed_mph: Number(element("set-speed").value) } });
@@ -179,9 +217,16 @@ if (element("set-speed")) {
   element("set-speed").addEventListener("change", setSpeed);
 }
 document.addEventListener("keydown", onKey);
-if (!IN_WORLD) document.addEventListener("visibilitychange", connect);
+addEventListener("online", connect); // the network is back: the old connection may have gone with it
+if (!IN_WORLD) {
+  document.addEventListener("visibilitychange", () => {
+    heardAt = performance.now();
+    connect();
+  });
+}
 hands.watchMouse(element("frame"));
 hands.watchPad(element("steering-pad"), "steering");
 hands.watchPad(element("throttle-pad"), "throttle");
 connect();
+setInterval(watch, LOOK_MS);
 beat();
