@@ -63,7 +63,7 @@ def show_drive() -> bytes:
     with (
         tempfile.TemporaryDirectory(prefix="bcclone-") as folder,
         _driving(Path(folder)) as port,
-        _browser() as browser,
+        _browser(height=800) as browser,
     ):
         address = f"http://127.0.0.1:{port}"
         browser.get(f"{address}/")
@@ -178,15 +178,15 @@ def _printed(pattern: str, output: Iterable[str]) -> re.Match[str]:
 
 
 @contextmanager
-def _browser() -> Iterator[webdriver.Chrome]:
-    """Yield a browser of chromium whose pages have the size of the pictures."""
+def _browser(height: int = 1037) -> Iterator[webdriver.Chrome]:
+    """Yield a browser of chromium whose pages are 1280 pixels wide, as the pictures are."""
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
         options.add_argument(argument)
     options.binary_location = "/usr/bin/chromium"
     browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
     try:
-        size = {"width": 1280, "height": 1037, "deviceScaleFactor": 1, "mobile": False}
+        size = {"width": 1280, "height": height, "deviceScaleFactor": 1, "mobile": False}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         yield browser
     finally:
