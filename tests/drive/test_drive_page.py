@@ -176,8 +176,9 @@ def test_the_page_shows_the_drive(page, port):
         model, sent = page.script(both)
         assert model == sent != "–"
     page.shows("waiting for the simulator")
-    of_the_car = ("speed", "steering-model", "steering-sent", "steering-degrees", "latency", "p50")
+    of_the_car = ("steering-model", "steering-sent", "steering-degrees", "latency", "p50")
     assert {page.text(name) for name in of_the_car} == {"–"}
+    assert not page.element("hud").is_displayed()
     assert page.element("dial").get_attribute("aria-label").endswith("nothing sent")
 
 
