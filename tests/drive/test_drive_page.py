@@ -17,6 +17,7 @@ from bcclone.recording.run_tables import read_drivers
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.world import CarState
 from tests.drive.drive_server import next_event, raw, serving, telemetry_text
+from tests.drive.test_start import loading
 from tests.pages import BrowserPage, chromium, errors_of, named_controls, needs_browser, window_of
 from tests.processes import wait_for
 
@@ -260,6 +261,20 @@ def test_every_control_has_a_name_and_is_reached_by_the_tab_key(page):
     for width in (320, 1320):
         with window_of(page.browser, width):
             assert page.script("return document.documentElement.scrollWidth") <= width
+
+
+def test_the_page_while_loading_has_the_style_tells_what_is_loaded_and_goes_on(
+    browser, untrained_model
+):
+    with loading(untrained_model, "threading") as server:
+        browser.get(server.url)
+        wait_for(lambda: "s so far" in browser.find_element(By.ID, "waited").text)
+        assert str(untrained_model) in browser.find_element(By.ID, "step").text
+        font = "return getComputedStyle(document.body).fontFamily"
+        assert "system-ui" in browser.execute_script(font)
+        server.loaded.set()
+        wait_for(lambda: browser.find_elements(By.ID, "connection-text"))
+        browser.get("about:blank")
 
 
 @pytest.mark.long
