@@ -215,6 +215,7 @@ def test_the_server_ends_at_once_while_pages_and_a_car_are_connected(mode):
             assert next_event(connection)[0] == "steer"
             began = time.monotonic()
         assert time.monotonic() - began < 60
+        page.acknowledges = False  # the server has gone
         while (message := page.receive()[0])["kind"] == "frame":
             pass
         assert (message["kind"], message["recording"]["recorded"]) == ("end", 0)
