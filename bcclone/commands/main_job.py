@@ -205,9 +205,9 @@ def drive(given: Given, settings: DriveSettings) -> Result:
     run-DATE_TIME in the current folder.
     """
     from bcclone.commands.next_steps import after_drive
-    from bcclone.drive.drive import serve
+    from bcclone.drive.drive import serve_typed
 
-    result = serve(settings, given.say, typed=given.typed)
+    result = serve_typed(given.typed, settings, given.say)
     notify(f"ended; {result.answered} frames answered, {result.faults} faults")
     if result.folder is not None:
         recorded = f"{result.folder}: {result.recorded} frames recorded"

@@ -27,9 +27,9 @@ def play(given: Given, settings: PlaySettings) -> Result:
     A MODEL, if you name one, drives, and you take over whenever you steer. R records in the
     simulator's format.
     """
-    from bcclone.game.play import play as play_game
+    from bcclone.game.play import play_typed
 
-    result = play_game(settings, given.say, typed=given.typed)
+    result = play_typed(given.typed, settings, given.say)
     # what the person did is a message on stderr; stdout holds the result, and only with --json
     notify(result.as_text())
     if result.folder is not None:

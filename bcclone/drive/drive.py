@@ -30,7 +30,6 @@ def serve(
     settings: DriveSettings,
     notify: Notify = print,
     stop: threading.Event | None = None,
-    typed: tuple[str, ...] = (),
 ) -> DriveResult:
     """Serve a model to the simulators that connect, until Ctrl-C, SIGTERM or `stop`.
 
@@ -41,7 +40,19 @@ def serve(
     notify: called with lines for the user, never by two threads at a time, and not after serve()
         has returned
     stop: an event that any thread may set to end the drive
-    typed: words of the command line that started it, by which the page says how to start it again
+    """
+    return serve_typed((), settings, notify, stop)
+
+
+def serve_typed(
+    typed: tuple[str, ...],
+    settings: DriveSettings,
+    notify: Notify,
+    stop: threading.Event | None = None,
+) -> DriveResult:
+    """Serve a model as serve() does; the page says how to start the drive again.
+
+    typed: words of the command line that started it, () if none did
     """
     check_model_path(settings.model)
     return _serve(partial(_load, settings), settings, notify, stop, typed)

@@ -45,7 +45,6 @@ def play(
     settings: PlaySettings,
     notify: Notify = print,
     stop: threading.Event | None = None,
-    typed: tuple[str, ...] = (),
 ) -> PlayResult:
     """Serve a page that drives the built-in simulator, until Ctrl-C, SIGTERM or `stop`.
 
@@ -55,7 +54,19 @@ def play(
 
     notify: called with lines for the user
     stop: an event that any thread may set to end the play
-    typed: words of the command line that started it, by which the page says how to start it again
+    """
+    return play_typed((), settings, notify, stop)
+
+
+def play_typed(
+    typed: tuple[str, ...],
+    settings: PlaySettings,
+    notify: Notify,
+    stop: threading.Event | None = None,
+) -> PlayResult:
+    """Play as play() does; the page says how to start it again.
+
+    typed: words of the command line that started it, () if none did
     """
     track = load_track(settings.track, settings.reverse)
     if settings.start_m > track.lap_m:
