@@ -111,6 +111,17 @@ class Diagnosis:
         return f"{', '.join(words)}."
 
     @property
+    def worst(self) -> Finding | None:
+        """Return the finding that keeps most seconds from use, the first of equals; None: none."""
+
+        def seconds_kept(finding: Finding) -> float:
+            concerned = [part for part in self.parts if finding.fault in part.faults]
+            kept = [part.seconds for part in concerned if part.use is not Use.NOW]
+            return 0.0 if finding.usable else sum(kept)
+
+        return max(self.findings, key=seconds_kept, default=None)
+
+    @property
     def not_judged(self) -> str:
         """Return in a sentence what was not judged, "" if everything was."""
         topics = ", ".join(line.partition(":")[0] for line in self.unknown)

@@ -22,7 +22,7 @@ from bcclone.camera.framing import FRAMING_NAME, Lens, read_framing
 from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M, simulated_camera
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, read_file, read_picture
 from bcclone.camera.vehicle import CAMERA_AHEAD_M
-from bcclone.editor.fault_search import FaultSearch
+from bcclone.editor.fault_search import FaultSearch, Judgement
 from bcclone.editor.model_answers import ModelAnswers
 from bcclone.exchange.edited_tub import open_edited
 from bcclone.model.policy import Policy, load_policy
@@ -328,7 +328,7 @@ class Viewed:
             "stale": judgement.version not in (version, ""),
         }
         if self._edits_error:
-            check |= {"verdict": self._edits_error, "findings": [], "parts": []}
+            check |= Judgement(version, self._edits_error).as_json()
         answers = self._answers
         return {
             "version": version,

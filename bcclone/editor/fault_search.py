@@ -14,7 +14,7 @@ import pandas as pd
 
 from bcclone.camera.framing import try_stretched
 from bcclone.camera.images import Image, try_frame
-from bcclone.diagnosis.check import check_log
+from bcclone.diagnosis.check import advise, check_log
 from bcclone.diagnosis.evidence import Finding
 from bcclone.diagnosis.judging import Diagnosis
 from bcclone.diagnosis.motion import ReadImage, RecordingFigures, look_at
@@ -34,6 +34,7 @@ class Judgement(NamedTuple):
     version: str = ""  # version of these edits; "" before the first judgement
     verdict: str = ""  # what can be used, or why faults cannot be found; "" before it is known
     diagnosis: Diagnosis = Diagnosis()
+    record_next: tuple[str, ...] = ()  # lines that say what to record besides
 
     def as_json(self) -> dict[str, Any]:
         """Return what the page gets; it counts rows from 0, a finding from 1."""
@@ -54,11 +55,14 @@ class Judgement(NamedTuple):
                     "takes": [list(span) for edit in finding.edits for span in edit.spans],
                 }
             )
+        worst = diagnosis.worst
         return {
             "verdict": self.verdict,
+            "worst": worst.fault if worst else "",
             "not_judged": diagnosis.not_judged,
             "findings": findings,
             "unknown": list(diagnosis.unknown),
+            "record_next": list(self.record_next),
             "parts": [[part.first - 1, part.last - 1, part.use.value] for part in diagnosis.parts],
         }
 
@@ -153,7 +157,7 @@ class FaultSearch:
             unknown += (f"some records: {recorded.unusable}",)
         findings = tuple(map(self._as_can_be_done, diagnosis.findings))
         diagnosis = replace(diagnosis, findings=findings, unknown=unknown)
-        return Judgement(version, diagnosis.verdict, diagnosis)
+        return Judgement(version, diagnosis.verdict, diagnosis, advise([diagnosis]))
 
     def _as_can_be_done(self, finding: Finding) -> Finding:
         """Return a finding with a remedy that this kind of recording allows.

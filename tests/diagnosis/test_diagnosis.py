@@ -317,3 +317,15 @@ def test_what_a_correction_of_the_steering_mends_can_be_used_after_the_edits():
 def test_the_verdict_says_which_seconds_can_be_used(parts, verdict):
     rows = tuple(Part(1, 2, seconds, (), use) for seconds, use in parts)
     assert Diagnosis(parts=rows).verdict == verdict
+
+
+def test_the_worst_fault_keeps_most_seconds_from_use():
+    of_10_s = Finding("dark", "black", rows=((101, 200),), edits=(delete_numbers(((101, 200),)),))
+    of_20_s = Finding("blurred", "blurred", rows=((301, 500),))
+    of_none = Finding("bias", "to the right", usable=True)
+    for findings in ((of_none, of_10_s, of_20_s), (of_20_s, of_none)):
+        diagnosis = Diagnosis(findings, parts=parts_of(rows_of_100_s(), findings))
+        assert diagnosis.worst is of_20_s
+    assert Diagnosis((of_none,), parts=parts_of(rows_of_100_s(), [of_none])).worst is of_none
+    assert Diagnosis((of_10_s, of_20_s)).worst is of_10_s  # of too few rows, nothing else is known
+    assert Diagnosis().worst is None

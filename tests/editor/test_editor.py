@@ -109,6 +109,21 @@ def test_a_remedy_is_taken_once(faulty):
         assert page.state()["steering"] == "mirrored"
 
 
+def test_the_page_says_which_fault_is_worst_and_what_to_record_next_as_the_terminal_does(faulty):
+    with looking_at(faulty) as page:
+        check = page.checked()
+        assert [finding["fault"] for finding in check["findings"]] == ["frozen", "mirrored"]
+        assert check["worst"] == "mirrored"  # of all rows
+        assert check["record_next"] == []  # nothing can be used, so it is mended first
+        page.edit(remedy="mirrored")
+        check = page.checked()
+        assert check["worst"] == "frozen"
+        assert check["record_next"]
+        checked = result_of("preprocess", faulty, "--check", code=1)
+        assert check["record_next"] == checked["record_next"]
+        assert check["unknown"] == checked["recordings"][0]["diagnosis"]["unknown"]
+
+
 def test_what_breaks_while_the_page_is_open_is_said(recording, untrained_model):
     log = recording / "driving_log.csv"
     with looking_at(recording, model=untrained_model) as page:

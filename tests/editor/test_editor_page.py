@@ -11,7 +11,8 @@ from bcclone.recording.run_tables import LEFT_OUT, MOTION
 from tests.editor.recording_page import edited_by_commands, looking_at, rows_left
 from tests.pages import BrowserPage, chromium, errors_of, named_controls, needs_browser, window_of
 from tests.processes import wait_for
-from tests.running import run_script
+from tests.recordings import images_of
+from tests.running import result_of, run_script
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")
 
@@ -42,8 +43,8 @@ class ShownPage(BrowserPage):
         return self.browser.find_element("css selector", f"[data-part={name}]")
 
     def click(self, words):
-        """Click on the only button that begins with some words."""
-        buttons = self.browser.find_elements("tag name", "button")
+        """Click on the only button of a finding that begins with some words."""
+        buttons = self.part("findings").find_elements("tag name", "button")
         (button,) = [button for button in buttons if button.text.startswith(words)]
         button.click()
 
@@ -142,6 +143,37 @@ def test_what_a_remedy_takes_is_shown_before_it_is_taken(faulty, browser):
         wait_for(lambda: page.script("return active.preview") == [])
 
 
+@pytest.mark.parametrize("width", [400, 1280])
+def test_first_comes_the_verdict_and_what_mends_the_worst_fault(faulty, browser, width):
+    with looking_at(faulty) as server, window_of(browser, width, 800):
+        page = ShownPage(browser, server)
+        page.checked()
+        assert page.script("return document.documentElement.scrollWidth <= innerWidth")
+        said, worst = page.part("verdict"), page.part("worst")
+        assert said.text.startswith("0 of 29 s can be used")
+        assert worst.text.splitlines()[1].startswith("Worst: the car turns to the other side")
+        tops = [part.rect["y"] for part in (said, worst, page.part("center"), page.part("curves"))]
+        assert tops == sorted(tops)
+        headings = browser.find_elements("css selector", "header h1, .panel :is(h2, h3)")
+        shown = [heading for heading in headings if heading.is_displayed()]
+        assert [heading.tag_name for heading in shown] == ["h1", "h2", "h3"]
+        moved = page.script("""
+            const observer = new PerformanceObserver(() => {});
+            observer.observe({ type: "layout-shift", buffered: true });
+            const records = observer.takeRecords().flatMap(({ sources }) => sources);
+            return records.map(({ node }) => (node?.outerHTML ?? "").slice(0, 60));""")
+        assert moved == []
+
+        page.press(Keys.TAB, Keys.TAB)
+        assert browser.switch_to.active_element.text == "Mirror the steering"
+        page.press(Keys.ENTER)
+        page.said("done: Mirror the steering")
+        page.checked()
+        assert page.part("worst").text.splitlines()[1].startswith("The pictures of 40 rows")
+        assert errors_of(browser) == []
+    assert len(read_edits(faulty / "driving_log.csv").edits) == 1
+
+
 def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(
     recording, browser, tmp_path
 ):
@@ -160,6 +192,31 @@ def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(
         page.said("deleted")
         assert read_edits(recording / "driving_log.csv").edits == ()
         assert len(read_edits(second / "driving_log.csv").edits) == 1
+
+
+def test_the_page_of_a_film_says_what_is_not_judged_as_the_terminal_does(
+    winding_recording, browser, tmp_path
+):
+    (tmp_path / "drive").mkdir()
+    for image in images_of(winding_recording):
+        shutil.copy(image, tmp_path / "drive")
+    film = tmp_path / "film"
+    run_script("import", tmp_path / "drive", "-o", film, "--steering", "from-motion")
+    checked = result_of("preprocess", film, "--check")
+    diagnosis = checked["recordings"][0]["diagnosis"]
+    with looking_at(film) as server, window_of(browser, 400):
+        page = ShownPage(browser, server)
+        page.checked()
+        verdict, first = page.part("verdict").text, page.part("first").text
+        assert "the scale of the steering is not known" in verdict
+        assert f"{verdict} {first}" == diagnosis["verdict"]
+        for part, lines in (("unknown", diagnosis["unknown"]), ("next", checked["record_next"])):
+            assert lines
+            shown = page.part(part).text.splitlines()
+            assert [line.casefold() for line in shown] == [line.casefold() for line in lines]
+        assert "Whether the steering is right" in page.part("unknown").text
+        tops = [page.part(part).rect["y"] for part in ("first", "center", "curves", "unknown")]
+        assert tops == sorted(tops)
 
 
 def test_the_page_of_a_film_redraws_the_path_for_another_angle_of_view(recording, browser):

@@ -172,7 +172,7 @@ class Curves {
     order.sort((one, other) => lengthOf(other.spans) - lengthOf(one.spans));
     for (const { spans, place } of order) {
       this.fillSpans(context, spans, top, height, color(markOf(place)));
-      this.writeLetter(context, top, letterOf(place), spans, color("ground"));
+      this.writeLetter(context, top, letterOf(place), spans, color("raised"));
     }
   }
 

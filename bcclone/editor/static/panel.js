@@ -32,6 +32,16 @@ function note(text) {
   return Object.assign(make("p", text), { className: "note" });
 }
 
+// Returns an item of a list; the options in its text, such as --road, are not broken at a hyphen.
+function lineItem(text) {
+  const item = make("li");
+  const parts = asSentence(text).split(/(--\S+)/);
+  item.append(...parts.map((part, place) => {
+    return place % 2 ? Object.assign(make("span", part), { className: "whole" }) : part;
+  }));
+  return item;
+}
+
 // Keeps a number and its unit on one line.
 const unbroken = (text) => text.replace(/(\d) s\b/g, "$1\u00a0s");
 const asSentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}`;
@@ -243,12 +253,13 @@ class Panel {
     parts.verdict.textContent = unbroken(check.verdict || "Looking for faults");
     parts.verdict.classList.toggle("usable", check.parts.some(([, , use]) => use === USABLE));
     parts.verdict.classList.toggle("stale", Boolean(check.verdict) && this.isChecking());
-    this.showProgress();
     const key = document.activeElement?.dataset.key;
+    this.showFirst();
     this.showFindings();
-    this.showUnknown();
+    this.showLines("unknown", check.unknown);
+    this.showLines("next", check.record_next);
     this.showModel();
-    const again = key && (this.keyed(key) ?? this.keyed(key.replace("remedy", "sentence")));
+    const again = key && (this.keyed(key) ?? this.keyed(key.replace(/^\S+/, "sentence")));
     if (again && !this.root.contains(document.activeElement)) again.focus();
   }
 
@@ -257,12 +268,23 @@ class Panel {
     return this.root.querySelector(`[data-key="${CSS.escape(key)}"]:enabled`);
   }
 
-  // Shows how far the check has come, and in the same place what it did not judge.
-  showProgress() {
+  // Shows below the verdict how far the check has come, and in the same place what matters most: the
+  // worst fault; or what was not judged; or what to record next.
+  showFirst() {
     const { check } = this.state;
-    const { bar, percent: words, progress } = this.parts;
+    const { bar, percent: words, progress, worst: worstBox, first } = this.parts;
     const isReading = check.done < check.of;
+    const worst = check.findings.filter(({ fault }) => fault === check.worst);
+    const [next] = check.record_next;
+    const instead = check.not_judged || (next && `What to record next: ${next}`);
     progress.hidden = !this.isChecking();
+    worstBox.hidden = this.isChecking() || !worst.length;
+    first.hidden = this.isChecking() || Boolean(worst.length);
+    first.textContent = instead || "";
+    const isOneOfSeveral = check.findings.length > 1;
+    this.rebuild("worst", [worst, this.isChecking(), isOneOfSeveral], () => (
+      worst.map((finding) => this.worstItem(finding, isOneOfSeveral))
+    ));
     if (isReading) bar.value = check.done / check.of;
     else bar.removeAttribute("value"); // it goes on, nobody knows how long
     words.textContent = isReading ? `looked at ${percent(check)} of the pictures` : "judging";
@@ -285,6 +307,7 @@ class Panel {
   showFindings() {
     const { findings } = this.state.check;
     const value = [findings, this.isChecking(), Boolean(this.columns)];
+    this.parts.findingsBox.hidden = !findings.length;
     this.rebuild("findings", value, () => {
       this.showPreview(NO_SPANS);
       return findings.map((finding) => this.findingItem(finding));
@@ -292,29 +315,50 @@ class Panel {
   }
 
   findingItem(finding) {
-    const { fault, place, text, rows, advice, button } = finding;
+    const { text, rows, advice, button } = finding;
+    const more = [note(this.wordsOfPlaces(rows))];
+    if (advice) more.push(note(asSentence(advice)));
+    if (button) {
+      const line = make("div");
+      line.className = "remedy";
+      line.append(this.remedyOf(finding, "remedy"), note(finding.cost));
+      more.push(line);
+    }
+    return this.itemOf(finding, "sentence", asSentence(text), ...more);
+  }
+
+  // Returns the worst finding in short: what was found and what mends it.
+  worstItem(finding, isOneOfSeveral) {
+    const { text, advice, button } = finding;
+    const words = isOneOfSeveral ? `Worst: ${text}` : asSentence(text);
+    const remedy = button ? this.remedyOf(finding, "worst") : note(asSentence(advice));
+    return this.itemOf(finding, "worst-sentence", words, remedy);
+  }
+
+  // Returns an item with the letter of a finding, a sentence that goes to its rows, and more.
+  // role: of the sentence, so that it gets the focus again when it is built again
+  itemOf({ fault, place, rows }, role, words, ...more) {
     const item = make("li");
     const badge = make("b", letterOf(place));
     badge.className = `badge mark-${markOf(place)}`;
     const body = make("div");
-    const sentence = make("button", asSentence(text), () => goToSpans(this, rows));
+    const sentence = make("button", words, () => goToSpans(this, rows));
     sentence.className = "sentence";
-    sentence.dataset.key = `sentence ${fault}`;
-    body.append(sentence, note(this.wordsOfPlaces(rows)));
-    if (advice) body.append(note(asSentence(advice)));
-    if (button) body.append(this.remedyOf(finding));
+    sentence.dataset.key = `${role} ${fault}`;
+    body.append(sentence, ...more);
     item.append(badge, body);
     return item;
   }
 
   // Returns the button of a remedy; while the pointer is on it, the curves show what it takes.
-  remedyOf({ fault, remedy, button, cost, takes }) {
+  // role: as of a sentence
+  remedyOf({ fault, remedy, button, takes }, role) {
     const remedied = make("button", unbroken(button), () => {
       this.edit({ remedy: fault }, `done: ${button}`);
     });
     remedied.title = remedy;
     remedied.disabled = this.isChecking(); // it is of the edits that the check has seen
-    remedied.dataset.key = `remedy ${fault}`;
+    remedied.dataset.key = `${role} ${fault}`;
     const spans = takes.length ? takes : this.allRows();
     for (const type of ["pointerenter", "focus"]) {
       remedied.addEventListener(type, () => this.showPreview(spans));
@@ -322,10 +366,7 @@ class Panel {
     for (const type of ["pointerleave", "blur"]) {
       remedied.addEventListener(type, () => this.showPreview(NO_SPANS));
     }
-    const line = make("div");
-    line.className = "remedy";
-    line.append(remedied, note(cost));
-    return line;
+    return remedied;
   }
 
   showPreview(spans) {
@@ -351,11 +392,10 @@ class Panel {
     return [[0, this.info.rows - 1]];
   }
 
-  showUnknown() {
-    const { unknown, not_judged: notJudged } = this.state.check;
-    this.parts.unknownBox.hidden = this.isChecking() || !unknown.length;
-    this.parts.unknownTitle.textContent = notJudged;
-    this.rebuild("unknown", unknown, () => unknown.map((text) => make("li", text)));
+  // Shows the lines of the check that say what was not judged, or what to record next.
+  showLines(part, lines) {
+    this.parts[`${part}Box`].hidden = this.isChecking() || !lines.length;
+    this.rebuild(part, lines, () => lines.map(lineItem));
   }
 
   showModel() {
