@@ -14,7 +14,10 @@ from typing import Any
 
 from bcclone.commands import load_command, split_line
 from bcclone.commands.command import Command, Result, command, list_of, notify, parse
-from bcclone.pictures.report_page import write_report
+from bcclone.pictures.report_page import Section, write_report
+from bcclone.pictures.reports import drive_figures
+from bcclone.pictures.road_map import road_map
+from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import LAPS_DRIVEN, TOP_SPEED_MPH
 from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError, shown_command, typed
@@ -209,42 +212,74 @@ def _write_page(
     page: Path, took: Mapping[DemoStep, float], drive: Mapping[str, Any], settings: DemoSettings
 ) -> None:
     folder = settings.folder
-    pictures = {
-        "The road from above, and the line that the network drove": "drive/map.png",
-        "The views from the car along the way": "drive/views.png",
-        "The errors on samples that it learned from, and on others, after each pass": (
-            "runs/demo/plots/history.png"
-        ),
-        "What the network saw: the pixels that its steering depends on most": (
-            "runs/demo/plots/saliency.png"
-        ),
+    model = folder / "model.h5"
+    plots = folder / "runs" / "demo" / "plots"
+    looks = {
+        "On a straight road": "saliency-straight.png",
+        "In a bend": "saliency-bend.png",
+        "In the shadow": "saliency-shadow.png",
     }
-    paths = {caption: folder / name for caption, name in pictures.items()}
+    trained_s = next(seconds for step, seconds in took.items() if step.made == model)
     write_report(
         page,
-        "A network drives",
+        _headline(drive, settings),
         [
-            f"An expert drove {settings.record_laps:g} laps of a simulated lake in six kinds of "
-            "light and weather, and three cameras recorded what it saw and how it steered.",
-            "A network that knew nothing was trained on these frames "
-            f"{settings.epochs} times over, on this machine.",
-            "Then it drove alone.",
-            *_sentences(drive),
-            "The four commands at the end of this page do the same with a recording of your own.",
+            f"An expert drove {settings.record_laps:g} laps of a simulated lake, in six kinds of "
+            "light and weather. A network watched, learned to steer as it did, and then drove this "
+            "lap alone."
         ],
-        clip=folder / "drive" / "clip.mp4",
-        # a picture for which the data did not suffice is absent
-        pictures={caption: path for caption, path in paths.items() if path.is_file()},
-        figures=[("step", "seconds"), *((step.name, f"{took[step]:.0f}") for step in took)],
-        commands={
-            "Make training data of your recordings": shown_command(
-                "preprocess", "RECORDING", "-o", "data.h5"
+        [
+            Section(
+                "What to do now",
+                commands={
+                    "Take the wheel: the network drives in your browser, until you steer": (
+                        shown_command("play", model)
+                    ),
+                    "Let it drive in the Udacity simulator": shown_command("drive", model, "run1"),
+                    "Cut a recording on a page": shown_command("edit", folder / "lap1"),
+                    "Train on a recording of your own": shown_command(
+                        "preprocess", "RECORDING", "-o", "data.h5"
+                    ),
+                    "Drive a real car: begin with what it recorded": shown_command(
+                        "import", "TUB", "-o", "recordings/mine"
+                    ),
+                },
             ),
-            "Train the network": shown_command("model", "data.h5", "-o", "model.h5"),
-            "Let it drive the simulator": shown_command("drive", "model.h5", "run1"),
-            "Make a clip of the drive": shown_command("video", "run1"),
-        },
+            Section(
+                "What it saw",
+                ["What is lit decided its steering"],
+                {what: plots / name for what, name in looks.items() if (plots / name).is_file()},
+            ),
+            Section(
+                "How it learned",
+                [
+                    f"It went {settings.epochs} times through the pictures. After each time, its "
+                    "error was measured on pictures from which it does not learn"
+                ],
+                {"The error after each time": plots / "history.png"},
+            ),
+            Section(
+                "How long each step took",
+                table=[("step", "seconds"), *((step.name, f"{took[step]:.0f}") for step in took)],
+                folded=True,
+            ),
+        ],
+        [
+            *drive_figures(drive)[:2],
+            (f"{trained_s:.0f}", "s", "of training on your machine"),
+        ],
+        folder / "drive" / "clip.mp4",
+        road_map(load_track("lake"), drive["driven_line"], drive["left_road_at"]),
     )
+
+
+def _headline(drive: Mapping[str, Any], settings: DemoSettings) -> str:
+    network = f"A network that learned from {settings.record_laps:g} laps"
+    if drive["ended"] != LAPS_DRIVEN:
+        return f"{network} did not complete its drive: {drive['ended']}"
+    if times := drive["interventions"]:
+        return f"{network} drives the lake, and left the road {times} times"
+    return f"{network} drives the lake by itself"
 
 
 COMMANDS: dict[str, Command] = {"demo": demo}

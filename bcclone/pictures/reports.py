@@ -7,6 +7,7 @@ already. Each function returns the paths of its files, the report's last.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,8 @@ from bcclone.pictures.plots.drive_pictures import (
     plot_drives,
     plot_frames,
 )
-from bcclone.pictures.report_page import REPORT_NAME, write_report
+from bcclone.pictures.report_page import REPORT_NAME, KeyFigure, Section, write_report
+from bcclone.pictures.road_map import road_map
 from bcclone.recording.files import find_log
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
@@ -59,8 +61,8 @@ def write_evaluation(
     way = settings.track
     if settings.reverse:
         way += " reversed"
-    scored = f"autonomy {_score_words(evaluation)}"
-    plot_drives("", track, {f"{way}, {settings.speed_mph:g} mph: {scored}": evaluation}, map_path)
+    scored = f"{way}, {settings.speed_mph:g} mph: autonomy {_score_words(evaluation)}"
+    plot_drives("", track, {scored: evaluation}, map_path)
     plot_frames([("", view) for view in evaluation.views], views_path)
     files = [map_path, views_path]
     excerpt = None
@@ -70,33 +72,43 @@ def write_evaluation(
         files.append(excerpt)
 
     # what the report says in words
-    sentences = [
-        _describe_takeovers(evaluation),
-        _describe_worst(evaluation, track),
-        *evaluation.sentences(),
-    ]
+    sentences = [_describe_worst(evaluation, track), *evaluation.sentences()]
     # more laps are no disturbance: they get their default, which option_words() leaves out
     disturbed = replace(part_of(settings, WorldSettings), laps=WorldSettings.laps)
     changed = [*option_words(disturbed), *option_words(part_of(settings, Conditions))]
     if changed:
         sentences.append(f"The simulated world was changed by {' '.join(changed)}")
 
+    driven = [(round(point.x, 1), round(point.z, 1)) for point in evaluation.trace]
+    left_at = [(round(place.x, 1), round(place.z, 1)) for place in evaluation.interventions]
     figures = folder / _FIGURES_NAME
-    write_text(figures, json_text(evaluation.figures(), indent=2))
+    values = evaluation.figures() | {"left_road_at": left_at, "driven_line": driven}
+    write_text(figures, json_text(values, indent=None))
     report = folder / REPORT_NAME
     write_report(
         report,
-        f"{model.name} on {way}: {scored}",
+        f"{model.name} on {way}: {_describe_takeovers(evaluation)}",
         sentences,
-        clip=excerpt,
-        pictures={
-            "The driven line, coloured by its distance from the centre line": map_path,
-            "What the camera saw on the way": views_path,
-        },
-        figures=evaluation.table().cells(),
-        commands=commands,
+        [
+            Section("What to do now", commands=commands),
+            Section("Where it drove", pictures={"Coloured by the distance from the road's middle": map_path}),
+            Section("What the camera saw", pictures={"On the way, in the order of driving": views_path}),
+            Section("All figures", table=evaluation.table().cells()),
+        ],
+        drive_figures(evaluation.figures()),
+        excerpt,
+        road_map(track, driven, left_at),
     )
     return [*files, figures, report]
+
+
+def drive_figures(figures: Mapping[str, Any]) -> list[KeyFigure]:
+    """Return the figures of a drive that a person asks for; figures: those of its Evaluation"""
+    return [
+        (f"{figures['interventions']}", "times", "left the road"),
+        (f"{figures['mean_abs_cross_track_m']:.2f}", "m", "from the middle"),
+        (f"{figures['mean_speed_mph']:.0f}", "mph", "speed"),
+    ]
 
 
 def _score_words(drive: Evaluation) -> str:
@@ -106,13 +118,13 @@ def _score_words(drive: Evaluation) -> str:
 
 def _describe_takeovers(evaluation: Evaluation) -> str:
     score = evaluation.score
-    ended = "" if score.complete else f". The drive ended before its goal: {score.ended}"
+    ended = "" if score.complete else f"; the drive ended before its goal: {score.ended}"
     places = evaluation.interventions
     if not places:
-        return f"It needed no intervention{ended}"
+        return f"no person had to take over{ended}"
     times = "once" if len(places) == 1 else f"{len(places)} times"
     return (
-        f"A person would have had to take over {times}, "
+        f"a person would have had to take over {times}, "
         f"first after {places[0].after_m:,.0f} m{ended}"
     )
 
@@ -172,9 +184,11 @@ def write_replay(
         report,
         f"{' and '.join(replayed.results)} on the recording {name}",
         replayed.sentences(),
-        pictures={caption.capitalize(): picture},
-        figures=replayed.table().cells(),
-        commands=commands,
+        [
+            Section("Figures", table=replayed.table().cells()),
+            Section("Picture", pictures={caption.capitalize(): picture}),
+            Section("What to do now", commands=commands),
+        ],
     )
     return [picture, figures, report]
 
@@ -223,9 +237,14 @@ def write_suite(folder: Path, result: SuiteResult, commands: Mapping[str, str]) 
         report,
         f"{', '.join(result.models)} in the suite",
         [*sentences, *result.sentences()],
-        pictures={f"Driven lines, {captions[name]}": maps / f"{name}.png" for name in worst},
-        figures=result.table().cells(),
-        commands=commands,
+        [
+            Section("Figures", table=result.table().cells()),
+            Section(
+                "The hardest rows",
+                pictures={captions[name]: maps / f"{name}.png" for name in worst},
+            ),
+            Section("What to do now", commands=commands),
+        ],
     )
     return [table, maps, figures, report]
 
@@ -271,9 +290,16 @@ def write_training(
         report,
         f"Training of {result.model}",
         sentences,
-        pictures={what: pictures[name] for name, what in _CAPTIONS.items() if name in pictures},
-        figures=result.table.cells() if result.drivers else (),
-        commands=commands,
+        [
+            Section("What to do now", commands=commands),
+            Section("Figures", table=result.table.cells() if result.drivers else ()),
+            Section(
+                "How it learned",
+                pictures={
+                    what: pictures[name] for name, what in _CAPTIONS.items() if name in pictures
+                },
+            ),
+        ],
     )
     return [report]
 

@@ -62,6 +62,7 @@ class Intervention:
 
 
 _TRACE_STEPS = 5  # steps of the car between two points of the driven line
+TRACE_SECONDS = _TRACE_STEPS * STEP_SECONDS
 
 
 class Scorer:
