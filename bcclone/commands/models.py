@@ -297,16 +297,17 @@ def replay(
     camera view is computed from the frames of the three cameras. If the deviation exceeds --limit,
     the car is set back: an intervention. The autonomy is (1 - interventions x 6 s / elapsed
     seconds) x 100. For comparison, the recorded steering, zero steering and the mean steering are
-    scored, too. Where speeds are missing, as in an imported tub, or the camera is another, they are
-    estimated from the frames, in camera heights; this needs an import with a framing that has a
-    lens. Otherwise only the steering is compared. The exit code is 0 whatever the scores are.
+    scored, too; with -o also any-road.h5, which comes with bcclone. Where speeds are missing, as in
+    an imported tub, or the camera is another, they are estimated from the frames, in camera
+    heights; this needs an import with a framing that has a lens. Otherwise only the steering is
+    compared. The exit code is 0 whatever the scores are.
     """
     from bcclone.commands.next_steps import after_replay, replay_commands
     from bcclone.evaluation import replay as replaying
 
     wrote = []
     with writing(output, RESULTS, force):
-        result = replaying.replay(models, recording, settings)
+        result = replaying.replay(models, recording, settings, beside_shipped=output is not None)
         if output:
             from bcclone.pictures.reports import write_replay
 

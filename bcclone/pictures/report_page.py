@@ -1,8 +1,8 @@
 """Write a report as one HTML page: sentences, a clip, figures, pictures and commands -> a file.
 
 The page contains its pictures, its clip and its script, and loads nothing: by its
-Content-Security-Policy, browsers load nothing else and run no other script. templates/report.html is
-its form; it has the style of the pages that bcclone serves.
+Content-Security-Policy, browsers load nothing else and run no other script. Its form is
+templates/report.html; it has the style of the pages that bcclone serves.
 """
 
 import base64

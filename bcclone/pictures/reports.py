@@ -31,7 +31,7 @@ from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.files import write_text
 from bcclone.system.settings import option_words
 from bcclone.system.values import json_text, part_of
-from bcclone.training.result import TrainResult
+from bcclone.training.result import MEAN_STEERING, TrainResult
 
 _FIGURES_NAME = "figures.json"
 _EXCERPT_SECONDS = 15.0  # of a drive's clip, in its report, which has to be small
@@ -91,8 +91,13 @@ def write_evaluation(
         sentences,
         [
             Section("What to do now", commands=commands),
-            Section("Where it drove", pictures={"Coloured by the distance from the road's middle": map_path}),
-            Section("What the camera saw", pictures={"On the way, in the order of driving": views_path}),
+            Section(
+                "Where it drove",
+                pictures={"Coloured by the distance from the road's middle": map_path},
+            ),
+            Section(
+                "What the camera saw", pictures={"On the way, in the order of driving": views_path}
+            ),
             Section("All figures", table=evaluation.table().cells()),
         ],
         drive_figures(evaluation.figures()),
@@ -121,12 +126,18 @@ def _describe_takeovers(evaluation: Evaluation) -> str:
     ended = "" if score.complete else f"; the drive ended before its goal: {score.ended}"
     places = evaluation.interventions
     if not places:
-        return f"no person had to take over{ended}"
-    times = "once" if len(places) == 1 else f"{len(places)} times"
+        return f"{_NO_TAKEOVER}{ended}"
     return (
-        f"a person would have had to take over {times}, "
+        f"a person would have had to take over {_times(len(places))}, "
         f"first after {places[0].after_m:,.0f} m{ended}"
     )
+
+
+_NO_TAKEOVER = "no person would have had to take over"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _describe_worst(evaluation: Evaluation, track: Track) -> str:
@@ -160,8 +171,11 @@ def write_replay(
     name = find_log(recording).parent.name
     reference = replayed.reference
     seconds = np.cumsum(reference.seconds)
-    # a car without steering, to compare with
-    drivers = {**replayed.results, CONTROLS["zero"]: replayed.controls["zero"]}
+    # others to compare with
+    drivers = dict(replayed.results)
+    for control in ("shipped", "zero"):
+        if control in replayed.controls:
+            drivers[CONTROLS[control]] = replayed.controls[control]
     limit_m = replayed.limit_m
     if replayed.has_scores:
         rollouts = {driver: driven.rollouts[limit_m] for driver, driven in drivers.items()}
@@ -182,15 +196,53 @@ def write_replay(
     report = folder / REPORT_NAME
     write_report(
         report,
-        f"{' and '.join(replayed.results)} on the recording {name}",
+        _replay_headline(replayed, name),
         replayed.sentences(),
         [
-            Section("Figures", table=replayed.table().cells()),
-            Section("Picture", pictures={caption.capitalize(): picture}),
             Section("What to do now", commands=commands),
+            Section("On the way", pictures={caption.capitalize(): picture}),
+            Section("All figures", table=replayed.table().cells()),
         ],
+        _replay_figures(replayed),
     )
     return [picture, figures, report]
+
+
+def _replay_headline(replayed: Replayed, recording: str) -> str:
+    """Say how well the first model drives, which is the only one as a rule."""
+    model = next(iter(replayed.results))
+    figures = replayed.by_driver[model]
+    if not replayed.has_scores:
+        r = figures["steering_correlation"]
+        how = (
+            "does not change"
+            if r is None
+            else f"goes with the driver's by a correlation of {r:.2f}"
+        )
+        return f"{Path(model).name} on {recording}: its steering {how}"
+    times = figures["interventions"]
+    how = f"a person would have had to take over {_times(times)}" if times else _NO_TAKEOVER
+    return f"{Path(model).name} on {recording}: {how}"
+
+
+def _replay_figures(replayed: Replayed) -> list[KeyFigure]:
+    """Return the figure that matters of the first model, and of those to compare it with."""
+    compared = {
+        Path(name).name: replayed.by_driver[name] for name in [next(iter(replayed.results))]
+    }
+    for control in ("shipped", "human", "mean"):
+        if control in replayed.controls:
+            compared[CONTROLS[control]] = replayed.by_driver[CONTROLS[control]]
+    if replayed.has_scores:
+        return [
+            (f"{figures['interventions']}", "take-overs", who) for who, figures in compared.items()
+        ]
+    correlations = {who: figures["steering_correlation"] for who, figures in compared.items()}
+    return [
+        ("-" if r is None else f"{r:.2f}", "correlation", who)
+        for who, r in correlations.items()
+        if who != CONTROLS["human"]
+    ]
 
 
 # ---- a suite
@@ -276,32 +328,54 @@ def write_training(
     commands: what to do next -> the command for it
     """
     samples = result.samples
-    sentences = [
-        f"The network was trained on {samples.train:,} samples of {' '.join(data)} for "
-        f"{result.epochs} epochs, in {result.seconds:,.0f} s at "
-        f"{result.samples_per_second:,.0f} samples/s; {result.ended} ended it",
-        f"The model is {result.origin}: {_describe_error(result)}",
-        *([result.note] if result.note else []),
-        "These errors do not tell whether the car stays on the road; a drive does, "
-        "so score it next",
-    ]
     report = folder / REPORT_NAME
     write_report(
         report,
-        f"Training of {result.model}",
-        sentences,
+        f"{result.model}: {_training_headline(result)}",
+        [
+            *([result.note] if result.note else []),
+            f"The model is {result.origin}: {_describe_error(result)}",
+            "These errors do not tell whether the car stays on the road; a drive does, "
+            "so score it next",
+        ],
         [
             Section("What to do now", commands=commands),
-            Section("Figures", table=result.table.cells() if result.drivers else ()),
             Section(
                 "How it learned",
-                pictures={
-                    what: pictures[name] for name, what in _CAPTIONS.items() if name in pictures
-                },
+                [
+                    f"It saw {samples.train:,} samples of {' '.join(data)} {result.epochs} times, "
+                    f"{result.samples_per_second:,.0f} a second; {result.ended} ended it"
+                ],
+                {what: pictures[name] for name, what in _CAPTIONS.items() if name in pictures},
             ),
+            Section("All figures", table=result.table.cells() if result.drivers else ()),
         ],
+        _training_figures(result),
     )
     return [report]
+
+
+def _training_headline(result: TrainResult) -> str:
+    """Say how well the network steers, beside a driver who always gives the mean steering."""
+    mean = result.drivers.get(MEAN_STEERING)
+    if result.val_mae is None or mean is None:
+        return f"trained for {result.epochs} epochs"
+    if result.val_mae >= mean.mae:
+        return "it steers no better than always the mean"
+    return "it steers as the driver did, within " + _degrees(result.val_mae) + " degrees on average"
+
+
+def _training_figures(result: TrainResult) -> list[KeyFigure]:
+    figures = [(f"{result.seconds:,.0f}", "s", "of training")]
+    if mean := result.drivers.get(MEAN_STEERING):
+        figures.insert(0, (_degrees(mean.mae), "degrees", "always the mean"))
+    if result.val_mae is not None:
+        figures.insert(0, (_degrees(result.val_mae), "degrees", "off the driver"))
+    return figures
+
+
+def _degrees(steering: float) -> str:
+    return f"{steering * FULL_LOCK_DEGREES:.1f}"
 
 
 def _describe_error(result: TrainResult) -> str:

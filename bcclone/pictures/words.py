@@ -2,22 +2,36 @@
 
 MEANINGS = {
     # of a drive
-    "autonomy": "share of the time in which no person would have had to drive: 6 s are taken off "
-    "for each intervention",
-    "interventions": "how often a person would have had to take over, because the car left the road",
-    "left the road": "how often all of the car was beyond the edge; it was then set back",
-    "from the middle": "how far the car's middle was from the road's, on average",
-    "left the centre line, times": "how often the car came so far from the road's middle",
-    "change of the steering": "how much the steering changes in a second, where 1 is full steering; "
-    "a calm drive has less",
-    "time of an answer": "from a picture's arrival to the steering for it",
+    "autonomy": "share of the time in which no person would have had to drive; each intervention "
+    "takes 6 s off",
+    "interventions": "how often a person would have had to take over, because the car left the "
+    "road",
+    "left the road": "how often all wheels of a side were beyond its edge; the car was then set "
+    "back",
+    "from the middle": "how far the car was from the middle of the road, on average",
+    "left the centre line, times": "how often the car came so far from the middle of the road",
+    "change of the steering": "how much the steering changes in a second, where 1 is full "
+    "steering; a calm drive has less",
+    "time of an answer": "from the arrival of a picture to the steering for it",
     # of a training
-    "loss": "mean squared difference of the network's steering from the labels; smaller is better",
-    "mean error": "mean difference of the network's steering from the labels, where 1 is full "
-    "steering",
-    "correlation": "1 where the network's steering rises and falls exactly with the labels, 0 where "
-    "it has nothing to do with them",
+    "loss": "mean squared difference between the network's steering and what it should learn; "
+    "smaller is better",
+    "mean error": "mean difference between the network's steering and what it should learn, where "
+    "1 is full steering",
+    "off the driver": "mean difference of the front wheels' angle from the recorded one",
+    "always the mean": "a driver who never changes the steering; a network has to beat it",
+    "mean steering": "a driver who never changes the steering; a network has to beat it",
+    "correlation": "1 where the network's steering rises and falls exactly with the driver's, 0 "
+    "where the two have nothing to do with each other",
     "bends steered to their side": "share of the bends in which the network steers to the side to "
-    "which the road turns",
-    "mean steering": "a driver who always gives the mean of all steering; a network has to beat it",
+    "which the driver steered",
+    # of a replay
+    "a km": "take-overs in a kilometre",
+    "rms": "how far the car is from the recorded path: the root of the mean square",
+    "r": "correlation of the steering with the recorded one: 1 where they rise and fall together",
+    "mean r": "correlation with the mean of the recorded steering over 9 rows, which a keyboard "
+    "needs",
+    "off by": "mean difference from the recorded steering, where 1 is full steering",
+    "the human": "the recorded steering itself",
+    "no steering": "a car that drives straight on",
 }

@@ -11,7 +11,7 @@ from bcclone.camera.images import Image
 from bcclone.camera.vehicle import MPH
 from bcclone.pictures.plots.drive_pictures import plot_frames
 from bcclone.pictures.plots.style import BLUE, GRAY, RED, new_figure, save, tidy
-from bcclone.pictures.report_page import REPORT_NAME, write_report
+from bcclone.pictures.report_page import REPORT_NAME, Section, write_report
 from bcclone.research.margin_map import MarginMap, NarrowPlace
 from bcclone.research.margin_settings import MarginSettings
 from bcclone.simulator.car import holding_throttle, nose_up, start_on
@@ -119,9 +119,11 @@ def write_margins(folder: Path, maps: Maps, settings: MarginSettings) -> list[Pa
         report,
         f"Margins of {', '.join(maps)} on {way}",
         sentences,
-        pictures=pictures,
-        figures=places if len(places) > 1 else [],
-        commands=commands,
+        [
+            Section("Where it comes back", pictures=pictures),
+            Section("The narrowest places", table=places if len(places) > 1 else ()),
+            Section("What to record next", commands=commands),
+        ],
     )
     return [figures, *pictures.values(), report]
 
