@@ -32,6 +32,7 @@ from bcclone.evaluation.recorded_drive import (
 )
 from bcclone.evaluation.settings import ReplaySettings
 from bcclone.evaluation.views import RowFrames, Views, read_row
+from bcclone.model.model_path import shipped_model
 from bcclone.model.policy import Memory, Policy, load_policy, not_finite
 from bcclone.recording.edits import MIRROR, Edit
 from bcclone.recording.files import find_log
@@ -43,8 +44,10 @@ from bcclone.system.table import Table, TableColumn
 
 _LIMITS_M = (1.0, 1.5, 2.0, 3.0)  # limits for which interventions are counted, too
 _SMOOTHED_ROWS = 9  # 0.6 s, to compare with the mean of the recorded steering
-# drivers that need no model, to compare models with: key in JSON -> name in a table
+# drivers to compare models with: key in JSON -> name in a table
+SHIPPED = "any-road.h5"
 CONTROLS = {
+    "shipped": f"{SHIPPED}, shipped",
     "human": "the human",
     "zero": "no steering",
     "mean": "mean steering",
@@ -52,11 +55,16 @@ CONTROLS = {
 
 
 def replay(
-    models: Sequence[Path | str], recording: Path | str, settings: ReplaySettings | None = None
+    models: Sequence[Path | str],
+    recording: Path | str,
+    settings: ReplaySettings | None = None,
+    *,
+    beside_shipped: bool = False,
 ) -> "Replayed":
     """Score model files on a recording; raises UserError.
 
     recording: folder or log of the recording
+    beside_shipped: whether to compare them with SHIPPED, which takes as long as a model more
     """
     if not models:
         raise UserError(
@@ -70,11 +78,17 @@ def replay(
         policy = load_policy(path, settings.preprocess, must_agree=len(models) == 1)
         check_framed(log, path, policy.framing)
         policies[path] = policy.without_framing()  # the recording has frames
-    return replay_policies(policies, log, settings)
+    beside = None
+    if beside_shipped and SHIPPED not in {Path(path).name for path in policies}:
+        beside = load_policy(shipped_model(SHIPPED))
+    return replay_policies(policies, log, settings, beside)
 
 
 def replay_policies(
-    policies: Mapping[str, Policy], recording: Path, settings: ReplaySettings | None = None
+    policies: Mapping[str, Policy],
+    recording: Path,
+    settings: ReplaySettings | None = None,
+    beside: Policy | None = None,
 ) -> "Replayed":
     """Score policies on a recording.
 
@@ -83,6 +97,7 @@ def replay_policies(
 
     policies: name -> policy
     recording: folder or log of the recording
+    beside: the policy of SHIPPED, to compare them with
     """
     settings = settings or ReplaySettings()
     log = find_log(str(recording))
@@ -91,6 +106,8 @@ def replay_policies(
         name: _Driver(name, policy, reference, settings.limit_m)
         for name, policy in policies.items()
     }
+    if beside:
+        drivers[CONTROLS["shipped"]] = _Driver(SHIPPED, beside, reference, settings.limit_m)
     seen = RecordingFigures(len(reference))
     readable = 0
     with read_ahead("replaying", "rows", read_row, reference.images) as rows:
@@ -112,8 +129,10 @@ def replay_policies(
         whole = read_reference(log)
         evidence = _evidence_of(whole, _look_at(whole))
     _refuse_mirrored(log, evidence)
-    results = {name: driver.driven for name, driver in drivers.items()}
+    results = {name: drivers[name].driven for name in policies}
     controls = controls_of(reference, settings.limit_m)
+    if beside:
+        controls = {"shipped": drivers[CONTROLS["shipped"]].driven, **controls}
     return Replayed(reference, settings.limit_m, results, controls, evidence)
 
 
@@ -355,7 +374,7 @@ class Replayed:
             "r: correlation of the steering on the recorded frames with the recorded steering; "
             "mean r: with its mean over 9 rows; off by: mean absolute difference",
         ]
-        sentences += self._careful()
+        sentences += self.careful()
         if all(paths.keys() <= {"center"} for paths in reference.images):
             sentences.append(
                 "there are no images of the side cameras; views are made from the centre camera"
@@ -378,7 +397,7 @@ class Replayed:
         )
         return r >= LEAST_CORRELATION or figures["interventions"] == 0
 
-    def _careful(self) -> Iterator[str]:
+    def careful(self) -> Iterator[str]:
         """Yield a sentence for each model that does not read the place, or reads it wrongly."""
         for name in self.results:
             r = self.by_driver[name]["steering_correlation"]

@@ -194,14 +194,20 @@ def write_replay(
     figures = folder / _FIGURES_NAME
     write_text(figures, json_text(replayed.figures(), indent=2))
     report = folder / REPORT_NAME
+    first, *others = replayed.sentences()
+    careful = list(replayed.careful())
     write_report(
         report,
         _replay_headline(replayed, name),
-        replayed.sentences(),
+        [first, *careful],
         [
             Section("What to do now", commands=commands),
             Section("On the way", pictures={caption.capitalize(): picture}),
-            Section("All figures", table=replayed.table().cells()),
+            Section(
+                "All figures",
+                [sentence for sentence in others if sentence not in careful],
+                table=replayed.table().cells(),
+            ),
         ],
         _replay_figures(replayed),
     )
