@@ -1,8 +1,9 @@
-"""Reports: one page with everything in it, which loads nothing, runs nothing and shows hostile
-names as text.
+"""Reports: one page with everything in it, which loads nothing, runs only its own script and shows
+hostile names as text.
 """
 
 import base64
+import hashlib
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,15 +15,17 @@ import pytest
 from bcclone.commands.next_steps import drive_commands, training_commands
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.settings import EvaluateSettings
-from bcclone.pictures.report_page import write_report
+from bcclone.pictures.encoder import encode
+from bcclone.pictures.report_page import Section, write_report
 from bcclone.pictures.reports import write_evaluation, write_training
+from bcclone.pictures.road_map import road_map
 from bcclone.simulator.score import Intervention, LinePoint, Score
+from bcclone.simulator.track import load_track
 from bcclone.training.result import SampleCounts, TrainResult, ValidationScore
 from tests.evaluation.conftest import FIGURES
 from tests.pages import chromium, errors_of, needs_browser, window_of
 
 HOSTILE = """<script>alert(1)</script>"'&</title><img src=//evil.example/x onerror=alert(2)>"""
-CLIP = b"\0\0\0\x20ftypisom" + bytes(1000)
 LOADS = {
     "src",
     "href",
@@ -36,7 +39,7 @@ LOADS = {
     "manifest",
     "ping",
 }
-VOID = {"meta", "img", "link"}
+VOID = {"meta", "img", "link", "input"}
 
 
 def png(path, width=40, height=30):
@@ -44,11 +47,21 @@ def png(path, width=40, height=30):
     return path
 
 
+def clip(path):
+    """Write a clip of five pictures of 64x40 pixels, half a second long."""
+    encode(path, [np.full((40, 64, 3), 40 * number, np.uint8) for number in range(5)], 10)
+    return path
+
+
 REPORT = {
     "title": "A title",
-    "sentences": ["One sentence.", "Another one."],
-    "figures": [("figure", "value"), ("autonomy", "100 %")],
-    "commands": {"Drive": "bcclone drive model.h5"},
+    "sentences": ["One sentence.", "another one"],
+    "sections": [
+        Section("Do", commands={"Drive": "bcclone drive model.h5"}),
+        Section("Nothing"),
+        Section("All figures", table=[("figure", "value"), ("autonomy", "100 %")], folded=True),
+    ],
+    "figures": [("0.11", "m", "from the middle")],
 }
 
 
@@ -89,11 +102,16 @@ def written(tmp_path, **changes):
 
 
 def test_a_report_has_everything_inside(tmp_path):
-    (tmp_path / "clip.mp4").write_bytes(CLIP)
+    film = clip(tmp_path / "clip.mp4")
     first = png(tmp_path / "first.png")
     second = png(tmp_path / "second.png", 50, 20)
+    pictures = Section("Seen", ["shown"], {"the first": first, "the second": second})
+    driven = [(0.0, 0.0), (3.0, 4.0)]
     page = written(
-        tmp_path, clip=tmp_path / "clip.mp4", pictures={"the first": first, "the second": second}
+        tmp_path,
+        clip=film,
+        sections=[pictures, *REPORT["sections"]],
+        road_map=road_map(load_track("lake"), driven, driven[1:]),
     )
     check_closed(page)
     contents = [
@@ -102,19 +120,32 @@ def test_a_report_has_everything_inside(tmp_path):
     ]
     assert contents == [first.read_bytes(), second.read_bytes()]
     assert [image["alt"] for image in page.all("img")] == ["the first", "the second"]
+    assert [(image["width"], image["height"]) for image in page.all("img")] == [
+        ("40", "30"), ("50", "20")
+    ]  # fmt: skip
     (video,) = page.all("video")
-    assert base64.b64decode(video["src"].removeprefix("data:video/mp4;base64,")) == CLIP
+    assert (
+        base64.b64decode(video["src"].removeprefix("data:video/mp4;base64,")) == film.read_bytes()
+    )
+    assert (video["width"], video["height"]) == ("64", "40")
     assert {"controls", "autoplay", "muted", "loop", "playsinline"} < set(video)
-    assert page.texts["p"] == ["One sentence.", "Another one."]
-    assert page.texts["th"] + page.texts["td"] == ["figure", "value", "autonomy", "100 %"]
+    assert page.texts["p"] == ["One sentence.", "Another one.", "Shown."]
+    assert page.texts["h2"] == ["Seen", "Do", "All figures"]
+    assert page.texts["th"] + page.texts["td"] == ["figure", "value", "100 %"]
+    assert page.texts["dfn"] == ["from the middle", "autonomy"]
+    assert all("how far" in page.texts["span"][0] for _ in page.texts["span"][:1])
     assert page.texts["code"] == ["bcclone drive model.h5"]
     assert page.all("html") == [{"lang": "en"}]
+    (line,) = page.all("polyline")
+    assert (line["points"], line["data-step"]) == ("0.0,-0.0 3.0,-4.0", "0.1")
+    assert [circle["cx"] for circle in page.all("circle")] == ["3.0", "0.0"]
 
 
 def check_closed(page):
-    """Fail for a page that runs a script, or refers to anything outside itself."""
+    """Fail for a page that runs another script, or refers to anything outside itself."""
+    assert [tag for tag, _ in page.elements].count("script") == 1
     assert {tag for tag, _ in page.elements}.isdisjoint(
-        {"script", "iframe", "object", "embed", "base", "link", "form", "a"}
+        {"iframe", "object", "embed", "base", "link", "form", "a"}
     )
     for _, attributes in page.elements:
         assert not [name for name in attributes if name.startswith("on") or name == "style"]
@@ -129,6 +160,9 @@ def check_closed(page):
     ]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules.pop("style-src").startswith("'sha256-")
+    (script,) = page.texts["script"]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert rules.pop("script-src") == f"'sha256-{digest}'"
     assert rules == {
         "default-src": "'none'", "img-src": "data:", "media-src": "data:", "base-uri": "'none'",
         "form-action": "'none'"
@@ -140,16 +174,23 @@ def test_hostile_texts_are_shown_as_texts(tmp_path):
         tmp_path,
         title=HOSTILE,
         sentences=[HOSTILE],
-        pictures={HOSTILE: png(tmp_path / "picture.png")},
-        figures=[(HOSTILE, "x"), ("y", HOSTILE)],
-        commands={HOSTILE: HOSTILE, "Next": "drive \u202e\x1b\n\0\udcff\u200bmodel.h5"},
+        figures=[(HOSTILE, HOSTILE, HOSTILE)],
+        sections=[
+            Section(
+                HOSTILE,
+                [HOSTILE],
+                {HOSTILE: png(tmp_path / "picture.png")},
+                [(HOSTILE, "x"), ("y", HOSTILE)],
+                {HOSTILE: HOSTILE, "Next": "drive \u202e\x1b\n\0\udcff\u200bmodel.h5"},
+            )
+        ],
     )
     check_closed(page)
     assert [tag for tag, _ in page.elements].count("img") == 1
     assert page.all("img")[0]["alt"] == HOSTILE
     assert all(page.texts[tag][0] == HOSTILE for tag in ("title", "h1", "figcaption", "dt", "code"))
     assert page.texts["code"][1] == "drive " + 6 * "\ufffd" + "model.h5"  # what cannot be seen
-    assert page.texts["p"] == [f"{HOSTILE}."]
+    assert page.texts["p"] == [f"{HOSTILE}."] * 2
 
 
 def drive(interventions=0):
@@ -175,7 +216,10 @@ def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):
     assert shown == [(tmp_path / name).read_bytes() for name in ("map.png", "views.png")]
     for figure in ("98.2 %", "0.13 m", "0.61 m", "24.6 mph", "half within 2.6 ms"):
         assert any(figure in text for text in page.texts["td"]), figure
-    assert "512 m" in " ".join(page.texts["p"])
+    assert page.texts["dd"][:3] == ["1 ", "0.13 ", "25 "]
+    assert page.texts["h1"][0].endswith(
+        "a person would have had to take over once, first after 512 m"
+    )
     assert page.texts["code"]
     assert all(line.startswith("bcclone ") for line in page.texts["code"])
 
