@@ -135,16 +135,16 @@ def draw(stored: Mapping[str, Any], path: Path) -> None:
     A line is for models from scratch, and one for those that begin with models/any-road.h5.
     """
     title = "What a recording is worth: from scratch, and halfway from models/any-road.h5"
-    figure = new_figure(10, 4.2, title)
-    panels = figure.subplots(1, 4)
+    figure = new_figure(6.6, title)
+    panels = figure.subplots(2, 2).flatten()
     for number, recording in enumerate(RECORDINGS):
         models = [model for model in stored["fine-tuning"] if model["recording"] == recording]
         drives, replay = panels[2 * number : 2 * number + 2]
         _draw_panel(drives, models, _driven)
-        drives.set_title(f"{recording}:\ninterventions in simulated drives", fontsize=9)
+        drives.set_title(f"{recording}:\ninterventions in\nsimulated drives")
         _draw_panel(replay, models, _replayed)
-        replay.set_title(f"{recording}:\ninterventions in its last half", fontsize=9)
-    panels[2].legend(fontsize=8, frameon=False, loc="center left")
+        replay.set_title(f"{recording}:\ninterventions in\nits last half")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", frameon=False)
     save(figure, path)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from textwrap import fill
 from typing import Any
 
 from bcclone.pictures.plots.style import BLUE, GREEN, RED, new_figure, save, tidy
@@ -131,12 +132,13 @@ def draw(models: Models, path: Path) -> None:
     titles = {model["network"]: model["title"] for model in models.values()}
     compared = dict.fromkeys(network for table in COMPARED.values() for network in table)
     networks = [network for network in compared if network in titles]
-    height = 1.6 + 0.56 * len(networks)
-    figure = new_figure(11, height, "Each dot is a seed; red crosses: the car left the road")
-    panels = figure.subplots(2, 4, sharey=True).flat
+    height = 0.8 + 4 * (0.7 + 0.28 * len(networks))
+    title = "Each dot is a seed; red crosses: the car left the road"
+    figure = new_figure(height, title, width=6)
+    panels = figure.subplots(4, 2, sharey=True).flat
     for axes, learned in zip(panels, _LEARNED, strict=True):
         _draw_panel(axes, learned, models, networks)
-        axes.set_yticks(range(len(networks)), [titles[name] for name in networks], fontsize=9)
+        axes.set_yticks(range(len(networks)), [titles[name] for name in networks])
         axes.set(xlim=(0, 1.08 * axes.get_xlim()[1]), ylim=(len(networks) - 0.5, -0.5))
         tidy(axes)
     save(figure, path)
@@ -153,8 +155,8 @@ def _draw_panel(axes: Any, learned: Compared, models: Models, networks: list[str
         # the seeds of a network are beside each other
         height = place + 0.22 * (model["seed"] - 1)
         axes.plot(learned.value(model), height, mark, color=color, markersize=5)
-    axes.set_title(learned.label.replace(": ", ":\n"), fontsize=9)
-    axes.locator_params(axis="x", nbins=4)
+    axes.set_title(fill(learned.label, 24))
+    axes.locator_params(axis="x", nbins=3)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def draw_feeds(result: Mapping[str, Any], path: Path) -> None:
         for name, figures in result[group].items():
             rates[name] = figures["samples_per_second"]
     ordered = sorted(rates, key=rates.__getitem__)
-    figure = new_figure(9, 0.32 * len(ordered) + 1)
+    figure = new_figure(0.32 * len(ordered) + 1.5, width=6)
     axes = figure.subplots()
 
     # numbers on white, which the lines of the limits do not cross
@@ -64,7 +64,7 @@ def draw_feeds(result: Mapping[str, Any], path: Path) -> None:
         names = list(result[group])
         places = [ordered.index(name) for name in names]
         bars = axes.barh(places, [rates[name] for name in names], color=color, label=label)
-        axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8, bbox=white)
+        axes.bar_label(bars, fmt="{:,.0f}", padding=3, bbox=white)
     gather = result["rooflines"]["gather"]
     decode = result["rooflines"]["decode"]
     axes.axvline(gather, color=GREEN, linestyle="--", label="one thread copying frames")
@@ -75,7 +75,7 @@ def draw_feeds(result: Mapping[str, Any], path: Path) -> None:
     span = (min(rates.values()) / 2, 6e5)  # the longest bar and its number fit in
     axes.set(xscale="log", xlabel="samples a second (logarithmic)", xlim=span)
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.legend(fontsize=8, loc="lower right")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     tidy(axes)
     save(figure, path)
 
@@ -86,7 +86,7 @@ def draw_feeds(result: Mapping[str, Any], path: Path) -> None:
 def draw_teaching(result: Mapping[str, Any], path: Path) -> None:
     """Draw how many rows of the suite fail, against the rows of driving that a model learned."""
     styles = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"))  # colour and marker of each seed
-    figure = new_figure(7, 3.6)
+    figure = new_figure(4.6)
     axes = figure.subplots()
     for trial, (color, marker) in zip(result["improve"], styles, strict=True):
         rounds = trial["rounds"]
@@ -113,7 +113,7 @@ def draw_teaching(result: Mapping[str, Any], path: Path) -> None:
         xlim=(0, None),
     )
     axes.locator_params(axis="y", integer=True)
-    axes.legend(fontsize=8, ncols=3)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     tidy(axes)
     save(figure, path)
 

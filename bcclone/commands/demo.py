@@ -14,6 +14,7 @@ from typing import Any
 
 from bcclone.commands import load_command, split_line
 from bcclone.commands.command import Command, Result, command, list_of, notify, parse
+from bcclone.pictures.plots.style import words_of
 from bcclone.pictures.report_page import Section, write_report
 from bcclone.pictures.reports import drive_figures
 from bcclone.pictures.road_map import road_map
@@ -214,11 +215,7 @@ def _write_page(
     folder = settings.folder
     model = folder / "model.h5"
     plots = folder / "runs" / "demo" / "plots"
-    looks = {
-        "On a straight road": "saliency-straight.png",
-        "In a bend": "saliency-bend.png",
-        "In the shadow": "saliency-shadow.png",
-    }
+    looks = [plots / f"saliency-{look}.png" for look in ("straight", "bend", "shadow")]
     trained_s = next(seconds for step, seconds in took.items() if step.made == model)
     write_report(
         page,
@@ -248,7 +245,7 @@ def _write_page(
             Section(
                 "What it saw",
                 ["What is lit decided its steering"],
-                {what: plots / name for what, name in looks.items() if (plots / name).is_file()},
+                {words_of(look): look for look in looks if look.is_file()},
             ),
             Section(
                 "How it learned",

@@ -6,6 +6,7 @@ After a training, also write its report.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bcclone.dataset.conversion import open_samples
@@ -34,7 +35,10 @@ def _plots() -> dict[str, Callable[[Subject, Path], None]]:
         "steering": training_pictures.plot_steering,
         "samples": training_pictures.plot_samples,
         "activations": model_pictures.plot_activations,
-        "saliency": model_pictures.plot_saliency,
+        **{
+            f"saliency-{situation}": partial(model_pictures.plot_saliency, situation)
+            for situation in ("straight", "bend", "shadow")
+        },
         "predictions": training_pictures.plot_predictions,
         "network": model_pictures.plot_network,
     }

@@ -23,6 +23,7 @@ from bcclone.pictures.plots.drive_pictures import (
     plot_drives,
     plot_frames,
 )
+from bcclone.pictures.plots.style import words_of
 from bcclone.pictures.report_page import REPORT_NAME, KeyFigure, Section, write_report
 from bcclone.pictures.road_map import road_map
 from bcclone.recording.files import find_log
@@ -309,13 +310,14 @@ def write_suite(folder: Path, result: SuiteResult, commands: Mapping[str, str]) 
 
 # ---- a training
 
+# the pictures that say themselves what they show
+_LOOKS = ("saliency-straight", "saliency-bend", "saliency-shadow")
 # name of a picture -> its caption in the report, which leaves out the others
 _CAPTIONS = {
     "history": "The losses and errors of each epoch",
     "crop": "What the network sees of a frame",
     "steering": "The steering of the training samples",
     "samples": "Samples as they are fed, before and after augmentation",
-    "saliency": "Where the network looks: the pixels that its steering depends on most",
     "predictions": "The network's steering beside the recorded steering and the labels",
 }
 
@@ -334,6 +336,7 @@ def write_training(
     commands: what to do next -> the command for it
     """
     samples = result.samples
+    looks = [name for name in _LOOKS if name in pictures]
     report = folder / REPORT_NAME
     write_report(
         report,
@@ -346,6 +349,11 @@ def write_training(
         ],
         [
             Section("What to do now", commands=commands),
+            Section(
+                "What it sees",
+                ["What is lit decided the network's steering (VisualBackProp)"] if looks else (),
+                {words_of(pictures[name]): pictures[name] for name in looks},
+            ),
             Section(
                 "How it learned",
                 [

@@ -149,7 +149,9 @@ PICTURE_NAMES = (
     "steering",
     "samples",
     "activations",
-    "saliency",
+    "saliency-straight",
+    "saliency-bend",
+    "saliency-shadow",
     "predictions",
     "network",
 )

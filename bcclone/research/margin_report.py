@@ -5,6 +5,7 @@ Table and report also say where to record next, with the command that opens the 
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from bcclone.camera.images import Image
@@ -136,17 +137,17 @@ def _describe(margins: MarginMap) -> str:
     )
 
 
-_WIDE_INCHES = 12.0  # width of the picture
-_STRIP_INCHES = 2.0  # height of a model's strip
+_STRIP_INCHES = 2.6  # height of a model's strip, with its title
+_TITLE_LETTERS = 40  # in a line of it
 
 
 def plot_margins(maps: Maps, title: str, path: Path) -> None:
     """Draw the road of each map as a strip into a PNG, one model below the other."""
-    figure = new_figure(_WIDE_INCHES, 0.8 + _STRIP_INCHES * len(maps), title)
+    figure = new_figure(0.8 + _STRIP_INCHES * len(maps), title)
     rows = figure.subplots(len(maps), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for axes, (name, margins) in zip(rows, maps.items(), strict=True):
         _draw_strip(axes, margins)
-        axes.set_title(f"{name}: {_describe(margins)}", fontsize=9, loc="left")
+        axes.set_title(fill(f"{name}: {_describe(margins)}", _TITLE_LETTERS))
         axes.set_ylabel("m to the right")
     rows[-1].set_xlabel("metres along the road")
     save(figure, path)
@@ -171,7 +172,7 @@ def _draw_strip(axes: "Axes", margins: MarginMap) -> None:
     # the number of a narrow place stands beside the road, on the side of its margin
     for number, place in enumerate(margins.narrowest, 1):
         height = limits_m.max() * (1.12 * _sign(place))
-        axes.text(place.along_m, height, str(number), ha="center", va="center", fontsize=8)
+        axes.text(place.along_m, height, str(number), ha="center", va="center")
     # as the driver sees it when looking along the strip: left, which is negative, is up
     axes.set_ylim(1.25 * limits_m.max(), -1.25 * limits_m.max())
     axes.margins(x=0)

@@ -18,7 +18,7 @@ from bcclone.model.model_file import TrainingInfo, load_model, save_model
 from bcclone.model.network import build_network
 from bcclone.pictures.all_pictures import draw_pictures, plot
 from bcclone.pictures.plots.model_pictures import activations, draw_crop, layer_rows, mosaic
-from bcclone.pictures.plots.style import DPI, new_figure
+from bcclone.pictures.plots.style import DPI, WIDTH, new_figure
 from bcclone.pictures.plots.subject import Subject
 from bcclone.pictures.plots.training_pictures import (
     describe_errors,
@@ -98,12 +98,12 @@ def test_the_error_in_the_picture_is_the_one_of_the_training(
 def test_the_longest_title_of_the_predictions_fits_into_its_picture():
     label = np.zeros(3000)
     words = describe_errors("validation", label + 0.5, label, label - 0.5)
-    figure = new_figure(11, 3.8, words)
+    figure = new_figure(3.8, words)
     figure.draw_without_rendering()
     (title,) = figure.texts
     around = title.get_window_extent()
     assert around.x0 > 0
-    assert around.x1 < 11 * figure.dpi
+    assert around.x1 < WIDTH * figure.dpi
 
 
 def test_the_history_marks_the_epoch_of_the_model_beside_the_best_one(model_file, tmp_path):
@@ -161,7 +161,7 @@ def test_all_pictures_are_drawn_in_small_files_of_a_readable_width(subject, tmp_
     for path in tmp_path.iterdir():
         assert path.stat().st_size < 500_000
         with PIL.Image.open(path) as picture:
-            assert picture.width >= 7 * DPI
+            assert picture.width == round(WIDTH * DPI)
     drawn, skipped = draw_pictures(replace(subject, data=None, history=()), tmp_path)
     assert list(drawn) == ["network"]
     assert all(skipped.values())

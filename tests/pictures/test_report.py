@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+from PIL.PngImagePlugin import PngInfo
 
 from bcclone.commands.next_steps import drive_commands, training_commands
 from bcclone.evaluation.evaluate import Evaluation
@@ -42,8 +43,11 @@ LOADS = {
 VOID = {"meta", "img", "link", "input"}
 
 
-def png(path, width=40, height=30):
-    PIL.Image.fromarray(np.full((height, width, 3), (1, 128, 0), np.uint8)).save(path)
+def png(path, width=40, height=30, words=""):
+    info = PngInfo()
+    info.add_text("Description", words)
+    picture = PIL.Image.fromarray(np.full((height, width, 3), (1, 128, 0), np.uint8))
+    picture.save(path, pnginfo=info)
     return path
 
 
@@ -225,7 +229,8 @@ def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):
 
 
 def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
-    pictures = {name: png(tmp_path / f"{name}.png") for name in ("saliency", "history", "network")}
+    names = ("saliency-straight", "saliency-bend", "history", "network")
+    pictures = {name: png(tmp_path / f"{name}.png", words=f"{name} in words") for name in names}
     result = TrainResult(
         model="model.h5", epochs=8, epoch=7, best_epoch=7, loss=0.02, val_loss=0.0123, val_mae=0.04,
         samples_per_second=1234.0, data_wait_share=0.01, seconds=60.0,
@@ -241,8 +246,10 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
         return page, " ".join(page.texts["p"]), " ".join(page.texts.get("td", ()))
 
     page, words, _ = shown(pictures)
-    assert len(page.all("img")) == 2  # that of the network says little about the training
-    assert "losses" in page.all("img")[0]["alt"]
+    straight, bend, losses = page.all("img")  # that of the network says little about the training
+    assert straight["alt"] == "saliency-straight in words"
+    assert bend["alt"] == "saliency-bend in words"
+    assert "losses" in losses["alt"]
     assert all(part in words for part in ("0.0123", "1.0 degrees"))
     assert page.texts["code"][0] == "bcclone evaluate model.h5 -o score"
     page, words, _ = shown(val_loss=None, val_mae=None, loss=None, handed_over="halfway")

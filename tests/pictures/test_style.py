@@ -14,7 +14,7 @@ from tests.running import ROOT
 DRAW = """
 from pathlib import Path
 from bcclone.pictures.plots.style import new_figure, save
-save(new_figure(1, 1, "$x$"), Path("out.png"))
+save(new_figure(1, "$x$"), Path("out.png"))
 """
 
 

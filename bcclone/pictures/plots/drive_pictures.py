@@ -18,7 +18,9 @@ from bcclone.pictures.plots.style import (
     GREEN,
     ORANGE,
     RED,
+    WIDTH,
     draw_steering,
+    legend_above,
     new_figure,
     save,
     save_images,
@@ -32,43 +34,46 @@ if TYPE_CHECKING:  # they load the drive server
     from bcclone.evaluation.recorded_drive import Rollout
     from bcclone.simulator.track import Track
 
+_TITLE_LETTERS = 40  # in a line of the title of axes
 _OFF_CENTRE = "distance from the centre line, m"
 
-_MAPS_ACROSS = 3  # maps in a row
-_AXES_SHARE = 0.89  # share of a map's width that its axes have; the labels take the rest
-_MAP_TEXT_INCHES = 0.8  # height of a map's title and of the labels below it
+_AXES_INCHES = 3.5  # width of a map's axes; the labels take the rest of the figure
+_MAP_TEXT_INCHES = 0.7  # height of a map's title and of the labels below it
+_SCALE_INCHES = 1.2  # height of the scale of colours, the legend and the figure's title
 # lowest and highest axes of a map, for roads that reach far in one direction
-_LOWEST_INCHES = 3
-_HIGHEST_INCHES = 8
+_LOWEST_INCHES = 2
+_HIGHEST_INCHES = 6
 
 
 def plot_drives(title: str, track: "Track", drives: Mapping[str, "Evaluation"], path: Path) -> None:
     """Draw driven lines on the track's map, coloured by their distance from the centre line.
 
-    drives: title -> drive, each on a map of its own
+    drives: title -> drive, each on a map of its own, one below the other
     """
     # the figure has the shape of the road, within limits
     left_edge = track.edge(-1)
     right_edge = track.edge(1)
     extent_x_m, extent_z_m = np.ptp(np.vstack([left_edge, right_edge]), axis=0)
-    map_inches = 7.0 if len(drives) == 1 else 5.0
-    axes_inches = _AXES_SHARE * map_inches * extent_z_m / extent_x_m
-    height_inches = np.clip(axes_inches, _LOWEST_INCHES, _HIGHEST_INCHES) + _MAP_TEXT_INCHES
-    across = min(len(drives), _MAPS_ACROSS)
-    down = math.ceil(len(drives) / across)
-    figure = new_figure(map_inches * across + 1, height_inches * down, title)
-    grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    axes_inches = np.clip(_AXES_INCHES * extent_z_m / extent_x_m, _LOWEST_INCHES, _HIGHEST_INCHES)
+    height_inches = (axes_inches + _MAP_TEXT_INCHES) * len(drives) + _SCALE_INCHES
+    names = list(drives)
+    if len(drives) == 1:  # its name stands above all, where there is more room
+        title = "\n".join(filter(None, (title, *names)))
+        names = [""]
+    figure = new_figure(height_inches, title)
+    column = figure.subplots(len(drives), 1, squeeze=False, sharex=True, sharey=True)[:, 0]
 
-    for axes, (name, drive) in zip(grid.flat, drives.items(), strict=False):
+    for axes, name, drive in zip(column, names, drives.values(), strict=True):
         axes.fill(*np.vstack([left_edge, right_edge[::-1]]).T, color="0.85")
         line = _draw_line(axes, drive)
-        axes.set_title(name, fontsize=9)
+        axes.set_title(fill(name, _TITLE_LETTERS))
         axes.set(xlabel="x, m", ylabel="z, m")
         axes.label_outer()
-    for axes in grid.flat[len(drives) :]:
-        axes.set_axis_off()
-    figure.colorbar(line, ax=grid, label=_OFF_CENTRE, extend="max")  # all lines have one scale
-    grid[0, 0].legend(loc="best", fontsize=8)
+    # all lines have one scale
+    figure.colorbar(line, ax=column, label=_OFF_CENTRE, extend="max", location="bottom", aspect=30)
+    figure.legend(
+        *column[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
+    )
     save(figure, path)
 
 
@@ -105,7 +110,7 @@ def plot_deviations(
     drives: name of the driver -> drive
     limit: deviation at which a person takes over, in metres or camera heights as the deviations
     """
-    figure = new_figure(9, 0.8 + 1.5 * len(drives), title)
+    figure = new_figure(0.8 + 1.9 * len(drives), title)
     column = figure.subplots(len(drives), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, drive) in zip(column, drives.items(), strict=True):
         deviations = np.array(drive.deviations_m)
@@ -123,26 +128,26 @@ def plot_deviations(
             style = "-" if side == 0 else "--"
             axes.axhline(side, color=GRAY, linewidth=0.6, linestyle=style)
         axes.set_ylim(-1.15 * limit, 1.15 * limit)
-        axes.set_title(f"{name}: {len(taken_over)} interventions", fontsize=9, loc="left")
+        axes.set_title(fill(f"{name}: {len(taken_over)} interventions", _TITLE_LETTERS))
         axes.set_ylabel("to the right")
     tidy(*column)
     column[-1].set_xlabel("seconds driven")
     save(figure, path)
 
 
-_FRAMES_ACROSS = 4  # frames in a row
-_TITLE_LETTERS = 42  # in a line of a frame's title
+_FRAMES_ACROSS = 2  # frames in a row
+_FRAME_LETTERS = 22  # in a line of a frame's title
 
 
 def plot_frames(frames: Sequence[tuple[str, Image]], path: Path) -> None:
-    """Put frames, RGB uint8 (160, 320, 3), with their titles into a PNG, four in a row."""
-    shown = [(image, fill(title, _TITLE_LETTERS), "") for title, image in frames]
-    title_lines = max(len(wrap(title, _TITLE_LETTERS)) for title, _ in frames)
+    """Put frames, RGB uint8 (160, 320, 3), with their titles into a PNG, two in a row."""
+    shown = [(image, fill(title, _FRAME_LETTERS), "") for title, image in frames]
+    title_lines = max(len(wrap(title, _FRAME_LETTERS)) for title, _ in frames)
     rows = [shown[start : start + _FRAMES_ACROSS] for start in range(0, len(shown), _FRAMES_ACROSS)]
-    save_images(path, rows, inches=(3.3, 1.75 + 0.15 * title_lines))
+    save_images(path, rows, row_inches=1.05 + 0.18 * title_lines)
 
 
-_LINE_LENGTH = 1200  # frames in a line of curves; more if _MAX_LINES do not suffice
+_LINE_LENGTH = 500  # frames in a line of curves; more if _MAX_LINES do not suffice
 _MAX_LINES = 6
 _PAUSE_STEPS = 20  # a time of more than so many usual steps between two frames is drawn as a gap
 
@@ -161,13 +166,11 @@ def plot_curves(
         pauses = np.flatnonzero(steps > _PAUSE_STEPS * np.median(steps)) + 1
     lines = min(max(1, math.ceil(len(seconds) / _LINE_LENGTH)), _MAX_LINES)
     ends = np.linspace(seconds[0], _end_of(seconds), lines + 1)
-    figure = new_figure(11, 1.1 + 1.7 * lines, title)
+    figure = new_figure(0.8 + 0.2 * len(steering) + 1.4 * lines, title)
     column = figure.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
     draw_steering(column, seconds, steering, ends, pauses)
     column[-1].set_xlabel("seconds")
-    figure.legend(
-        *column[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
-    )
+    legend_above(column[0], columns=1)  # the names of models may be long
     save(figure, path)
 
 
@@ -193,13 +196,11 @@ def plot_framing(
 
     picture: RGB uint8 (height, width, 3)
     """
-    figure = new_figure(11, 6.5, framing.describe())
-    grid = figure.add_gridspec(2, 2, height_ratios=(1.5, 1.0))
-    before = figure.add_subplot(grid[0, 0])
-    after = figure.add_subplot(grid[0, 1])
-    below = figure.add_subplot(grid[1, :])
+    heights = [WIDTH * framing.height / framing.width, WIDTH / 2, 2.6]
+    figure = new_figure(sum(heights) + 1.0, framing.describe())
+    before, after, below = figure.subplots(3, 1, height_ratios=heights)
 
-    show_image(before, picture, "a picture, and what the network's frame shows of it")
+    show_image(before, picture, "a picture, and what the frame shows of it")
     if framing.lens:
         _mark_horizon(before, framing, framing.lens)
         outline = _outline_with_lens(framing)
@@ -211,7 +212,7 @@ def plot_framing(
 
     draw_steering([below], seconds, steering, (seconds[0], _end_of(seconds)))
     below.set_xlabel("seconds")
-    below.legend(frameon=False)
+    legend_above(below, columns=1)
     save(figure, path)
 
 

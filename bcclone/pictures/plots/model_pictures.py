@@ -2,7 +2,7 @@
 
 - crop: a frame, the network's input, and what its cropping layer leaves of it;
 - activations: what its convolutions find in a frame;
-- saliency: the pixels that decide its steering;
+- saliency-straight, -bend, -shadow: the pixels that decide its steering;
 - network: its layers.
 """
 
@@ -17,21 +17,22 @@ from keras import layers
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bcclone.camera.images import Image
+from bcclone.camera.images import Image, cv2, resized
 from bcclone.model.layer_kinds import CONVOLUTIONS, frame_layers
-from bcclone.model.saliency import Saliency, region_after_crops, seen_region
+from bcclone.model.saliency import region_after_crops, seen_region
 from bcclone.pictures.overlay import saliency_overlay
 from bcclone.pictures.plots.style import (
     BLUE,
+    GRAY,
     GREEN,
     RED,
+    WIDTH,
     new_figure,
     save,
-    save_images,
     show_image,
 )
 from bcclone.pictures.plots.subject import NotDrawn, Subject, predict
-from bcclone.system.arrays import Float32Array
+from bcclone.system.arrays import Float32Array, evenly
 
 # ---- what it sees of a frame
 
@@ -46,9 +47,11 @@ def draw_crop(subject: Subject, frame: Image, path: Path) -> Figure:
     """Draw a frame as plot_crop() does, and return the figure."""
     file = subject.file
     prepared = file.preprocessing.apply(frame)
-    figure = new_figure(10, 3.0, "What the crop leaves of a frame")
-    # a frame is twice as wide as high
-    frame_axes, input_axes, cropped_axes = figure.subplots(1, 3, width_ratios=(2, 1, 1))
+    figure = new_figure(4.4)
+    grid = figure.add_gridspec(2, 2)
+    frame_axes = figure.add_subplot(grid[0, :])
+    input_axes = figure.add_subplot(grid[1, 0])
+    cropped_axes = figure.add_subplot(grid[1, 1])
 
     # the frame, with a box around the part that the network sees
     height, width = frame.shape[:2]
@@ -67,7 +70,8 @@ def draw_crop(subject: Subject, frame: Image, path: Path) -> Figure:
     # the network's input, with lines where its cropping layer cuts
     height, width = prepared.shape[:2]
     name = f"each of {file.seq_length} frames" if file.seq_length > 1 else "network's input"
-    show_image(input_axes, prepared, f"{name}: {width} x {height}, {file.preprocessing.color}")
+    title = f"{name}:\n{width} x {height}, {file.preprocessing.color}"
+    show_image(input_axes, prepared, title)
     region = region_after_crops(file.model, file.preprocessing)
     first_column, first_row, end_column, end_row = region
     for row in (first_row, end_row):
@@ -78,7 +82,7 @@ def draw_crop(subject: Subject, frame: Image, path: Path) -> Figure:
     # what is left
     cropped = prepared[first_row:end_row, first_column:end_column]
     rows, columns = cropped.shape[:2]
-    title = f"after the crop: {columns} x {rows},\nrows {first_row} to {end_row - 1}"
+    title = f"cropped: {columns} x {rows},\nrows {first_row} to {end_row - 1}"
     show_image(cropped_axes, cropped, title)
     cropped_axes.set_yticks([0, rows - 1], [str(first_row), str(end_row - 1)])
     save(figure, path)
@@ -89,9 +93,9 @@ def draw_crop(subject: Subject, frame: Image, path: Path) -> Figure:
 
 
 _MAX_MAPS = 64  # most maps that are drawn of a convolution
-_MAPS_ACROSS = 16  # maps in a row
+_MAPS_ACROSS = 8  # maps in a row
 _GAP = 0.12  # between two maps, as a fraction of their width
-_AXES_WIDTH = 9.4  # inches that the margins leave of a figure of 10
+_AXES_WIDTH = 4.1  # inches that the margins leave of a figure
 _SHEET_TITLE = 0.3  # inches
 
 
@@ -107,14 +111,14 @@ def plot_activations(subject: Subject, path: Path) -> None:
         rows, columns, channels = maps.shape
         title = f"{name}: {channels} maps of {columns} x {rows}"
         if channels > _MAX_MAPS:
-            title += f", the first {_MAX_MAPS} of them"
+            title += f", {_MAX_MAPS} of them here"
         sheets[title] = mosaic(maps)
     heights = [
         _AXES_WIDTH * len(sheet) / sheet.shape[1] + _SHEET_TITLE for sheet in sheets.values()
     ]
     # the input's axes and the figure's title need 2.4 inches more
-    heading = "Activations of each convolution, each map in its own range (bright: high)"
-    figure = new_figure(10, sum(heights) + 2.4, heading)
+    heading = "What each convolution finds, each map in its own range (bright: high)"
+    figure = new_figure(sum(heights) + 2.4, heading)
     first_axes, *all_axes = figure.subplots(len(sheets) + 1, 1, height_ratios=[1.6, *heights])
 
     preprocessing = subject.file.preprocessing
@@ -126,7 +130,7 @@ def plot_activations(subject: Subject, path: Path) -> None:
     show_image(first_axes, shown, title)
     for axes, (title, sheet) in zip(all_axes, sheets.items(), strict=True):
         axes.imshow(sheet, cmap="viridis", interpolation="nearest")
-        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_title(title, loc="left")
         axes.set_axis_off()
     save(figure, path)
 
@@ -182,24 +186,66 @@ def mosaic(maps: Float32Array) -> Float32Array:
 # ---- what decides its answers
 
 
-def plot_saliency(subject: Subject, path: Path) -> None:
-    """Draw frames, and below them the pixels that decide the steering (VisualBackProp), into a PNG.
+_MAX_SEARCHED = 500  # most frames of which the darkest one is chosen
+_GRID_PX = 5
+_LIT_SIZE = (840, 420)  # width and height of a lit frame, in pixels
 
-    The frames are those of a left bend, nearly straight roads and a right bend.
+
+def plot_saliency(situation: str, subject: Subject, path: Path) -> None:
+    """Draw a frame with the pixels lit that decide the steering (VisualBackProp), into a PNG.
+
+    The words of the picture say what was recorded and what the network answers.
+
+    situation: "straight" for the frame with the least steering, "bend" for the one with the most,
+        "shadow" for the one in which the part that the network sees is darkest
     """
-    saliency = Saliency(subject.file.model, subject.file.preprocessing)
-    windows = subject.spread_windows()
-    predicted = predict(subject.file.model, subject.inputs(windows))
-    frames = []
-    lit_frames = []
-    for sample, steering in zip(windows[:, -1].tolist(), predicted.tolist(), strict=True):
-        frame = subject.frame(sample)
-        frames.append((frame, "", ""))
-        text = f"network {steering:+.3f}\nlabel {subject.table['steering'][sample]:+.3f}"
-        # the square root makes weak pixels visible
-        lit_frames.append((saliency_overlay(frame, np.sqrt(saliency.of_frame(frame))), "", text))
-    title = "Frames, and what in them decided the steering (VisualBackProp)"
-    save_images(path, [frames, lit_frames], inches=(2.9, 1.8), title=title)
+    windows = subject.shown_windows()
+    newest = windows[:, -1]
+    steering = np.abs(subject.table["steering"][newest])
+    if situation == "straight":
+        chosen = int(np.argmin(steering))
+    elif situation == "bend":
+        chosen = int(np.argmax(steering))
+    else:
+        searched = evenly(len(windows), _MAX_SEARCHED)
+        chosen = int(searched[np.argmin([_brightness(subject, newest[at]) for at in searched])])
+
+    frame = subject.frame(int(newest[chosen]))
+    # without the grid that the strides of the convolutions leave in it
+    saliency = cv2.GaussianBlur(subject.saliency.of_frame(frame), (0, 0), _GRID_PX)
+    # the square root makes weak pixels visible
+    lit = saliency_overlay(frame, np.sqrt(saliency / max(saliency.max(), 1e-9)))
+    figure = new_figure(WIDTH * _LIT_SIZE[1] / _LIT_SIZE[0])
+    figure.set_layout_engine("none")  # the frame takes all of it
+    axes = figure.add_axes((0, 0, 1, 1))
+    show_image(axes, resized(lit, _LIT_SIZE, cv2.INTER_CUBIC))
+    axes.set_axis_off()
+
+    recorded = _to_side(subject.table["steering"][newest[chosen]])
+    answer = _to_side(predict(subject.file.model, subject.inputs(windows[[chosen]]))[0])
+    words = {
+        "straight": f"Where the recording steers least, {recorded}",
+        "bend": f"Where the recording steers most, {recorded}",
+        "shadow": f"Where the view is darkest, the recording steers {recorded}",
+    }
+    save(figure, path, f"{words[situation]}, the network steers {answer}")
+
+
+def _brightness(subject: Subject, sample: int) -> float:
+    """Return the mean of the pixels of a sample's frame that the network sees, 0 to 255."""
+    frame = subject.frame(int(sample))
+    height, width = frame.shape[:2]
+    left, top, right, bottom = seen_region(subject.file.model, subject.file.preprocessing)
+    seen = frame[round(top * height) : round(bottom * height), :]
+    return float(seen[:, round(left * width) : round(right * width)].mean())
+
+
+def _to_side(steering: float) -> str:
+    """Return a steering in words."""
+    rounded = f"{abs(steering):.2f}"
+    if rounded == "0.00":
+        return rounded
+    return f"{rounded} to the {'left' if steering < 0 else 'right'}"
 
 
 # ---- its layers
@@ -209,22 +255,23 @@ def plot_network(subject: Subject, path: Path) -> None:
     """Draw the layers as bars as long as their output is large, with shapes and weights."""
     model = subject.file.model
     rows = layer_rows(model)
-    figure = new_figure(8, 1.1 + 0.27 * len(rows))
-    figure.suptitle(f"{model.name}: {model.count_params():,} parameters", fontsize=12)
-    axes = figure.subplots()
-    for number, (_, shape, words) in enumerate(rows):
-        length = math.sqrt(math.prod(extent or 1 for extent in shape))
-        axes.barh(number, length, color=BLUE if len(shape) >= 3 else GREEN, height=0.7)
-        axes.text(length, number, f"  {words}", va="center", fontsize=8)
-    axes.set_yticks(range(len(rows)), [name for name, _, _ in rows], fontsize=8)
-    # room for the words behind the longest bar; the input is on top
-    axes.set(xlim=(0, 1.7 * axes.dataLim.xmax), ylim=(len(rows) - 0.4, -0.6), xticks=[])
-    axes.set_xlabel(
-        "output: rows x columns x channels, or length of a vector; a bar is as long as the square "
-        "root of its numbers",
-        fontsize=8,
+    figure = new_figure(
+        1.0 + 0.55 * len(rows), f"{model.name}: {model.count_params():,} parameters"
     )
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes = figure.subplots()
+    for number, (name, shape, words) in enumerate(rows):
+        length = math.sqrt(math.prod(extent or 1 for extent in shape))
+        axes.barh(number, length, color=BLUE if len(shape) >= 3 else GREEN, height=0.15)
+        # name and output above the bar, all else below it
+        output, _, others = words.partition(", ")
+        axes.text(0, number - 0.11, f"{name}: {output}", va="bottom")
+        axes.text(0, number + 0.13, others, va="top", color=GRAY)
+    axes.set(ylim=(len(rows) - 0.4, -0.6), xticks=[], yticks=[])
+    axes.set_xlabel(
+        "output: rows x columns x channels, or length;\n"
+        "a bar is as long as the square root of its numbers"
+    )
+    axes.spines[:].set_visible(False)
     save(figure, path)
 
 

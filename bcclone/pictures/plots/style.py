@@ -2,12 +2,16 @@
 
 A module takes an empty figure from new_figure(), draws into its axes, and hands it to save(), which
 writes the file. draw_steering(), show_image() and save_images() draw what several pictures share.
+
+A picture is made for a phone, which shows it 310 pixels wide, and is sharp on a desktop: all
+figures have one width, and all texts one size.
 """
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import PIL.Image
@@ -20,7 +24,10 @@ from bcclone.camera.images import Image
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.files import MADE_BY, write_bytes
 
-DPI = 100
+WIDTH = 4.2  # of a figure, in inches
+TEXT_POINTS = 11  # size of its texts: 11.3 pixels where the figure is 310 pixels wide
+DPI = 200
+_LETTERS = 49  # in a line of a title across the figure
 
 # M. Okabe and K. Ito, "Color universal design" (2008): safe for colour-blind viewers
 BLUE = "#0072B2"
@@ -31,15 +38,25 @@ GRAY = "0.45"
 CURVES = ((BLUE, "-"), (RED, "--"), (ORANGE, "-"), (GREEN, ":"), (GRAY, "-."))
 
 
-def new_figure(width: float, height: float, title: str = "") -> Figure:
-    """Return an empty figure.
-
-    width, height: in inches of 100 pixels
-    """
+def new_figure(height: float, title: str = "", width: float = WIDTH) -> Figure:
+    """Return an empty figure. height, width: in inches"""
     figure = Figure(figsize=(width, height), layout="constrained")
     if title:
-        figure.suptitle(title, fontsize=11)
+        letters = round(_LETTERS * width / WIDTH)
+        figure.suptitle("\n".join(fill(line, letters) for line in title.splitlines()))
     return figure
+
+
+def legend_above(axes: Axes, columns: int = 2) -> None:
+    """Put the legend between the title and the axes, where it covers no curve."""
+    axes.legend(
+        loc="lower center",
+        bbox_to_anchor=(0.45, 1),
+        ncols=columns,
+        frameon=False,
+        columnspacing=1,
+        handlelength=1.6,
+    )
 
 
 def tidy(*all_axes: Axes) -> None:
@@ -78,27 +95,24 @@ def show_image(axes: Axes, image: Image, title: str = "") -> None:
     axes.imshow(image, interpolation="nearest", cmap="gray", vmin=0, vmax=255)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_title(title, fontsize=9)
+    axes.set_title(title)
 
 
 ShownImage = tuple[Image, str, str]  # an image, its title, and a text below it
 
 
-def save_images(
-    path: Path, rows: Sequence[Sequence[ShownImage]], inches: tuple[float, float], title: str = ""
-) -> None:
+def save_images(path: Path, rows: Sequence[Sequence[ShownImage]], row_inches: float) -> None:
     """Write rows of images, RGB or grey, uint8 (height, width, 3 or 1), as a PNG.
 
-    inches: width and height of an image with its texts
+    row_inches: height of a row with its texts
     """
     across = max(map(len, rows))
-    title_inches = 0.4 if title else 0.0
-    figure = new_figure(inches[0] * across, inches[1] * len(rows) + title_inches, title)
+    figure = new_figure(row_inches * len(rows))
     grid = figure.subplots(len(rows), across, squeeze=False)
     for axes_of_row, row in zip(grid, rows, strict=True):
         for axes, (image, title_above, below) in zip(axes_of_row, row, strict=False):
             show_image(axes, image, title_above)
-            axes.set_xlabel(below, fontsize=9)
+            axes.set_xlabel(below)
         for axes in axes_of_row[len(row) :]:
             axes.set_axis_off()
     save(figure, path)
@@ -116,16 +130,22 @@ def drawable(text: str) -> str:
 _PALETTE_FROM_BYTES = 150_000
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, words: str = "") -> None:
     """Write a figure as a PNG atomically; a figure with photographs gets 256 colours.
 
     A dollar sign in a text begins no formula: the text may contain the name of a file.
+
+    words: what the picture shows, which words_of() reads
     """
+    for axes in figure.axes:
+        axes.tick_params(labelsize=TEXT_POINTS)  # of labels that are made when they are drawn
     for text in figure.findobj(Text):
-        text.set(parse_math=False, text=drawable(text.get_text()))
+        text.set(parse_math=False, text=drawable(text.get_text()), fontsize=TEXT_POINTS)
     content = io.BytesIO()
     info = PngInfo()
     info.add_text("Software", MADE_BY.decode())
+    if words:
+        info.add_text("Description", words)
     figure.savefig(content, dpi=DPI, format="png", pil_kwargs={"pnginfo": info})
     if content.tell() > _PALETTE_FROM_BYTES:
         with PIL.Image.open(content) as picture:
@@ -133,3 +153,9 @@ def save(figure: Figure, path: Path) -> None:
         content = io.BytesIO()
         fewer.save(content, "png", optimize=True, pnginfo=info)
     write_bytes(path, content.getvalue())
+
+
+def words_of(path: Path) -> str:
+    """Return what a PNG of save() shows, in words; "" if that was not said."""
+    with PIL.Image.open(path) as picture:
+        return str(picture.info.get("Description", ""))

@@ -6,6 +6,7 @@ a choice of samples, windows and times. It raises NotDrawn if the model or the s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from bcclone.training.training_state import Epoch
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.model.model_file import ModelFile
+    from bcclone.model.saliency import Saliency
 
 
 class NotDrawn(Exception):
@@ -58,6 +60,13 @@ class Subject:
     def table(self) -> SampleTable:
         return self.samples.samples
 
+    @cached_property
+    def saliency(self) -> "Saliency":
+        """The network's saliency, which takes a second to compile."""
+        from bcclone.model.saliency import Saliency
+
+        return Saliency(self.file.model, self.file.preprocessing)
+
     def one_per_row(self, part: str) -> IndexArray:
         """Return one sample for each log row, in the order of the rows, (rows,).
 
@@ -85,8 +94,8 @@ class Subject:
 
     def spread_by_steering(self, samples: IndexArray) -> IndexArray:
         """Return a few of the samples, ordered from left steering to right steering."""
-        # a left bend, two nearly straight roads, and a right bend
-        quantiles = np.array([0.02, 0.35, 0.65, 0.98])
+        # a left bend, a nearly straight road, and a right bend
+        quantiles = np.array([0.02, 0.5, 0.98])
         ordered = samples[np.argsort(self.table["steering"][samples], kind="stable")]
         places = np.round(quantiles * (len(ordered) - 1)).astype(int)
         return np.asarray(ordered[np.unique(places)])

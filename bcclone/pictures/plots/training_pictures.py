@@ -7,11 +7,13 @@
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from bcclone.camera.images import Image
 from bcclone.dataset.sample_settings import TRAINING
@@ -28,6 +30,7 @@ from bcclone.pictures.plots.style import (
     RED,
     ShownImage,
     draw_steering,
+    legend_above,
     new_figure,
     save,
     save_images,
@@ -41,7 +44,7 @@ from bcclone.training.training_state import best_epoch
 
 
 def plot_history(subject: Subject, path: Path) -> None:
-    """Draw the errors over the epochs into a PNG, and the learning rate if it changes.
+    """Draw the errors over the epochs into a PNG.
 
     Raises NotDrawn without a history.
     """
@@ -52,15 +55,14 @@ def plot_history(subject: Subject, path: Path) -> None:
             "runs/NAME/model.h5"
         )
     epochs = [epoch.epoch for epoch in history]
-    rates = [epoch.learning_rate for epoch in history]
-    count = 3 if len(set(rates)) > 1 else 2
-    figure = new_figure(7, 2.6 * count)
-    all_axes = figure.subplots(count, sharex=True)
+    figure = new_figure(4.8)
+    both_axes = figure.subplots(2, sharex=True)
 
     best = best_epoch(history).epoch
     kept = subject.file.training.epoch  # without --patience, the last one
-    labels = {"loss": "loss", "mae": "mean absolute error"}
-    for axes, (name, label) in zip(all_axes[:2], labels.items(), strict=True):
+    labels = {"loss": "loss", "mae": "mean error"}
+    for axes, (name, label) in zip(both_axes, labels.items(), strict=True):
+        curves = {}
         for key, style, color, part in (
             (name, "o-", BLUE, "training (with dropout)"),
             (f"val_{name}", "s-", RED, "validation"),
@@ -68,22 +70,53 @@ def plot_history(subject: Subject, path: Path) -> None:
             errors = np.array([getattr(epoch, key) for epoch in history], np.float64)  # NaN: None
             if np.isfinite(errors).any():
                 axes.plot(epochs, errors, style, color=color, label=part)
+                curves[color] = errors
         axes.axvline(best, color=GRAY, linestyle=":", label=f"best: epoch {best}")
         if kept and kept != best:
             axes.axvline(kept, color=GREEN, linestyle="--", label=f"the model: epoch {kept}")
-        axes.set(ylabel=f"{label}\nof the steering", ylim=(0, None))
-    for axes in all_axes[2:]:
-        axes.step(epochs, rates, where="mid", color=GRAY)
-        axes.set(ylabel="learning rate", yscale="log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")  # powers of ten need fonts that may be missing
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylabel(label)
+        _cut_off_first(axes, epochs[0], curves)
 
-    tidy(*all_axes)
-    all_axes[0].legend(fontsize=9)
-    all_axes[-1].set_xlabel("epoch")
-    all_axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    tidy(*both_axes)
+    legend_above(both_axes[0])
+    both_axes[-1].set_xlabel("epoch")
+    both_axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     save(figure, path)
+
+
+def _cut_off_first(axes: Axes, epoch: int, curves: Mapping[str, FloatArray]) -> None:
+    """Limit the axes so that the errors after the first epoch take at least half of the height.
+
+    An error of the first epoch that does not fit in is written at the upper edge.
+
+    epoch: number of the first epoch
+    curves: colour of a curve -> its errors, (epochs,)
+    """
+    errors = np.array(list(curves.values()))
+    later = errors[:, 1:]
+    if not np.isfinite(later).any():
+        return
+    least = np.nanmin(errors)
+    most = np.nanmax(later)
+    cut_off = {}
+    for color, (first, *_) in curves.items():
+        if first > 2 * most - least:
+            cut_off[color] = first
+        else:
+            most = np.nanmax([most, first])
+    margin = 0.08 * (most - least) or 0.1 * most
+    axes.set_ylim(
+        least - margin, most + margin * (1 + 2 * len(cut_off))
+    )  # room for what is written
+    for number, (color, first) in enumerate(cut_off.items()):
+        axes.annotate(
+            f"\N{UPWARDS ARROW} {first:.2g}",
+            (epoch, 1),
+            (4, -14 - 14 * number),
+            xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points",
+            color=color,
+        )
 
 
 EDGES = (np.arange(42) - 20.5) / 20  # edges of bins of 0.05; the middle of one is 0
@@ -113,31 +146,29 @@ def plot_steering(subject: Subject, path: Path) -> None:
         drawn[f"an epoch, balanced to {most:.0%} straight on"] = after
 
     # a curve for each camera
-    width = 7 if len(drawn) == 1 else 11
-    figure = new_figure(width, 4.6, "Steering of the training samples, corrections in it")
-    all_axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+    figure = new_figure(0.4 + 3.2 * len(drawn))
+    all_axes = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (title, chosen) in zip(all_axes, drawn.items(), strict=True):
         share = is_straight[chosen].mean()
-        numbers = f"{len(chosen):,} samples, {share:.1%} of them recorded with steering 0"
-        axes.set_title(f"{title}\n{numbers}", fontsize=9)
+        numbers = f"{len(chosen):,} samples, {share:.1%} at steering 0"
+        axes.set_title(f"{title}:\n{numbers}")
         for camera, counts in steering_counts(samples[chosen]).items():
             color, style = _CAMERA_STYLES[camera]
-            label = f"{camera} camera: {counts.sum():,}"
             axes.stairs(
                 counts,
                 EDGES,
                 color=color,
                 linestyle=style,
                 linewidth=1.8,
-                label=label,
+                label=camera,
                 baseline=0.5,
             )
-        axes.set(yscale="log", xlabel="steering, left is negative", xlim=(-1.03, 1.03))
+        axes.set(yscale="log", ylabel="samples in a bin of 0.05", xlim=(-1.03, 1.03))
         axes.set_ylim(bottom=0.5)
         axes.yaxis.set_major_formatter("{x:,.0f}")  # powers of ten need fonts that may be missing
-        axes.legend(fontsize=9, loc="upper right")
+        axes.legend(loc="upper right", frameon=False, title="camera", handlelength=1.2)
     tidy(*all_axes)
-    all_axes[0].set_ylabel("samples in a bin of 0.05 (logarithmic)")
+    all_axes[-1].set_xlabel("steering with corrections, left is negative")
     save(figure, path)
 
 
@@ -162,6 +193,9 @@ def steering_counts(samples: SampleTable) -> dict[str, IndexArray]:
 _Sample = tuple[str, Image, float]
 
 
+_ACROSS = 4  # images in a row: more could not be read
+
+
 def plot_samples(subject: Subject, path: Path) -> None:
     """Draw the samples of some log rows, with their steering, or windows of frames, into a PNG."""
     if subject.file.seq_length > 1:
@@ -171,24 +205,15 @@ def plot_samples(subject: Subject, path: Path) -> None:
     if not len(training_samples):
         raise NotDrawn("there are no training samples; make the store with a smaller --validation")
     rows: list[list[ShownImage]] = []
-    titles_above: list[str] = []
     for index in subject.spread_by_steering(training_samples):
         samples = samples_of_row(subject, index) + augmented_samples(subject, index)
-        titles = [title for title, _, _ in samples]
-        is_repeated = titles == titles_above  # titles that stand above already are left out
-        titles_above = titles
-        rows.append(
-            [
-                (
-                    _with_bar(image, steering),
-                    "" if is_repeated else title,
-                    f"{steering + 0.0:+.3f}",  # the 0.0 avoids "-0.000"
-                )
-                for title, image, steering in samples
-            ]
-        )
-    title = "Samples of one log row in each row, with their steering"
-    save_images(path, rows, inches=(1.6, 2.1), title=title)
+        shown = [
+            # the 0.0 avoids "-0.00"
+            (_with_bar(image, steering), title, f"{round(steering, 2) + 0.0:+.2f}")
+            for title, image, steering in samples
+        ]
+        rows += [shown[start : start + _ACROSS] for start in range(0, len(shown), _ACROSS)]
+    save_images(path, rows, row_inches=1.65)
 
 
 def _with_bar(image: Image, steering: float) -> Image:
@@ -221,8 +246,8 @@ def samples_of_row(subject: Subject, index: int) -> list[_Sample]:
     kinds = {name: (number, 0, False) for number, name in enumerate(CAMERAS)}
     for offset in sorted({1, int(table["frame_offset"].max())} - {0}):
         earlier = "1 frame" if offset == 1 else f"{offset} frames"
-        kinds[f"{CAMERAS[camera]},\n{earlier} earlier"] = (camera, offset, False)
-    kinds[f"{CAMERAS[camera]}, mirrored"] = (camera, 0, True)
+        kinds[f"{earlier}\nearlier"] = (camera, offset, False)
+    kinds["mirrored"] = (camera, 0, True)
 
     titles = [title for title, kind in kinds.items() if kind in sample_by_kind]
     samples = np.array([sample_by_kind[kinds[title]] for title in titles])
@@ -257,7 +282,7 @@ def augmented_samples(subject: Subject, index: int) -> list[_Sample]:
     ]
 
 
-_MAX_FRAMES = 6  # most frames that are shown of a window
+_MAX_FRAMES = 3  # most frames that are shown of a window
 
 
 def _plot_windows(subject: Subject, path: Path) -> None:
@@ -272,7 +297,7 @@ def _plot_windows(subject: Subject, path: Path) -> None:
     length = subject.file.seq_length
     shown = evenly(length, _MAX_FRAMES).tolist()
     headings = [f"{length - 1 - number} before" for number in shown[:-1]]
-    headings += ["newest frame", "change, first to last"]
+    headings += ["newest", "change, first\nto last"]
     rows = []
     for window, frames, steering in zip(windows, images, predicted, strict=True):
         # the frames of a window look nearly the same: their difference shows what a network of
@@ -281,18 +306,17 @@ def _plot_windows(subject: Subject, path: Path) -> None:
         heat = colormaps["inferno"](change / max(change.max(), 1.0), bytes=True)[..., :3]
         recorded = float(subject.table["steering"][window[-1]])
         texts = [""] * len(headings)  # only the newest frame, the last but one image, has a text
-        texts[-2] = f"sample {recorded:+.3f}\nnetwork {steering:+.3f}"
+        texts[-2] = f"sample {recorded:+.2f}\nnetwork {steering:+.2f}"
         rows.append(list(zip([*frames[shown], heat], headings, texts, strict=True)))
         headings = [""] * len(headings)  # they stand above the first row alone
-    title = "Windows: each row is one input of the network"
-    save_images(path, rows, inches=(1.9, 2.3), title=title)
+    save_images(path, rows, row_inches=1.75)
 
 
 # ---- the network's answers
 
 
 _LINE_SECONDS = 25.0  # seconds of driving in a line of curves
-_MAX_LINES = 4  # later driving is not drawn over time
+_MAX_LINES = 3  # later driving is not drawn over time
 _GAP_SECONDS = 1.0  # width of the gap that is drawn between two stretches of driving
 
 
@@ -309,25 +333,24 @@ def plot_predictions(subject: Subject, path: Path) -> None:
 
     # the curves over the seconds of driving, in lines
     title = describe_errors(subject.scored_part, recorded, label, network)
-    figure = new_figure(11, max(3.8, 1.7 * lines + 0.6), title)
-    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[2.2, 1])[0]
+    heights = [0.9 + 1.35 * lines, 3.4]
+    figure = new_figure(sum(heights) + 0.6, title)
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
     curves = {"recorded": recorded, "network": network}
     if not _are_equal(label, recorded):
         curves["label"] = label
-    column = left.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
+    column = above.subplots(lines, 1, sharey=True, squeeze=False)[:, 0]
     ends = [_LINE_SECONDS * number for number in range(lines + 1)]
     draw_steering(column, seconds, curves, ends, begins)
-    column[0].legend(
-        fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=3, frameon=False
-    )
+    legend_above(column[0], columns=3)
     shown = int(np.searchsorted(seconds, lines * _LINE_SECONDS))
-    first = "" if shown == len(seconds) else f", the first {shown:,} samples"
+    first = "" if shown == len(seconds) else f"the first {shown:,} samples; "
     column[-1].set_xlabel(
-        f"seconds of {subject.scored_part} driving{first}; gaps: pauses, and blocks of training"
+        f"seconds of {subject.scored_part} driving;\n{first}gaps: pauses, blocks of training"
     )
 
     # a point for each row; where the network is right, it lies on the diagonal
-    axes = right.subplots()
+    axes = below.subplots()
     largest = float(np.abs([label, network]).max())
     limit = max(largest, 0.05) * 1.05
     axes.plot([-limit, limit], [-limit, limit], color=GRAY, linewidth=1)
@@ -337,7 +360,7 @@ def plot_predictions(subject: Subject, path: Path) -> None:
     )
     axes.set_xlabel("label" if "label" in curves else "recorded steering")
     r = correlation(network, label)
-    axes.set_title("correlation not defined" if r is None else f"correlation {r:.3f}", fontsize=9)
+    axes.set_title("correlation not defined" if r is None else f"correlation {r:.3f}")
     tidy(axes)
     save(figure, path)
 
