@@ -6,8 +6,7 @@ MEANINGS = {
     "takes 6 s off",
     "interventions": "how often a person would have had to take over, because the car left the "
     "road",
-    "left the road": "how often all wheels of a side were beyond its edge; the car was then set "
-    "back",
+    "left the road": "how often a wheel left the asphalt; the car was then set back",
     "from the middle": "how far the car was from the middle of the road, on average",
     "left the centre line, times": "how often the car came so far from the middle of the road",
     "change of the steering": "how much the steering changes in a second, where 1 is full "
