@@ -277,7 +277,16 @@ def test_a_browser_shows_a_report_and_runs_nothing_that_was_put_into_it(tmp_path
         (long, *(["100.0 %, 0, 0.12 m"] * 12)),
     ]
     pictures = {long: png(tmp_path / "picture.png", 900, 500)}
-    write_report(tmp_path / "report.html", long, [long], None, pictures, wide, {long: long})
+    driven = [(10.0 * number, 5.0 * number) for number in range(6)]
+    write_report(
+        tmp_path / "report.html",
+        long,
+        [long],
+        [Section(long, [long], pictures, wide, {long: long})],
+        [("0.11", "m", "from the middle")],
+        clip(tmp_path / "clip.mp4"),
+        road_map(load_track("lake"), driven, []),
+    )
     added = (
         "<script>document.title = 'ran'</script><p id=p style='color: red' onclick=alert(1)>x</p>"
     )
@@ -291,15 +300,30 @@ def test_a_browser_shows_a_report_and_runs_nothing_that_was_put_into_it(tmp_path
         for width in (1280, 400):
             with window_of(browser, width):
                 assert run("return document.documentElement.scrollWidth") <= width
-                assert run("return document.images[0].clientWidth") > 0.6 * min(width, 900)
+                assert 0.25 * width < run("return document.images[0].clientWidth") < width
         assert run("return document.images[0].naturalWidth") == 900
-        assert run("return getComputedStyle(document.querySelector('main')).maxWidth") == "960px"
+        # a click or a tap on a word shows what it means
+        assert not browser.find_element("css selector", "dfn span").is_displayed()
+        browser.find_element("css selector", "dfn").click()
+        assert "how far" in browser.find_element("css selector", "dfn span").text
+        # nothing lies over the clip, and the car on the map follows it
+        assert not run("return document.querySelector('video').controls")
+        browser.find_element("id", "play").click()
+        assert browser.find_element("id", "play").text == "Play"
+        at = (
+            "const [time, done] = arguments; const video = document.querySelector('video');"
+            "video.currentTime = time; video.addEventListener('seeked', () =>"
+            "requestAnimationFrame(() => requestAnimationFrame(() => done("
+            "Number(document.getElementById('car').getAttribute('cx'))))), {once: true});"
+        )
+        assert browser.execute_async_script(at, 0.25) == pytest.approx(25.0)
+        assert browser.execute_async_script(at, 0.1) == pytest.approx(10.0)
         colours = []
         for scheme in ("light", "dark"):
             feature = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
             browser.execute_cdp_cmd("Emulation.setEmulatedMedia", feature)
             colours.append(run("return getComputedStyle(document.body).backgroundColor"))
-        assert colours[0] == "rgb(255, 255, 255)" != colours[1]
+        assert colours[0] == "rgb(238, 241, 244)" != colours[1]
         assert not errors_of(browser)
         browser.get((tmp_path / "changed.html").as_uri())
         assert run("return document.querySelector('p').textContent") == f"{long}."
