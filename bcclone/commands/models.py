@@ -212,7 +212,8 @@ def suite(
     The standard suite has 20 scenarios, each a row of the table. The suite testing drives the lake
     in 37 weathers: fog, rain and snow from 10 to 100 %, day and night. The suite roads drives 30
     random roads at 15 and 25 mph, and lake and mountain in both directions. The drives run in
-    parallel on all cores.
+    parallel on all cores. With -o, any-road.h5, which comes with bcclone, the built-in expert and a
+    car without steering drive the same scenarios, for comparison.
     """
     from bcclone.evaluation import suite as scenarios
 
@@ -224,8 +225,9 @@ def suite(
             from bcclone.commands.next_steps import suite_commands
             from bcclone.pictures.reports import write_suite
 
+            beside = scenarios.drive_beside(result, settings, notify, pool)
             commands = suite_commands(result.best_model, settings.preprocess)
-            wrote = write_suite(output, result, commands)
+            wrote = write_suite(output, result, beside, commands)
     return _scored(result, wrote)
 
 
@@ -304,10 +306,12 @@ def replay(
     """
     from bcclone.commands.next_steps import after_replay, replay_commands
     from bcclone.evaluation import replay as replaying
+    from bcclone.model.model_path import SHIPPED, shipped_model
 
     wrote = []
     with writing(output, RESULTS, force):
-        result = replaying.replay(models, recording, settings, beside_shipped=output is not None)
+        shipped = shipped_model(SHIPPED) if output else None
+        result = replaying.replay_beside(models, recording, settings, shipped)
         if output:
             from bcclone.pictures.reports import write_replay
 

@@ -25,9 +25,10 @@ from bcclone.model.model_path import is_onnx
 from bcclone.model.policy import load_policy, not_finite
 from bcclone.recording.run_folder import locked_run
 from bcclone.recording.run_tables import TracePoint, write_trace
+from bcclone.simulator.car import STEP_SECONDS, Car
 from bcclone.simulator.scene import build_scene
 from bcclone.simulator.score import Intervention, LinePoint, Score
-from bcclone.simulator.track import load_track
+from bcclone.simulator.track import TrackPosition, load_track
 from bcclone.simulator.world import SimulatedWorld, open_world
 from bcclone.system.errors import UserError
 from bcclone.system.table import Table, TableColumn
@@ -192,6 +193,27 @@ def drive_policy(
             watch(decision, seconds, world.shown[-1].point)
     if driver.faults == driver.answered:
         raise not_finite(name, f"for any of {driver.answered} frames")
+    return _evaluation_of(world, latencies_ms)
+
+
+# steering and throttle, -1 to 1, of a car that is at a position of its track
+BlindControl = Callable[[Car, TrackPosition], tuple[float, float]]
+
+
+def drive_blind(control: BlindControl, world: SimulatedWorld) -> Evaluation:
+    """Drive to the end of the drive by what is known of the car; no picture is rendered."""
+    while not world.ended:
+        world.steer(*control(world.tracked.car, world.tracked.position))
+        world.advance(STEP_SECONDS)
+    return _evaluation_of(world)
+
+
+def _evaluation_of(world: SimulatedWorld, latencies_ms: Sequence[float] = ()) -> Evaluation:
+    """Return the result of a drive that has ended.
+
+    latencies_ms: from each frame to its steering; none for a driver who answers no frame
+    """
+    scorer = world.scorer
     notes: tuple[str, ...] = ()
     if scorer.full_steering > _USUAL_FULL_STEERING:
         notes = (
@@ -199,10 +221,13 @@ def drive_policy(
             "drives gives; are its frames prepared as in its training, such as pixels / 255 "
             "(0..1 in --preprocess)?",
         )
-    p50, p99 = np.percentile(latencies_ms, [50, 99]).round(3).tolist()
+    latency_ms = None
+    if latencies_ms:
+        p50, p99 = np.percentile(latencies_ms, [50, 99]).round(3).tolist()
+        latency_ms = {"p50": p50, "p99": p99}
     return Evaluation(
         score=world.score(),
-        latency_ms={"p50": p50, "p99": p99},
+        latency_ms=latency_ms,
         trace=tuple(scorer.trace),
         interventions=tuple(scorer.interventions),
         views=tuple(world.views),

@@ -32,7 +32,7 @@ from bcclone.evaluation.recorded_drive import (
 )
 from bcclone.evaluation.settings import ReplaySettings
 from bcclone.evaluation.views import RowFrames, Views, read_row
-from bcclone.model.model_path import shipped_model
+from bcclone.model.model_path import SHIPPED
 from bcclone.model.policy import Memory, Policy, load_policy, not_finite
 from bcclone.recording.edits import MIRROR, Edit
 from bcclone.recording.files import find_log
@@ -45,7 +45,6 @@ from bcclone.system.table import Table, TableColumn
 _LIMITS_M = (1.0, 1.5, 2.0, 3.0)  # limits for which interventions are counted, too
 _SMOOTHED_ROWS = 9  # 0.6 s, to compare with the mean of the recorded steering
 # drivers to compare models with: key in JSON -> name in a table
-SHIPPED = "any-road.h5"
 CONTROLS = {
     "shipped": f"{SHIPPED}, shipped",
     "human": "the human",
@@ -58,13 +57,23 @@ def replay(
     models: Sequence[Path | str],
     recording: Path | str,
     settings: ReplaySettings | None = None,
-    *,
-    beside_shipped: bool = False,
 ) -> "Replayed":
     """Score model files on a recording; raises UserError.
 
     recording: folder or log of the recording
-    beside_shipped: whether to compare them with SHIPPED, which takes as long as a model more
+    """
+    return replay_beside(models, recording, settings, None)
+
+
+def replay_beside(
+    models: Sequence[Path | str],
+    recording: Path | str,
+    settings: ReplaySettings | None,
+    shipped: Path | None,
+) -> "Replayed":
+    """Replay as replay() does, and compare the models with one that comes with bcclone.
+
+    shipped: path of SHIPPED, which takes as long as a model more; None to leave it out
     """
     if not models:
         raise UserError(
@@ -79,8 +88,8 @@ def replay(
         check_framed(log, path, policy.framing)
         policies[path] = policy.without_framing()  # the recording has frames
     beside = None
-    if beside_shipped and SHIPPED not in {Path(path).name for path in policies}:
-        beside = load_policy(shipped_model(SHIPPED))
+    if shipped and SHIPPED not in {Path(path).name for path in policies}:
+        beside = load_policy(shipped)
     return replay_policies(policies, log, settings, beside)
 
 

@@ -17,15 +17,18 @@ from typing import Any
 
 from bcclone.camera.images import cv2
 from bcclone.camera.vehicle import MPH
-from bcclone.evaluation.evaluate import Evaluation, drive_policy
+from bcclone.dataset.answer import Answer
+from bcclone.drive.controller import SpeedController, SpeedSettings
+from bcclone.evaluation.evaluate import BlindControl, Evaluation, drive_blind, drive_policy
 from bcclone.evaluation.settings import EvaluateSettings, SuiteSettings
-from bcclone.model.model_path import check_model_path
+from bcclone.model.model_path import SHIPPED, check_model_path, shipped_model
 from bcclone.model.policy import Policy, load_policy
+from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.roads import read_road_file
-from bcclone.simulator.score import Score
-from bcclone.simulator.track import LAKE, MOUNTAIN, load_track
+from bcclone.simulator.track import LAKE, MOUNTAIN, Track, load_track
 from bcclone.simulator.world import SimulatedWorld
+from bcclone.simulator.world_settings import ExpertSettings
 from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.files import sha256_of
 from bcclone.system.pool import run_kept
@@ -211,11 +214,51 @@ def suite(
         raise UserError("no model to score; name one, such as: bcclone suite model.h5")
     scenarios = select_scenarios(settings)
     paths = name_models(list(map(Path, models)))
+    drivers = {
+        name: ModelDriver(path.absolute(), sha256_of(path), settings.preprocess)
+        for name, path in paths.items()
+    }
+    return SuiteResult(paths, scenarios, _drive(drivers, scenarios, settings, notify, pool))
 
+
+def drive_beside(
+    result: "SuiteResult",
+    settings: SuiteSettings,
+    notify: Notify,
+    pool: Executor | None = None,
+) -> dict[str, dict[str, Evaluation]]:
+    """Drive the same scenarios for comparison: the shipped network, the built-in expert, and a car
+    that is never steered.
+
+    It takes about as long as a model, or, if the shipped network is one of the models, seconds.
+    Returns the name of the scenario -> name of the driver -> its drive. Arguments are as in
+    suite().
+    """
+    drivers: dict[str, SuiteDriver] = {
+        "the built-in expert": BlindDriver(steers=True),
+        "no steering": BlindDriver(steers=False),
+    }
+    if SHIPPED not in {path.name for path in result.models.values()}:
+        shipped = ShippedDriver(sha256_of(shipped_model(SHIPPED)))
+        drivers = {f"{SHIPPED}, shipped": shipped, **drivers}
+    return _drive(drivers, result.scenarios, settings, notify, pool, "drives to compare with")
+
+
+def _drive(
+    drivers: "Mapping[str, SuiteDriver]",
+    scenarios: Sequence[Scenario],
+    settings: SuiteSettings,
+    notify: Notify,
+    pool: Executor | None,
+    noun: str = "drives",
+) -> dict[str, dict[str, Evaluation]]:
+    """Let each driver drive each scenario.
+
+    Returns the name of the scenario -> name of the driver -> its drive.
+    """
     # the longest drives first, so that at the end no worker drives on while the others wait
-    pairs = list(product(sorted(scenarios, key=lambda one: -one.seconds), paths))
-    files = {name: (path.absolute(), sha256_of(path)) for name, path in paths.items()}
-    tasks = [SuiteTask(*files[model], settings.preprocess, scenario) for scenario, model in pairs]
+    pairs = list(product(sorted(scenarios, key=lambda one: -one.seconds), drivers))
+    tasks = [SuiteTask(drivers[name], scenario) for scenario, name in pairs]
     workers = settings.jobs if pool is None else pool
     results = run_kept(
         workers,
@@ -225,15 +268,15 @@ def suite(
         Evaluation,
         label="driving",
         unit="m",
-        noun="drives",
+        noun=noun,
         notify=notify,
     )
 
     # the results come in the order of the tasks; a table shows them in the order of its rows
     drives: dict[str, dict[str, Evaluation]] = {scenario.name: {} for scenario in scenarios}
-    for (scenario, model), result in zip(pairs, results, strict=True):
-        drives[scenario.name][model] = result
-    return SuiteResult(paths, scenarios, drives)
+    for (scenario, name), result in zip(pairs, results, strict=True):
+        drives[scenario.name][name] = result
+    return drives
 
 
 def name_models(models: Sequence[Path]) -> dict[str, Path]:
@@ -313,12 +356,81 @@ def load_on_one_core(model: Path, sha256: str, preprocess: str | None) -> Policy
 
 
 @dataclass(frozen=True)
-class SuiteTask:
-    """A scenario for a model to drive."""
+class ModelDriver:
+    """A model file that drives."""
 
     model: Path
     sha256: str  # of the model file
     preprocess: str | None  # for a model that does not store its own
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Return what its drives depend on."""
+        return self.sha256, self.preprocess
+
+    def drive(self, world: SimulatedWorld, settings: EvaluateSettings) -> Evaluation:
+        """Raises UserError, also for a model that this worker does not find.
+
+        The model is loaded anew for each drive: that takes 0.2 s, and a drive takes half a minute.
+        """
+        policy = load_on_one_core(self.model, self.sha256, self.preprocess)
+        return drive_policy(policy, world, settings, str(self.model))
+
+
+@dataclass(frozen=True)
+class ShippedDriver:
+    """The shipped network, which each worker finds in its own bcclone."""
+
+    sha256: str
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return (self.sha256,)
+
+    def drive(self, world: SimulatedWorld, settings: EvaluateSettings) -> Evaluation:
+        policy = load_on_one_core(shipped_model(SHIPPED), self.sha256, None)
+        return drive_policy(policy, world, settings, SHIPPED)
+
+
+@dataclass(frozen=True)
+class BlindDriver:
+    """A driver who knows where the car is, and needs no picture: a drive takes a second.
+
+    steers: whether it steers as the built-in expert, or not at all
+    """
+
+    steers: bool
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        return ("blind", self.steers)
+
+    def drive(self, world: SimulatedWorld, settings: EvaluateSettings) -> Evaluation:
+        control = _expert(world.track, settings) if self.steers else _straight_on(settings)
+        return drive_blind(control, world)
+
+
+def _expert(track: Track, settings: SpeedSettings) -> BlindControl:
+    """Return the control of the expert as it drives along the middle."""
+    along = ExpertSettings(speed_mph=settings.speed_mph, wander_m=0.0, recoveries=0.0)
+    return Expert(track, along, seed=0).control
+
+
+def _straight_on(settings: SpeedSettings) -> BlindControl:
+    """Return the control of a car that holds its speed, and is not steered."""
+    speed = SpeedController(settings)
+    straight = Answer(steering=0.0)
+    return lambda car, position: (0.0, speed.throttle(car.speed / MPH, straight))
+
+
+SuiteDriver = ModelDriver | ShippedDriver | BlindDriver
+
+
+@dataclass(frozen=True)
+class SuiteTask:
+    """A scenario to drive, and who drives it."""
+
+    driver: SuiteDriver
     scenario: Scenario
 
     @property
@@ -330,25 +442,32 @@ class SuiteTask:
     def key(self) -> str:
         scenario = self.scenario
         track = scenario.settings.track
-        return result_key(scenario.name, track, self.sha256, self.preprocess, scenario)
+        return result_key(scenario.name, track, *self.driver.key, scenario)
 
 
 def run_task(task: SuiteTask) -> Evaluation:
-    """Drive a scenario; raises UserError, also for a model that this worker does not find.
+    """Drive a scenario; raises UserError as the driver does.
 
-    The model is loaded anew for each task: that takes 0.2 s, and a drive takes half a minute. The
-    result has no latency, so that it is the same on each machine.
+    The result has no latency, so that it is the same on each machine.
     """
+    settings = task.scenario.settings
     with one_at_a_time:
-        policy = load_on_one_core(task.model, task.sha256, task.preprocess)
-        settings = task.scenario.settings
         track = load_track(settings.track, settings.reverse)
         world = SimulatedWorld(Renderer(settings.track, settings), track, settings)
-        driven = drive_policy(policy, world, settings, str(task.model))
+        driven = task.driver.drive(world, settings)
     return replace(driven, latency_ms=None, views=())
 
 
 # ---- the result
+
+
+def clean_rows(drives: Mapping[str, Mapping[str, Evaluation]], driver: str) -> int:
+    """Return how many scenarios a driver drove without an intervention.
+
+    drives: name of the scenario -> name of the driver -> its drive
+    """
+    return sum(not by_driver[driver].score.interventions for by_driver in drives.values())
+
 
 _BEST = "*"  # mark behind the figures of the best model in a row
 
@@ -361,15 +480,11 @@ class SuiteResult:
     scenarios: tuple[Scenario, ...]
     drives: Mapping[str, Mapping[str, Evaluation]]  # name of the scenario -> model -> its drive
 
-    def scores(self, model: str) -> list[Score]:
-        return [drives[model].score for drives in self.drives.values()]
-
     def clean_rows(self, model: str) -> int:
-        """Return how many scenarios a model drove without an intervention."""
-        return sum(not score.interventions for score in self.scores(model))
+        return clean_rows(self.drives, model)
 
     def interventions(self, model: str) -> int:
-        return sum(score.interventions for score in self.scores(model))
+        return sum(drives[model].score.interventions for drives in self.drives.values())
 
     @property
     def best_model(self) -> Path:

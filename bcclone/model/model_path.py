@@ -96,6 +96,8 @@ def read_exported(path: Path) -> bytes:
 
 # ---- the trained models that come with bcclone
 
+SHIPPED = "any-road.h5"  # the one that other models are compared with
+
 
 def shipped_model(name: str) -> Path:
     """Return the path of a model that comes with bcclone, such as "lake.h5"."""

@@ -15,7 +15,7 @@ from bcclone.camera.vehicle import FULL_LOCK_DEGREES
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.replay import CONTROLS, Replayed
 from bcclone.evaluation.settings import EvaluateSettings
-from bcclone.evaluation.suite import SuiteResult
+from bcclone.evaluation.suite import SuiteResult, clean_rows
 from bcclone.pictures.encoder import write_begin
 from bcclone.pictures.plots.drive_pictures import (
     plot_curves,
@@ -257,15 +257,22 @@ def _replay_figures(replayed: Replayed) -> list[KeyFigure]:
 _MAX_MAPS = 6  # most maps in the report of a suite
 
 
-def write_suite(folder: Path, result: SuiteResult, commands: Mapping[str, str]) -> list[Path]:
+def write_suite(
+    folder: Path,
+    result: SuiteResult,
+    beside: Mapping[str, Mapping[str, Evaluation]],
+    commands: Mapping[str, str],
+) -> list[Path]:
     """Write the files of a suite: maps/ROW.png with the driven lines, table, figures and a report.
 
+    beside: name of a row -> name of a driver to compare the models with -> its drive
     commands: what to do next -> the command for it
     """
     table = folder / "table.txt"
     write_text(table, "\n".join([str(result.table()), "", *result.sentences(), ""]))
     figures = folder / _FIGURES_NAME
-    write_text(figures, json_text(result.figures(), indent=2))
+    others = {name: clean_rows(beside, name) for name in next(iter(beside.values()))}
+    write_text(figures, json_text(result.figures() | {"clean_rows_beside": others}, indent=2))
 
     # the driven lines of all models in each row
     maps = folder / "maps"
@@ -287,23 +294,26 @@ def write_suite(folder: Path, result: SuiteResult, commands: Mapping[str, str]) 
     sentences = []
     if worst:
         sentences.append(
-            f"the hardest row was {captions[worst[0]]}, "
-            f"with {interventions[worst[0]]} interventions"
+            f"the hardest row was {captions[worst[0]]}, where it left the road "
+            f"{_times(interventions[worst[0]])}"
         )
 
+    clean = {model: result.clean_rows(model) for model in result.models}
+    rows = len(result.scenarios)
     report = folder / REPORT_NAME
     write_report(
         report,
-        f"{', '.join(result.models)} in the suite",
-        [*sentences, *result.sentences()],
+        f"{result.best_model.name} stays on the road in {max(clean.values())} of {rows} drives",
+        sentences,
         [
-            Section("Figures", table=result.table().cells()),
+            Section("What to do now", commands=commands),
             Section(
                 "The hardest rows",
                 pictures={captions[name]: maps / f"{name}.png" for name in worst},
             ),
-            Section("What to do now", commands=commands),
+            Section("All figures", result.sentences(), table=result.table().cells()),
         ],
+        [(f"{count}", f"of {rows} drives", who) for who, count in (clean | others).items()],
     )
     return [table, maps, figures, report]
 

@@ -33,4 +33,9 @@ MEANINGS = {
     "off by": "mean difference from the recorded steering, where 1 is full steering",
     "the human": "the recorded steering itself",
     "no steering": "a car that drives straight on",
+    "any-road.h5, shipped": "a network that comes with bcclone, which has learned from simulated "
+    "roads",
+    # of a suite
+    "the built-in expert": "steers along the middle of the road, which it knows; it needs no "
+    "picture",
 }

@@ -4,6 +4,7 @@ An output replaces only an earlier output of the same kind, and never an input o
 lock is a file next to it; the system unlocks it when the process ends, even if it is killed.
 """
 
+import errno
 import hashlib
 import os
 import platform
@@ -48,7 +49,8 @@ def replacing(location: Location, follow: bool = False) -> Iterator[Path]:
 
     It has the same suffix, because Keras and ffmpeg choose the format by the suffix. Temporary
     files of killed processes of this computer are removed when the same path is written again. An
-    OSError names the path. The file for a URL is written on this machine first.
+    OSError names the path; one is raised for a device, which would become a file. The file for a
+    URL is written on this machine first.
 
     follow: if the path is a link, replace the file that it leads to. Use it only for a name that
         the user has typed: elsewhere, somebody else may have made the link.
@@ -65,6 +67,8 @@ def replacing(location: Location, follow: bool = False) -> Iterator[Path]:
         path = Path(os.path.realpath(location))
     else:
         path = Path(os.path.realpath(location.parent), location.name)
+    if path.exists() and not (path.is_file() or path.is_symlink() or path.is_dir()):
+        raise OSError(errno.EINVAL, "is a device, expected a file", str(path))
     with _temporary(path, _PARTIAL + path.suffix) as temporary:
         yield temporary
         _flush(temporary)

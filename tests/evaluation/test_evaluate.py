@@ -29,7 +29,10 @@ def test_a_drive_gives_a_score_pictures_a_run_folder_and_a_clip(untrained_model,
     assert 0 < result["request_to_steer_ms"]["p50"] <= result["request_to_steer_ms"]["p99"]
     expected = (1 - result["interventions"] * 6 / result["seconds"]) * 100
     assert result["autonomy_percent"] == pytest.approx(expected, abs=0.01)
-    assert json.loads((tmp_path / "out" / "figures.json").read_text()) == result
+    figures = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert len(figures.pop("driven_line")) > 30
+    assert len(figures.pop("left_road_at")) == result["interventions"]
+    assert figures == result
     for name in ("map.png", "views.png"):
         with PIL.Image.open(tmp_path / "out" / name) as picture:
             assert picture.width > 600

@@ -10,7 +10,15 @@ import pytest
 
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.settings import SuiteSettings
-from bcclone.evaluation.suite import SuiteResult, SuiteTask, best_of, run_task, select_scenarios
+from bcclone.evaluation.suite import (
+    BlindDriver,
+    ModelDriver,
+    SuiteResult,
+    SuiteTask,
+    best_of,
+    run_task,
+    select_scenarios,
+)
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
@@ -84,7 +92,13 @@ def test_figures_are_the_same_to_the_byte_wherever_the_models_drive(of_two_model
 @pytest.mark.slow
 def test_the_suite_writes_pictures_table_and_figures(of_two_models):
     (printed, _), folder = of_two_models
-    assert json.loads((folder / "figures.json").read_text()) == json.loads(printed)
+    figures = json.loads((folder / "figures.json").read_text())
+    beside = figures.pop("clean_rows_beside")
+    assert figures == json.loads(printed)
+    # the pushes and the first metres of a lap are no difficulty for who sees the road
+    assert beside["any-road.h5, shipped"] == beside["the built-in expert"] == 2
+    page = (folder / "report.html").read_text()
+    assert all(f"{name}<" in page for name in beside)
     names = {path.name for path in folder.iterdir()}
     assert names == {"table.txt", "figures.json", "report.html", "maps", "drives"}
     maps = sorted((folder / "maps").iterdir())
@@ -95,11 +109,21 @@ def test_the_suite_writes_pictures_table_and_figures(of_two_models):
     assert "lake, 30 mph" in (folder / "table.txt").read_text()
 
 
+def test_the_expert_stays_on_the_road_and_a_car_that_is_not_steered_does_not():
+    (row,) = select_scenarios(SuiteSettings(("lake-30",), laps=0.1))
+    expert, unsteered = (
+        run_task(SuiteTask(BlindDriver(steers), row)).score for steers in (True, False)
+    )
+    assert (expert.interventions, expert.complete) == (0, True)
+    assert expert.mean_abs_cross_track_m < 0.1
+    assert unsteered.interventions > 1
+
+
 @pytest.mark.slow
 def test_a_model_that_a_worker_does_not_find_is_named(tmp_path):
     model = tmp_path / "model.h5"
     with open_pool(1) as pool:
-        task = SuiteTask(model, "0" * 64, None, scenario("fog"))
+        task = SuiteTask(ModelDriver(model, "0" * 64, None), scenario("fog"))
         for words in ("a worker cannot read it", "has other content on a worker"):
             with pytest.raises(UserError, match=f"{model}: {words}"):
                 list(run_tasks(pool, run_task, [task]))
@@ -139,7 +163,7 @@ def test_the_best_of_a_row_is_marked(one, other, best):
 def test_a_drive_is_kept_for_the_same_task_and_road_only(tmp_path):
     def task(row="lake-20", sha256="1" * 64, preprocess=None, **settings):
         (scenario,) = select_scenarios(SuiteSettings((row,), **settings))
-        return SuiteTask(Path("model.h5"), sha256, preprocess, scenario)
+        return SuiteTask(ModelDriver(Path("model.h5"), sha256, preprocess), scenario)
 
     others = [
         task(sha256="2" * 64),
@@ -158,13 +182,15 @@ def test_a_drive_is_kept_for_the_same_task_and_road_only(tmp_path):
 def test_a_suite_goes_on_where_it_was_interrupted(untrained_model, tmp_path):
     line = ("suite", untrained_model, "--laps", 0.01, "--jobs", 1, "--json", "-o", tmp_path / "out")
     run_script(*line, "--rows", "lake-20")
-    (first,) = (tmp_path / "out" / "drives").iterdir()
+    first, *_ = (tmp_path / "out" / "drives").iterdir()
     time = first.stat().st_mtime_ns
     line = (*line, "--force")
     done = run_script(*line, "--rows", "lake-20,lake-30")
     assert "1 of 2 drives are finished already" in done.stderr
+    assert "3 of 6 drives to compare with are finished already" in done.stderr
     assert first.stat().st_mtime_ns == time
-    assert len(list(first.parent.iterdir())) == 2
+    # of the model, and of the three to compare it with
+    assert len(list(first.parent.iterdir())) == 2 * 4
     again = run_script(*line, "--rows", "lake-20,lake-30")
     assert "2 of 2 drives are finished already" in again.stderr
     assert json.loads(again.stdout) == json.loads(done.stdout)

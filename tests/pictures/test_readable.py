@@ -1,6 +1,6 @@
 """A phone of 400 pixels shows a picture 310 pixels wide: all texts can be read, none is cut off."""
 
-import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -95,7 +95,8 @@ def test_a_figure_that_is_too_wide_or_has_a_text_beyond_its_edge_is_found():
 
 
 def saved(figure):
-    save(figure, Path(os.devnull))
+    with tempfile.TemporaryDirectory() as folder:
+        save(figure, Path(folder, "figure.png"))
     return figure
 
 

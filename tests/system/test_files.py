@@ -2,6 +2,7 @@
 removed.
 """
 
+import os
 import platform
 import shutil
 import subprocess
@@ -10,6 +11,15 @@ import sys
 import pytest
 
 from bcclone.system.files import new_folder, replacing, write_bytes, write_text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_a_pipe_or_device_stays_what_it_is(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="is a device, expected a file"), replacing(pipe):
+        raise AssertionError("nothing is to be written")
+    assert pipe.is_fifo()
 
 
 def test_the_old_file_stays_until_the_new_one_is_complete(tmp_path):
