@@ -548,17 +548,23 @@ class SuiteResult:
         """Return what the table shows, and the notes on drives."""
         lines = [
             "off: interventions (wheels off the asphalt, or an incomplete drive); "
-            "mean, most: distance from the centre line, m"
+            "mean, most: distance from the centre line, m",
+            *self.notes(),
         ]
+        if len(self.models) > 1:
+            lines.append(
+                f"{_BEST} best of its row: complete, then more autonomy, then nearer to the line"
+            )
+        return lines
+
+    def notes(self) -> list[str]:
+        """Return a sentence for each model with notes on its drives."""
+        lines = []
         for model in self.models:
             noted = [row for row, drives in self.drives.items() if drives[model].notes]
             if noted:
                 first_note = self.drives[noted[0]][model].notes[0]
                 lines.append(f"{model} in {', '.join(noted)}: {first_note}")
-        if len(self.models) > 1:
-            lines.append(
-                f"{_BEST} best of its row: complete, then more autonomy, then nearer to the line"
-            )
         return lines
 
 

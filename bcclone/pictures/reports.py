@@ -311,11 +311,33 @@ def write_suite(
                 "The hardest rows",
                 pictures={captions[name]: maps / f"{name}.png" for name in worst},
             ),
-            Section("All figures", result.sentences(), table=result.table().cells()),
+            Section("All figures", result.notes(), table=_suite_cells(result)),
         ],
         [(f"{count}", f"of {rows} drives", who) for who, count in (clean | others).items()],
     )
     return [table, maps, figures, report]
+
+
+def _suite_cells(result: SuiteResult) -> list[list[str]]:
+    """Return the cells of a table with a row for each scenario, the headings first."""
+    headings = ["row", "what is driven"]
+    for model in result.models:
+        whose = f"{model}: " if len(result.models) > 1 else ""
+        headings += [f"{whose}left the road", f"{whose}from the middle", f"{whose}at most"]
+    cells = [headings]
+    for row in result.scenarios:
+        figures = [drive.score for drive in result.drives[row.name].values()]
+        texts = [
+            text
+            for score in figures
+            for text in (
+                f"{score.interventions}",
+                f"{score.mean_abs_cross_track_m:.2f} m",
+                f"{score.max_abs_cross_track_m:.2f} m",
+            )
+        ]
+        cells.append([row.name, row.description, *texts])
+    return cells
 
 
 # ---- a training
