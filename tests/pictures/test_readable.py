@@ -209,10 +209,9 @@ def test_what_decided_is_shown_where_the_recording_steers_least_and_most(subject
     assert list(drawn) == ["saliency-straight", "saliency-bend", "saliency-shadow"]
     straight, bend, shadow = map(words_of, drawn.values())
     steering = subject.table["steering"][subject.shown_samples()]
-    most = steering[np.argmax(np.abs(steering))]
+    least, most = steering[np.argmin(np.abs(steering))], steering[np.argmax(np.abs(steering))]
+    assert straight.startswith(f"On a straight: the driver steers {abs(least) * 25:.1f} degrees")
     side = "left" if most < 0 else "right"
-    least = f"{np.abs(steering).min():.2f}"
-    assert straight.startswith(f"Where the recording steers least, {least}")
-    assert bend.startswith(f"Where the recording steers most, {abs(most):.2f} to the {side}, the ")
-    assert shadow.startswith("Where the view is darkest, the recording steers ")
-    assert all("the network steers " in words for words in (straight, bend, shadow))
+    degrees = f"{abs(most) * 25:.1f} degrees to the {side}, the network "
+    assert bend.startswith(f"In the sharpest bend: the driver steers {degrees}")
+    assert shadow.startswith("Where it is darkest: the driver steers ")

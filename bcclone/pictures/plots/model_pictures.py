@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bcclone.camera.images import Image, cv2, resized
+from bcclone.camera.vehicle import FULL_LOCK_DEGREES
 from bcclone.model.layer_kinds import CONVOLUTIONS, frame_layers
 from bcclone.model.saliency import region_after_crops, seen_region
 from bcclone.pictures.overlay import saliency_overlay
@@ -223,12 +224,13 @@ def plot_saliency(situation: str, subject: Subject, path: Path) -> None:
 
     recorded = _to_side(subject.table["steering"][newest[chosen]])
     answer = _to_side(predict(subject.file.model, subject.inputs(windows[[chosen]]))[0])
-    words = {
-        "straight": f"Where the recording steers least, {recorded}",
-        "bend": f"Where the recording steers most, {recorded}",
-        "shadow": f"Where the view is darkest, the recording steers {recorded}",
+    where = {
+        "straight": "On a straight",
+        "bend": "In the sharpest bend",
+        "shadow": "Where it is darkest",
     }
-    save(figure, path, f"{words[situation]}, the network steers {answer}")
+    words = f"{where[situation]}: the driver steers {recorded}, the network {answer}"
+    save(figure, path, words)
 
 
 def _brightness(subject: Subject, sample: int) -> float:
@@ -241,11 +243,11 @@ def _brightness(subject: Subject, sample: int) -> float:
 
 
 def _to_side(steering: float) -> str:
-    """Return a steering in words."""
-    rounded = f"{abs(steering):.2f}"
-    if rounded == "0.00":
-        return rounded
-    return f"{rounded} to the {'left' if steering < 0 else 'right'}"
+    """Return the angle of the front wheels in words."""
+    degrees = f"{abs(steering) * FULL_LOCK_DEGREES:.1f}"
+    if degrees == "0.0":
+        return "0.0 degrees"
+    return f"{degrees} degrees to the {'left' if steering < 0 else 'right'}"
 
 
 # ---- its layers
