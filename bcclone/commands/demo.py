@@ -14,11 +14,6 @@ from typing import Any
 
 from bcclone.commands import load_command, split_line
 from bcclone.commands.command import Command, Result, command, list_of, notify, parse
-from bcclone.pictures.plots.style import words_of
-from bcclone.pictures.report_page import Section, write_report
-from bcclone.pictures.reports import drive_figures
-from bcclone.pictures.road_map import road_map
-from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import LAPS_DRIVEN, TOP_SPEED_MPH
 from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError, shown_command, typed
@@ -212,6 +207,12 @@ def _sentences(drive: Mapping[str, Any]) -> list[str]:
 def _write_page(
     page: Path, took: Mapping[DemoStep, float], drive: Mapping[str, Any], settings: DemoSettings
 ) -> None:
+    from bcclone.pictures.plots.style import words_of
+    from bcclone.pictures.report_page import Section, write_report
+    from bcclone.pictures.reports import drive_figures
+    from bcclone.pictures.road_map import road_map
+    from bcclone.simulator.track import load_track
+
     folder = settings.folder
     model = folder / "model.h5"
     plots = folder / "runs" / "demo" / "plots"
