@@ -4,12 +4,13 @@
     python docs/page_picture.py film.png        # some of them
 
 In writeup_images/, dashboard.png is the page of drive.py while models/lake.h5 drives the simulated
-lake, recording.png that of a recording with two faults, and film.png that of a film without a log.
-Run it again after a change of these pages. Needs selenium (of the dev extras) and Debian's chromium
-and chromium-driver.
+lake, recording.png that of a recording with four faults, and film.png that of a film without a log.
+They are 1280 pixels wide and have 256 colours. Run it again after a change of these pages. Needs
+selenium (of the dev extras) and Debian's chromium and chromium-driver.
 """
 
 import argparse
+import io
 import json
 import re
 import shutil
@@ -22,9 +23,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from bcclone.camera.images import encode_jpeg, read_picture
 from bcclone.system.files import replacing
 
 ROOT = Path(__file__).parent.parent
@@ -49,9 +52,9 @@ def main() -> None:
         parser.error(f"no picture {', '.join(unknown)}; choose from {', '.join(pages)}")
     for name, show in pages.items():
         if not chosen or name in chosen:
-            png = show()
+            picture = Image.open(io.BytesIO(show())).convert("RGB").quantize(256)
             with replacing(PICTURES / name) as temporary:
-                temporary.write_bytes(png)
+                picture.save(temporary, "PNG", optimize=True)
 
 
 # ---- the page of a drive
@@ -105,47 +108,59 @@ def show_recording() -> bytes:
     """Record a drive and put faults into it; return the picture of its page as a PNG."""
     with tempfile.TemporaryDirectory(prefix="bcclone-") as name:
         folder = Path(name)
-        _record_drive(folder)
+        _record_drive(folder, laps=0.7)
         _put_faults(folder / "drive")
         model = ROOT / "models" / "any-road.h5"
-        return _show_rows(folder, ["drive", "--model", str(model)])
+        return _show_rows(folder, ["drive", "--model", str(model)], shown=330, height=960)
 
 
 def show_film() -> bytes:
     """Record a drive and make a film of it; return the picture of its page as a PNG."""
     with tempfile.TemporaryDirectory(prefix="bcclone-") as name:
         folder = Path(name)
-        _record_drive(folder)
-        line = ["import", "drive/IMG", "-o", "film", "--steering", "from-motion", "--quiet"]
+        _record_drive(folder, laps=0.4)
+        (folder / "centre").mkdir()
+        for image in (folder / "drive" / "IMG").glob("center_*"):
+            shutil.copy(image, folder / "centre")
+        line = ["import", "centre", "-o", "film", "--steering", "from-motion", "--quiet"]
         subprocess.run([*_BCCLONE, *line], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        return _show_rows(folder, ["film"])
+        return _show_rows(folder, ["film"], shown=240, height=1037)
 
 
-def _record_drive(folder: Path) -> None:
+def _record_drive(folder: Path, laps: float) -> None:
     """Record a drive on a winding road into drive/."""
     line = ["simulate", "record", "drive", "--road", "random:12:shape=winding"]
-    line += ["--laps", "0.4", "--recoveries", "0", "--quiet"]
+    line += ["--laps", str(laps), "--recoveries", "0", "--quiet"]
     subprocess.run([*_BCCLONE, *line], cwd=folder, check=True)
 
 
 def _put_faults(recording: Path) -> None:
-    """Mirror the steering of a recording, and let 40 rows show one picture."""
+    """Put four faults into some seconds of a recording each.
+
+    The camera freezes, its pictures are nearly black, the steering goes to the other side, and it
+    is stuck.
+    """
     log = recording / "driving_log.csv"
     rows = [line.split(",") for line in log.read_text().splitlines()]
-    mirrored = []
-    for row in rows:
-        steering = repr(-float(row[3]))
-        mirrored.append(",".join([*row[:3], steering, *row[4:]]) + "\n")
-    log.write_text("".join(mirrored))
-    for row in rows[100:140]:
-        for name, frozen in zip(row[:3], rows[99][:3], strict=True):
-            shutil.copy(recording / frozen.strip(), recording / name.strip())
+    for row in rows[60:100]:
+        for image, frozen in zip(row[:3], rows[59][:3], strict=True):
+            shutil.copy(frozen, image)
+    for row in rows[170:210]:
+        for image in row[:3]:
+            Path(image).write_bytes(encode_jpeg(read_picture(image) // 32))
+    for row in rows[290:380]:
+        row[3] = repr(-float(row[3]))
+    for row in rows[480:560]:
+        row[3] = rows[480][3]
+    log.write_text("".join(",".join(row) + "\n" for row in rows))
 
 
-def _show_rows(folder: Path, words: Sequence[str]) -> bytes:
-    """Open the page of a recording, and select some rows; return its picture as a PNG.
+def _show_rows(folder: Path, words: Sequence[str], shown: int, height: int) -> bytes:
+    """Open the page of a recording; return its picture as a PNG.
 
     words: the recording in the folder, and options of `bcclone edit`
+    shown: the row at which the playhead is, from 0
+    height: of the picture, in pixels
     """
     is_complete = (
         "return active && active.columns && active.state.check.verdict"
@@ -153,13 +168,13 @@ def _show_rows(folder: Path, words: Sequence[str]) -> bytes:
     )
     line = [*_BCCLONE, "edit", *words, "--page", "--no-browser"]
     with (
-        _browser() as browser,
+        _browser(height) as browser,
         subprocess.Popen(line, cwd=folder, text=True, stdout=subprocess.PIPE) as server,
     ):
         browser.get(_printed(r"http://\S+/", server.stdout or ())[0])
         while not browser.execute_script(is_complete):
             time.sleep(0.2)
-        browser.execute_script("goTo(active, 240); select([[255, 290]]);")
+        browser.execute_script(f"goTo(active, {shown})")
         time.sleep(2.0)
         server.terminate()
         return browser.get_screenshot_as_png()
@@ -178,7 +193,7 @@ def _printed(pattern: str, output: Iterable[str]) -> re.Match[str]:
 
 
 @contextmanager
-def _browser(height: int = 1037) -> Iterator[webdriver.Chrome]:
+def _browser(height: int) -> Iterator[webdriver.Chrome]:
     """Yield a browser of chromium whose pages are 1280 pixels wide, as the pictures are."""
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
