@@ -228,6 +228,19 @@ def _write_page(
         ],
         [
             Section(
+                "What it saw",
+                ["What is lit decided its steering"],
+                {words_of(look): look for look in looks if look.is_file()},
+            ),
+            Section(
+                "How it learned",
+                [
+                    f"It went {settings.epochs} times through the pictures. After each time, its "
+                    "error was measured on pictures from which it does not learn"
+                ],
+                {"The error after each time": plots / "history.png"},
+            ),
+            Section(
                 "What to do now",
                 commands={
                     "Take the wheel: the network drives in your browser, until you steer": (
@@ -242,19 +255,6 @@ def _write_page(
                         "import", "TUB", "-o", "recordings/mine"
                     ),
                 },
-            ),
-            Section(
-                "What it saw",
-                ["What is lit decided its steering"],
-                {words_of(look): look for look in looks if look.is_file()},
-            ),
-            Section(
-                "How it learned",
-                [
-                    f"It went {settings.epochs} times through the pictures. After each time, its "
-                    "error was measured on pictures from which it does not learn"
-                ],
-                {"The error after each time": plots / "history.png"},
             ),
             Section(
                 "How long each step took",
