@@ -17,7 +17,7 @@ import PIL.Image
 
 from bcclone.camera.images import cv2
 from bcclone.pictures.road_map import RoadMap
-from bcclone.pictures.words import MEANINGS
+from bcclone.pictures.words import meaning_of
 from bcclone.system.files import write_bytes
 
 REPORT_NAME = "report.html"
@@ -84,7 +84,7 @@ def write_report(
         figures=figures,
         clip=clip and _clip(clip),
         map=road_map,
-        meanings=MEANINGS,
+        meaning_of=meaning_of,
     )
     write_bytes(path, page.encode())
 

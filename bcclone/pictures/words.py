@@ -1,6 +1,9 @@
 """What the names of figures mean, for who meets them in a report."""
 
-MEANINGS = {
+import re
+
+# name of a figure -> what it means; N stands for any number
+_MEANINGS = {
     # of a drive
     "autonomy": "share of the time in which no person would have had to drive; each intervention "
     "takes 6 s off",
@@ -8,11 +11,19 @@ MEANINGS = {
     "road",
     "left the road": "how often a wheel left the asphalt; the car was then set back",
     "from the middle": "how far the car was from the middle of the road, on average",
+    "at most": "how far the car was from the middle of the road at the worst place",
+    "speed": "how fast the car was on average",
+    "from the centre line": "how far the car was from the middle of the road",
+    "driven": "how far the car came, and in which time",
+    "ended": "why the drive ended; its goal is that the laps are driven",
     "left the centre line, times": "how often the car came so far from the middle of the road",
     "change of the steering": "how much the steering changes in a second, where 1 is full "
     "steering; a calm drive has less",
     "time of an answer": "from the arrival of a picture to the steering for it",
     # of a training
+    "of training": "from the first step to the last",
+    "of training on your machine": "with reading the data, and drawing the pictures of the report",
+    "trained": "the network of this training",
     "loss": "mean squared difference between the network's steering and what it should learn; "
     "smaller is better",
     "mean error": "mean difference between the network's steering and what it should learn, where "
@@ -25,6 +36,10 @@ MEANINGS = {
     "bends steered to their side": "share of the bends in which the network steers to the side to "
     "which the driver steered",
     # of a replay
+    "take-overs": "how often the car was too far from the recorded path, and was set back",
+    "off N m": "how often the car was more than so far from the recorded path",
+    "off N heights": "how often the car was more than so far from the recorded path, in heights of "
+    "the camera above the road",
     "a km": "take-overs in a kilometre",
     "rms": "how far the car is from the recorded path: the root of the mean square",
     "r": "correlation of the steering with the recorded one: 1 where they rise and fall together",
@@ -39,3 +54,8 @@ MEANINGS = {
     "the built-in expert": "steers along the middle of the road, which it knows; it needs no "
     "picture",
 }
+
+
+def meaning_of(name: str) -> str | None:
+    """Return what a figure of this name means, None if there is no definition of it."""
+    return _MEANINGS.get(re.sub(r" [0-9.]+ ", " N ", name))

@@ -137,8 +137,11 @@ def test_a_report_has_everything_inside(tmp_path):
     assert page.texts["h2"] == ["Seen", "Do", "All figures"]
     assert page.texts["th"] + page.texts["td"] == ["figure", "value", "100 %"]
     assert page.texts["dfn"] == ["from the middle", "autonomy"]
-    assert all("how far" in page.texts["span"][0] for _ in page.texts["span"][:1])
+    assert page.texts["span"][0].startswith("how far the car was")
     assert page.texts["code"] == ["bcclone drive model.h5"]
+    # what to do stands below other sections, so a button leads to it
+    assert page.texts["a"] == ["Do"]
+    assert [section.get("id") for section in page.all("section")] == [None, "commands"]
     assert page.all("html") == [{"lang": "en"}]
     (line,) = page.all("polyline")
     assert (line["points"], line["data-step"]) == ("0.0,-0.0 3.0,-4.0", "0.1")
@@ -149,11 +152,13 @@ def check_closed(page):
     """Fail for a page that runs another script, or refers to anything outside itself."""
     assert [tag for tag, _ in page.elements].count("script") == 1
     assert {tag for tag, _ in page.elements}.isdisjoint(
-        {"iframe", "object", "embed", "base", "link", "form", "a"}
+        {"iframe", "object", "embed", "base", "link", "form"}
     )
-    for _, attributes in page.elements:
+    assert all(link["href"] == "#commands" for link in page.all("a"))
+    for tag, attributes in page.elements:
         assert not [name for name in attributes if name.startswith("on") or name == "style"]
-        assert all(attributes[name].startswith("data:") for name in LOADS & set(attributes))
+        loads = LOADS & set(attributes) if tag != "a" else set()
+        assert all(attributes[name].startswith("data:") for name in loads)
     (style,) = page.texts["style"]
     assert "url(" not in style
     assert "@import" not in style
@@ -221,6 +226,7 @@ def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):
     for figure in ("98.2 %", "0.13 m", "0.61 m", "24.6 mph", "half within 2.6 ms"):
         assert any(figure in text for text in page.texts["td"]), figure
     assert page.texts["dd"][:3] == ["1 ", "0.13 ", "25 "]
+    assert page.texts["th"] == ["figure", "value"]  # each figure's name has a definition
     assert page.texts["h1"][0].endswith(
         "a person would have had to take over once, first after 512 m"
     )

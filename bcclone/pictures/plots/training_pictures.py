@@ -112,10 +112,13 @@ def _cut_off_first(axes: Axes, epoch: int, curves: Mapping[str, FloatArray]) -> 
         axes.annotate(
             f"\N{UPWARDS ARROW} {first:.2g}",
             (epoch, 1),
-            (4, -14 - 14 * number),
+            (-8, -14 - 14 * number),
             xycoords=axes.get_xaxis_transform(),
             textcoords="offset points",
             color=color,
+            # the curve comes in behind it
+            bbox={"facecolor": axes.get_facecolor(), "edgecolor": "none", "pad": 1.0},
+            zorder=3,
         )
 
 
