@@ -292,7 +292,7 @@ class Panel {
 
   isChecking() {
     const { check } = this.state;
-    return !check.verdict || check.stale;
+    return !this.columns || !check.verdict || check.stale; // a finding is shown with its times
   }
 
   // Builds a part of the page again if what it shows has changed; so that what the pointer is on
@@ -305,8 +305,8 @@ class Panel {
   }
 
   showFindings() {
-    const { findings } = this.state.check;
-    const value = [findings, this.isChecking(), Boolean(this.columns)];
+    const findings = this.columns ? this.state.check.findings : [];
+    const value = [findings, this.isChecking()];
     this.parts.findingsBox.hidden = !findings.length;
     this.rebuild("findings", value, () => {
       this.showPreview(NO_SPANS);
@@ -377,7 +377,6 @@ class Panel {
   // Returns where the rows are: "0:38.5 to 0:43.4, and 3 more parts".
   wordsOfPlaces(spans) {
     if (!spans.length) return "in all rows";
-    if (!this.columns) return "";
     const shown = spans.slice(0, PLACES_SHOWN).map(([first, last]) => this.wordsOfSpan(first, last));
     const more = spans.length - shown.length;
     return shown.join(", ") + (more > 0 ? ` and ${count(more, "more part")}` : "");
