@@ -143,7 +143,7 @@ def test_what_a_remedy_takes_is_shown_before_it_is_taken(faulty, browser):
         wait_for(lambda: page.script("return active.preview") == [])
 
 
-@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("width", [360, 400, 820, 1280])
 def test_first_comes_the_verdict_and_what_mends_the_worst_fault(faulty, browser, width):
     with looking_at(faulty) as server, window_of(browser, width, 800):
         page = ShownPage(browser, server)
