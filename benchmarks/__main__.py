@@ -70,6 +70,11 @@ BENCHMARKS = {
         "the page of a recording of 100,000 rows: its first picture, its playhead, its memory",
         needs=("selenium",),
     ),
+    "page-starts": Entry(
+        "page_starts",
+        "the seconds from the command until the pages of play, drive and edit can be used",
+        needs=("selenium",),
+    ),
     "recording-faults": Entry(
         "recording_faults",
         "how many faults of recordings preprocess.py --check names",

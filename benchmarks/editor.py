@@ -9,19 +9,21 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO
 
 from bcclone.recording.row import CAMERAS, image_stamp
 from bcclone.simulator.expert import record
 from bcclone.simulator.world_settings import RecordSettings
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, Seconds, setting
+from benchmarks.browser import headless_browser, holds, wait_until
 from benchmarks.measures import Measure, Report
 
 _ROWS_A_SECOND = 15  # as the simulator records
@@ -47,7 +49,7 @@ class PageFigures:
 def measure(settings: Settings, notify: Notify) -> Report:
     """Return the seconds to the first picture, the moves a second and the memory of the server."""
     with TemporaryDirectory(prefix="bcclone-") as name:
-        folder = _long_recording(Path(name), settings.rows)
+        folder = long_recording(Path(name), settings.rows)
         begin = time.monotonic()
         with _page_server(folder) as (server, url):
             started = time.monotonic() - begin
@@ -71,7 +73,7 @@ def measure(settings: Settings, notify: Notify) -> Report:
 # ---- the recording
 
 
-def _long_recording(folder: Path, rows: int) -> Path:
+def long_recording(folder: Path, rows: int) -> Path:
     """Record a short drive, and write a long recording of its pictures; return its folder."""
     short = folder / "short"
     long = folder / "long"
@@ -158,39 +160,15 @@ requestAnimationFrame(draw);
 
 def _in_browser(url: str, seconds: float) -> PageFigures:
     """Open the page, and move its playhead for some seconds."""
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--window-size=1280,1000"):
-        options.add_argument(argument)
-    browser: Any = webdriver.Chrome(options=options)
-
-    def shows_picture() -> bool:
-        return bool(browser.execute_script("return document.querySelector('[data-row]') !== null"))
-
-    def has_all_rows() -> bool:
-        return bool(browser.execute_script("return Boolean(active && active.columns)"))
-
-    try:
+    with headless_browser() as browser:
         browser.set_script_timeout(60 + 2 * seconds)
         begin = time.monotonic()
         browser.get(url)
-        _wait_until(shows_picture)
+        wait_until(partial(holds, browser, "document.querySelector('[data-row]') !== null"))
         picture_seconds = time.monotonic() - begin
-        _wait_until(has_all_rows)
+        wait_until(partial(holds, browser, "active && active.columns"))
         return PageFigures(
             picture_seconds=picture_seconds,
             moves_a_second=browser.execute_async_script(_SCRUB, seconds),
             idle_draws_a_second=browser.execute_async_script(_IDLE, seconds),
         )
-    finally:
-        browser.quit()
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    most_seconds = 60.0
-    end = time.monotonic() + most_seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"the page shows nothing after {most_seconds:g} s")
-        time.sleep(0.02)
