@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
 from bcclone.system.arrays import FloatArray
@@ -41,6 +40,8 @@ def interpolate(table: FloatArray, closed: bool) -> RoadLine:
     """
     if closed:
         table = np.vstack([table, table[:1]])
+
+    from scipy.interpolate import CubicSpline  # not at the top: most tracks need no spline
 
     # a spline over the length of the polygon through the points
     along_polygon = _distances_along(table[:, :3])

@@ -246,9 +246,11 @@ def surface_of(scene: Scene) -> Surface:
     roadmap = ground.roadmap
     road = scene.track.road
 
-    sunlight = np.array(AMBIENT) + np.array(SUNLIGHT) * scene.light[..., None]
-    colors = np.clip(ground.cover * sunlight, 0, 255).astype(np.uint32)
-    covers = colors[..., 0] | colors[..., 1] << 8 | colors[..., 2] << 16
+    covers = np.zeros(heights_m.shape, np.uint32)
+    for channel in range(3):
+        sunlight = np.float64(AMBIENT[channel]) + np.float64(SUNLIGHT[channel]) * scene.light
+        color = np.clip(ground.cover[..., channel] * sunlight, 0, 255).astype(np.uint32)
+        covers |= color << 8 * channel
     roadside_m = REACH_M if road.look.neighbor_m else _ROADSIDE_M
     covers[np.abs(roadmap.cross_track_m) < roadside_m] |= NEAR_ROAD
     covers[heights_m < ground.water_m] |= UNDER_WATER

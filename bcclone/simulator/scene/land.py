@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from bcclone.simulator.figures import read_figures
 from bcclone.simulator.scene.roadmap import CELL_M, Grid, RoadMap, map_road
@@ -175,6 +174,8 @@ def _between_roads(line: FloatArray, grid: Grid) -> FloatArray:
 
 def _distance_to_road(line: FloatArray, grid: Grid) -> Float32Array:
     """Return the distance of each cell from the centre line, in metres."""
+    from scipy.ndimage import distance_transform_edt  # not at the top: the lake does not need it
+
     free = np.ones((grid.side, grid.side), np.uint8)  # 0 in the cells of the centre line
     pixels = ((line[:, [0, 2]] - (grid.x, grid.z)) / CELL_M).astype(int)
     free[pixels[:, 1], pixels[:, 0]] = 0
