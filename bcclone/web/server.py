@@ -6,6 +6,7 @@ werkzeug serves, with a thread for each connection, or eventlet, with all connec
 import contextlib
 import errno
 import logging
+import math
 import os
 import re
 import socket
@@ -40,7 +41,8 @@ _MOST_GREENLETS = 256  # most connections at a time with eventlet; further ones 
 _CHECK_SECONDS = 0.5  # time between two calls of the app's check, see show()
 _STOP_SECONDS = 0.1  # time between two looks whether the server is to stop
 _ENDING_SECONDS = 10.0  # longest wait for the server's thread at the end
-_LOADING_SECONDS = 0.05  # how often a waiting car's request checks whether the app is there
+_LOADING_SECONDS = 0.05  # how often a waiting request checks whether the app is there
+_STEP_SECONDS = 1.0  # longest wait of the page that asks what is loaded
 # longest time for which a thread that serves a page or writes a frame keeps the driving thread from
 # running; Python's default is 5 ms
 _SWITCH_SECONDS = 0.0005
@@ -63,6 +65,7 @@ _LOADING_FILES = {
     "/static/style.css": ("static/style.css", "text/css; charset=utf-8"),
     "/static/icon.svg": ("static/icon.svg", "image/svg+xml"),
 }
+_STEP_PATH = "/state"  # where that page asks for the step
 # key in a request's environ of the websocket that its socket became, so that no response follows
 _UPGRADED = "bcclone.websocket"
 
@@ -310,9 +313,7 @@ class WebServer:
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Return the app's response; while the app loads, cars wait, and browsers ask again."""
         path = environ.get("PATH_INFO", "")
-        is_car = path.startswith(SOCKETIO_PATH)
-        while is_car and self._app is None and not self._closing.is_set():
-            self.sleep(_LOADING_SECONDS)
+        self._await_app(path)
         if self._app is None:
             return self._answer_while_loading(path, start_response)
         try:
@@ -323,6 +324,18 @@ class WebServer:
         if _UPGRADED in environ:
             raise ConnectionAbortedError  # then nothing is sent, as if the client had gone
         return response
+
+    def _await_app(self, path: str) -> None:
+        """Let a car wait until the app is there, and the page that asks until there is news."""
+        seconds = math.inf if path.startswith(SOCKETIO_PATH) else 0.0
+        step: str | None = None
+        if path == _STEP_PATH:
+            seconds, step = _STEP_SECONDS, self._step
+        until = time.monotonic() + seconds
+        while self._app is None and not self._closing.is_set() and time.monotonic() < until:
+            if step not in (None, self._step):
+                return
+            self.sleep(_LOADING_SECONDS)
 
     def _answer_while_loading(self, path: str, start_response: Any) -> list[bytes]:
         """Return the page that tells what is done, or a file of it, or else the step alone."""

@@ -17,6 +17,8 @@ import requests
 from bcclone.drive.drive import serve
 from bcclone.drive.drive_settings import DriveSettings
 from bcclone.system.errors import UserError
+from bcclone.web.access import Access
+from bcclone.web.server import WebServer
 from tests.drive.drive_server import MODES, Still, drive, in_a_thread
 from tests.realcar.exports import exported_once
 from tests.running import command, run_process
@@ -113,6 +115,19 @@ def test_a_server_imports_only_what_its_model_needs_and_while_it_answers(
     onnx = exported_once(tmp_path_factory, untrained_model, "onnx")
     assert run_process(str(script), onnx).stdout == "[[], []]\n"
     assert run_process(str(script), untrained_model).stdout == "[[], ['keras', 'tensorflow']]\n"
+
+
+def test_who_asks_what_is_loaded_is_answered_when_something_else_is(tmp_path):
+    with (
+        WebServer(("127.0.0.1", 0), Access(), print) as server,
+        ThreadPoolExecutor(1) as page,
+    ):
+        server.loading("Reading a.", "It takes 5 seconds.")
+        assert "Reading a." in requests.get(server.url, timeout=120).text
+        asked = page.submit(requests.get, f"{server.url}state", timeout=120)
+        server.loading("Reading b.", "It takes 5 seconds.")
+        assert asked.result().text == "Reading b. It takes 5 seconds."
+        assert asked.result().status_code == 503
 
 
 def test_what_can_be_checked_at_once_is_refused_before_it_listens(untrained_model, tmp_path):

@@ -1,9 +1,11 @@
 "use strict";
 
-// Asks once a second what the server does until its page is there, tells it, and then loads that
-// page. It runs before the app of the server exists, so it uses no other script.
+// Asks what the server does until its page is there, tells it, and then loads that page. The server
+// answers when it does something else, and at least once a second. This runs before the app of the
+// server exists, so it uses no other script.
 
-const ASK_MS = 1000;
+const ASK_MS = 100; // from an answer to the next question
+const ASK_AGAIN_MS = 1000; // after none
 const ANSWER_MS = 3000; // longest wait for an answer
 const SILENT = "bcclone does not answer any more: its terminal says why.";
 const openedAt = performance.now();
@@ -20,7 +22,7 @@ async function ask() {
   document.body.classList.toggle("silent", step === SILENT);
   const seconds = Math.round((performance.now() - openedAt) / 1000);
   document.getElementById("waited").textContent = `${seconds} s so far. `;
-  setTimeout(ask, ASK_MS);
+  setTimeout(ask, answer ? ASK_MS : ASK_AGAIN_MS);
 }
 
 ask();
