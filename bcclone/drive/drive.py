@@ -6,7 +6,6 @@ of a drive is built here. What takes seconds to import is imported while the ser
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
@@ -18,7 +17,7 @@ from bcclone.drive.hands import Hands
 from bcclone.drive.protocol import packets_of
 from bcclone.drive.run_writer import run_recorder
 from bcclone.drive.stats import DriveStats
-from bcclone.model.model_path import check_model_path, is_litert, is_onnx
+from bcclone.model.model_path import check_model_path
 from bcclone.recording.run_folder import check_free, locked_run
 from bcclone.system.errors import shown_command
 from bcclone.system.progress import Notify
@@ -54,7 +53,7 @@ def serve_typed(
 
     typed: words of the command line that started it, () if none did
     """
-    check_model_path(settings.model)
+    check_model_path(settings.model, inside=False)
     return _serve(partial(_load, settings), settings, notify, stop, typed)
 
 
@@ -72,30 +71,18 @@ def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
     """Return the policy of the model, and say how it drives."""
     server.loading(
         f"Reading the model {settings.model}.",
-        "This usually takes 5 to 10 seconds; a simulator that connects meanwhile waits.",
+        "This usually takes 5 seconds, longer while other programs are busy; a simulator that "
+        "connects meanwhile waits.",
     )
     server.notify(
         f"loading {settings.model}; a simulator that connects waits, "
         f"and {server.url} shows when it drives"
     )
     # load now everything that takes seconds, so that the first car does not wait for it
-    from bcclone.model.policy import policy_of
+    from bcclone.model.policy import load_driving_policy
 
-    device = "CPU"
-    with ThreadPoolExecutor(1, "read-model") as meanwhile:
-        stored = None
-        if not is_onnx(settings.model):
-            from bcclone.system.tensorflow_quietly import load_tensorflow
-
-            if not is_litert(settings.model):
-                from bcclone.model.foreign.stored import read_model  # loads h5py
-
-                stored = meanwhile.submit(read_model, settings.model).result
-            # one thread is a fifth faster than two for single frames, and leaves a core to the
-            # simulator
-            device = load_tensorflow(threads=1, left_out=("matplotlib", "pandas"))
-        packets_of("socketio")  # imports the package, which takes half a second
-        policy = policy_of(settings.model, stored, settings.preprocess)
+    policy, device = load_driving_policy(settings.model, settings.preprocess)
+    packets_of("socketio")  # imports the package, which takes half a second
     # what the user needs to know about this drive
     server.notify(f"{settings.model}: frames are prepared as {policy.preprocessing.describe()}")
     if policy.framing:

@@ -100,6 +100,11 @@ class Hands:
         return self._clock() - self._moved_at
 
     @property
+    def are_on(self) -> bool:
+        """Return whether the person uses a control, or keeps the wheel."""
+        return self.keeps_wheel or self._input != RELEASED
+
+    @property
     def is_watched(self) -> bool:
         """Return whether a page is open."""
         return bool(self._pages)

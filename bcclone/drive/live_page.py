@@ -88,6 +88,16 @@ class Session(ABC):
         self.saliency = saliency  # None without a model
 
     @property
+    def has_model(self) -> bool:
+        """Return whether a model drives, or will once it is loaded."""
+        return self.driver is not None
+
+    @property
+    def set_speed_mph(self) -> float | None:
+        """Return the speed that the model is to hold, None without a model."""
+        return self.driver.controller.set_speed_mph if self.driver else None
+
+    @property
     @abstractmethod
     def controls(self) -> Sequence[str]:
         """Return the names of the controls that pages set."""
@@ -138,7 +148,7 @@ class Session(ABC):
         return {
             "driver": by.driver,
             "take_over": by.take_over,
-            "set_speed_mph": self.driver and self.driver.controller.set_speed_mph,
+            "set_speed_mph": self.set_speed_mph,
             "recording": self.recorder.state(),
             "saliency": saliency,
             "sees": self.sees,
@@ -250,10 +260,14 @@ class Pages:
         for page in list(self._pages):
             page.changed.set()
 
-    def end(self) -> None:
-        """Tell the pages what was recorded and how to start again, and close them."""
+    def end(self, failure: str = "") -> None:
+        """Tell the pages what was recorded and how to start again, and close them.
+
+        failure: why it ends, "" if somebody has ended it
+        """
         end = {
             "kind": "end",
+            "failure": failure,
             "recording": self._session.recorder.state(),
             "command": self._session.command,
         }

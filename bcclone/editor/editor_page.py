@@ -25,7 +25,8 @@ from bcclone.camera.vehicle import CAMERA_AHEAD_M
 from bcclone.editor.fault_search import FaultSearch, Judgement
 from bcclone.editor.model_answers import ModelAnswers
 from bcclone.exchange.edited_tub import open_edited
-from bcclone.model.policy import Policy, load_policy
+from bcclone.model.model_path import check_model_path
+from bcclone.model.policy import Policy, load_driving_policy
 from bcclone.recording.edits import DELETE, RESTORE, UNDO, Edit, Span
 from bcclone.recording.row import CAMERAS, time_of
 from bcclone.recording.run_tables import HUMAN, LEFT_OUT, MODEL, MOTION
@@ -55,7 +56,8 @@ def serve_page(
 ) -> None:
     """Serve the page of recordings, one below the other, until Ctrl-C, SIGTERM or `stop`.
 
-    Raises UserError for a recording or a model that cannot be read, and for a port that is in use.
+    A model is loaded when the recordings are on the page. Raises UserError for a recording or a
+    model that cannot be read, and for a port that is in use.
 
     model: shows how it would steer, too
     port: 0 for the usual one, or a free one if it is in use
@@ -64,18 +66,24 @@ def serve_page(
     stop: an event that any thread may set to end the server
     access: who may see the page; None for browsers on this machine
     """
+    if model is not None:
+        check_model_path(model, inside=False)
     access = access or Access()
     with (
         WebServer(("127.0.0.1", port or _usual_port()), access, notify, stop) as server,
         ExitStack() as stack,
     ):
         server.loading("Reading the recording.", "This usually takes some seconds.")
-        policy = load_policy(model) if model else None
-        viewed = [stack.enter_context(Viewed(name, model, policy)) for name in recordings]
+        viewed = [stack.enter_context(Viewed(name, model)) for name in recordings]
         server.show(_app(server, viewed))
         if browser:
             open_in_browser(server.url)
-        server.wait(f"look at the recording here: {server.url}; Ctrl-C ends")
+        server.notify(f"look at the recording here: {server.url}; Ctrl-C ends")
+        if model is not None:
+            policy, _ = load_driving_policy(model, None)
+            for each in viewed:
+                each.ask(policy)
+        server.wait()
 
 
 def _usual_port() -> int:
@@ -136,11 +144,10 @@ class Viewed:
     Raises UserError for a recording that cannot be read.
 
     path: the recording, as the user typed it
-    model: path of the model, whose name the page shows
-    policy: the model
+    model: path of the model that ask() will bring, whose name the page shows; None for none
     """
 
-    def __init__(self, path: str, model: Path | None = None, policy: Policy | None = None) -> None:
+    def __init__(self, path: str, model: Path | None = None) -> None:
         self.recorded = open_edited(path)
         self.name = str(self.recorded.path)  # path of the log, or of the tub's folder
         self.rows = self.recorded.rows
@@ -159,13 +166,11 @@ class Viewed:
         self._edits_error = ""  # why the edits cannot be read, "" if they can
         self._closed = threading.Event()
         self._faults = FaultSearch(self.recorded, self._version, self._closed)
-        self._answers = ModelAnswers(self.recorded, policy, self._closed)
-        work = (self._faults.run, self._answers.run)
-        self._threads = [threading.Thread(target=run, daemon=True) for run in work]
+        self._answers = ModelAnswers(self.recorded, model is not None, self._closed)
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self._start(self._faults.run)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -173,6 +178,15 @@ class Viewed:
         self._faults.look_again()  # wakes it
         for thread in self._threads:
             thread.join()
+
+    def ask(self, policy: Policy) -> None:
+        """Ask the model for the steering of each row, in a thread."""
+        self._start(partial(self._answers.run, policy))
+
+    def _start(self, run: Callable[[], None]) -> None:
+        thread = threading.Thread(target=run, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     # ---- what does not change
 

@@ -19,21 +19,18 @@ from bcclone.system.errors import first_line
 class ModelAnswers:
     """Asks a model for the steering of each row; run() in a thread.
 
-    policy: the model; None for no model, and then no row is asked
+    has_model: whether run() will be called; otherwise no row is asked
     closed: set to end it
     """
 
-    def __init__(
-        self, recorded: EditedRecording, policy: Policy | None, closed: threading.Event
-    ) -> None:
+    def __init__(self, recorded: EditedRecording, has_model: bool, closed: threading.Event) -> None:
         size = len(recorded.rows)
         self.steering: Float32Array = np.full(size, np.nan, np.float32)  # NaN: no answer (yet)
         self.rows_asked = 0  # how many rows the model has been asked for so far
         # how many rows it will be asked for in all; when it fails, those up to the failure
-        self.rows_to_ask = size if policy else 0
+        self.rows_to_ask = size if has_model else 0
         self.error = ""  # why the model fails, "" if it does not
         self._recorded = recorded
-        self._policy = policy
         self._closed = closed
 
     @property
@@ -49,12 +46,10 @@ class ModelAnswers:
             return self.rows_asked
         return self.rows_asked // rows_between
 
-    def run(self) -> None:
+    def run(self, policy: Policy) -> None:
         """Ask the model for all rows, and note why it fails if it does."""
-        if self._policy is None:
-            return
         try:
-            self._ask(self._policy)
+            self._ask(policy)
         except Exception as error:  # the model may be anybody's, and raise anything
             self.error = f"it fails: {first_line(error)}"
             self.rows_to_ask = self.rows_asked

@@ -23,10 +23,13 @@ def is_litert(path: Path) -> bool:
     return path.suffix.lower() == ".tflite"
 
 
-def check_model_path(path: Path) -> None:
-    """Raise UserError for a path that cannot be a model file of Keras, ONNX or LiteRT."""
+def check_model_path(path: Path, inside: bool = True) -> None:
+    """Raise UserError for a path that cannot be a model file of Keras, ONNX or LiteRT.
+
+    inside: whether to look into a file, too, which loads h5py
+    """
     if not (is_onnx(path) or is_litert(path)):
-        check_keras_path(path)
+        check_keras_path(path, inside)
     elif not path.is_file():
         kind = "onnx" if is_onnx(path) else "litert"
         write = shown_command("export", "model.h5", "--to", kind, "-o", path)
@@ -34,8 +37,11 @@ def check_model_path(path: Path) -> None:
         raise UserError(f"{path}: no such model; {remedy}")
 
 
-def check_keras_path(path: Path) -> None:
-    """Raise UserError for a path that cannot be a model file of Keras, .h5 or .keras."""
+def check_keras_path(path: Path, inside: bool = True) -> None:
+    """Raise UserError for a path that cannot be a model file of Keras, .h5 or .keras.
+
+    inside: as check_model_path() takes it
+    """
     has_log = (path / LOG_NAME).is_file()
     if has_log or ((path.is_dir() or path.suffix.lower() == ".csv") and is_recording(path)):
         raise OtherKind(f"{path}: is a recording, expected a model file, .h5 or .keras")
@@ -61,7 +67,7 @@ def check_keras_path(path: Path) -> None:
             f"{shown_command('trained-models')}"
         )
         raise UserError(f"{path}: no such model; {remedy}")
-    if _is_store(path):
+    if inside and _is_store(path):
         train = shown_command("model", path)
         raise OtherKind(
             f"{path}: is a store, on which {train} trains a model; expected a model file, .h5 or "

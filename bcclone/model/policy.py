@@ -7,6 +7,7 @@ of earlier pictures. An ONNX file needs no TensorFlow; a file of Keras or LiteRT
 import copy
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from bcclone.camera.images import Image
 from bcclone.dataset.answer import Answer
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.model.model_path import is_litert, is_onnx
+from bcclone.model.model_path import check_model_path, is_litert, is_onnx
 from bcclone.model.onnx_model import OnnxModel, is_exported, open_session
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
@@ -215,6 +216,29 @@ def load_policy(
         an error; otherwise it keeps its own, and a note tells so
     """
     return policy_of(Path(path), None, preprocessing, must_agree)
+
+
+def load_driving_policy(
+    path: Path, preprocessing: Preprocessing | str | None
+) -> tuple[Policy, str]:
+    """Load a model file as load_policy() does, for one car; return its policy and its device.
+
+    TensorFlow is loaded for single frames, and only if the file needs it; the file is read
+    meanwhile. No other thread may import matplotlib or pandas meanwhile.
+    """
+    check_model_path(path)
+    device = "CPU"
+    with ThreadPoolExecutor(1, "read-model") as meanwhile:
+        stored = None
+        if not is_onnx(path):
+            if not is_litert(path):
+                from bcclone.model.foreign.stored import read_model  # loads h5py
+
+                stored = meanwhile.submit(read_model, path).result
+            # one thread is a fifth faster than two for single frames, and leaves a core to the
+            # simulator
+            device = load_tensorflow(threads=1, left_out=("matplotlib", "pandas"))
+        return policy_of(path, stored, preprocessing), device
 
 
 def policy_of(

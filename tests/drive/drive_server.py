@@ -240,3 +240,24 @@ def state_of(port):
 def wait_for_state(port, **values):
     """Wait until the server's state has these values."""
     wait_for(lambda: values.items() <= state_of(port).items())
+
+
+@contextmanager
+def playing_once_read(model, **settings):
+    """A play that listens, and loads its model once `read` is set; it may fail."""
+    read = threading.Event()
+
+    def start(notify, stop):
+        def notify_and_wait(line):
+            notify(line)
+            if line.startswith("listening"):
+                assert read.wait(120)
+
+        return play(PlaySettings(model, browser=False, port=0, **settings), notify_and_wait, stop)
+
+    with in_a_thread(start) as server:
+        server.read = read
+        try:
+            yield server
+        finally:
+            read.set()

@@ -11,13 +11,14 @@ from urllib.error import HTTPError
 import numpy as np
 import pytest
 
+from bcclone.editor.editor_page import serve_page
 from bcclone.editor.fault_search import FaultSearch
 from bcclone.exchange.edited_tub import EditedTub
 from bcclone.recording.editing import EditedRecording
 from bcclone.recording.edits import DELETE, MIRROR, UNDO, Edit
 from bcclone.recording.log import read_log
 from bcclone.system.errors import UserError
-from tests.editor.recording_page import looking_at
+from tests.editor.recording_page import RecordingPage, looking_at
 from tests.exchange.foreign_sources import make_tub, make_tub_of_files
 from tests.messages.small_recording import make_recording
 from tests.processes import wait_for
@@ -166,6 +167,29 @@ def test_the_page_of_two_recordings_shows_the_curves_pictures_and_model_of_each(
         size, *_ = json.loads(data[4:begin])["pictures"]
         image = read_log(recording / "driving_log.csv").rows["center"][7]
         assert data[begin : begin + size] == (recording / "IMG" / image).read_bytes()
+
+
+def test_a_recording_is_on_its_page_while_the_model_is_read(recording, untrained_model, tmp_path):
+    seen = []
+
+    def look(line):
+        """Look at the page before the model is read, which follows this line."""
+        if "look at" in line:
+            page = RecordingPage(line.split()[5].rstrip(";"))
+            seen.append((page.json("panels"), page.state(), page.curves(), page.get("frames/0/7")))
+            stop.set()
+
+    stop = threading.Event()
+    damaged = tmp_path / "damaged.h5"
+    damaged.write_bytes(untrained_model.read_bytes()[:5000])
+    with pytest.raises(UserError, match="damaged"):
+        serve_page([str(recording)], damaged, 0, False, look, stop)
+    (((panel,), state, curves, picture),) = seen
+    assert panel["model"] == "damaged.h5"
+    assert (state["model"]["done"], state["model"]["of"]) == (0, 120)
+    assert len(curves["steering"]) == 120
+    assert np.isnan(curves["model"]).all()
+    assert len(picture) > 1000
 
 
 def test_a_tub_keeps_its_own_list_of_deleted_records(tmp_path):

@@ -14,8 +14,9 @@ from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.hands import RELEASED, HandInput
-from bcclone.game.play import Play, play, play_recorder
+from bcclone.game.play import play
 from bcclone.game.play_settings import PlaySettings
+from bcclone.game.played_world import Play, play_recorder
 from bcclone.recording.log import read_log
 from bcclone.recording.run_folder import locked_run
 from bcclone.recording.run_tables import HUMAN, MODEL, read_drivers, read_trace
@@ -115,6 +116,43 @@ def test_a_model_that_fails_gets_safe_controls_and_the_reason_is_shown(renderer,
     policy.steady = Answer(0.2)
     policy.error = ""
     until(lambda state: state.steering_sent == 0.2 and not state.warnings)
+
+
+def test_a_world_waits_for_its_model_unless_a_person_drives(renderer, tmp_path):
+    with play_recorder(tmp_path / "run") as recorder:
+        speed = SpeedSettings(speed_mph=12.0)
+        play = Played(renderer, recorder=recorder, awaited=speed)
+        play.game.set({"recording": True})
+        first = play.until(lambda state: state.mode == "awaiting")
+        for _ in range(5):
+            waiting = play.step()
+        assert (waiting.seconds, waiting.mode) == (first.seconds, "awaiting")
+        assert (waiting.awaits_model, waiting.set_speed_mph) == (True, 12)
+        assert "set_speed_mph" not in play.game.controls
+        # hands begin a drive, which goes on when they are off the wheel
+        state = play.until(lambda state: state.speed_mph > 3, GAS)
+        assert (state.driver, state.take_over, state.awaits_model) == (HUMAN, None, True)
+        assert play.until(lambda later: later.seconds > state.seconds + 1).driver == HUMAN
+        # the model drives as soon as it is there
+        play.game.let_drive(Driver(Steady(0.1), speed), None, "128x128")
+        state = play.until(lambda state: state.steering_sent == 0.1)
+        assert (state.driver, state.take_over, state.awaits_model) == (MODEL, None, False)
+        assert "set_speed_mph" in play.game.controls
+        play.until(lambda later: later.seconds > state.seconds + 1)
+        assert play.until(lambda state: state.take_over == 1, HandInput(steering=0.3))
+    drivers = [row.driver for row in read_drivers(tmp_path / "run").values()]
+    assert drivers[0] == HUMAN
+    assert drivers.index(MODEL) > 5
+
+
+def test_a_model_that_nobody_drove_before_begins_where_the_car_was_put(renderer):
+    play = Played(renderer, awaited=SpeedSettings(), start_m=100.0)
+    begin = play.until(lambda state: state.mode == "awaiting", steps=20)
+    play.game.let_drive(Driver(Steady(0.0), SpeedSettings()), None, "")
+    state = play.step()
+    assert (state.mode, state.driver) == ("driving", MODEL)
+    assert (state.x_m, state.z_m) == (begin.x_m, begin.z_m)
+    assert state.laps["seconds"] < 0.1
 
 
 def test_a_world_whose_page_is_silent_rests_and_then_goes_on(renderer):

@@ -7,7 +7,7 @@ import pytest
 
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import read_drivers
-from tests.drive.drive_server import playing, serving
+from tests.drive.drive_server import playing, playing_once_read, serving
 from tests.pages import BrowserPage, FakePage, chromium, errors_of, needs_browser, window_of
 from tests.processes import wait_for
 from tests.web.reverse_proxy import ReverseProxy
@@ -193,6 +193,7 @@ def test_a_server_that_stands_still_is_told_within_three_seconds_and_the_page_go
     line = ("--no-browser", "-o", "my run", "--speed", "15")
     with serving(*line, script="play", cwd=tmp_path) as server:
         page = PlayPage(browser, server.port)
+        page.until("state.steers")
         page.press("r")
         page.until("state.recording.recorded > 3")
         server.process.send_signal(signal.SIGSTOP)
@@ -232,6 +233,38 @@ def test_a_page_whose_network_was_cut_says_so_and_connects_anew(browser, server)
         page.until("state.mode === 'driving'")
     browser.get("about:blank")
     browser.get_log("browser")
+
+
+PLACES = """
+return [...document.querySelectorAll("h2, canvas, button, p, dl, input")]
+  .filter((element) => !element.closest(".overs, .guide, .over, #announcement"))
+  .map((element) => {
+    const { left, top, width, height } = element.getBoundingClientRect();
+    return [element.id || element.tagName, left, top, width, height].join(" ");
+  });
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_world_is_there_while_its_model_is_read_and_nothing_moves_then(
+    browser, untrained_model, width
+):
+    with playing_once_read(untrained_model) as server, window_of(browser, width):
+        page = PlayPage(browser, server.port)
+        page.until("state.mode === 'awaiting' && shown.status === 'awaiting'")
+        assert "is being read" in page.text("over-frame")
+        assert not page.element("set-speed").is_enabled()
+        before = page.script(PLACES)
+        server.read.set()
+        page.until("state.driver === 'model' && state.mode === 'driving' && !state.awaits_model")
+        wait_for(page.element("set-speed").is_enabled)
+        wait_for(lambda: page.text("connection-text") == "the model drives")
+        after = page.script(PLACES)
+        texts = {"connection-text", "sees", "model-hint"}
+        assert [place for place in before if place.split()[0] not in texts] == [
+            place for place in after if place.split()[0] not in texts
+        ]
+        assert errors_of(browser) == []
 
 
 def test_at_1280_by_800_nothing_needs_scrolling_and_the_picture_is_the_largest(page):

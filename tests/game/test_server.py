@@ -3,10 +3,12 @@ nobody.
 """
 
 import signal
-from itertools import pairwise
+from contextlib import suppress
+from itertools import groupby, pairwise
 
 import numpy as np
 import pytest
+import requests
 import websocket
 
 from bcclone.camera.images import decode_jpeg
@@ -14,8 +16,10 @@ from bcclone.dataset.conversion import convert
 from bcclone.dataset.sample_settings import PreprocessSettings
 from bcclone.recording.log import read_log
 from bcclone.recording.run_tables import HUMAN, MODEL, read_drivers
-from tests.drive.drive_server import playing, serving
+from bcclone.system.errors import UserError
+from tests.drive.drive_server import playing, playing_once_read, serving
 from tests.pages import FakePage
+from tests.running import run_process
 
 pytestmark = pytest.mark.slow
 FASTER = {"throttle_key": 1}
@@ -85,6 +89,70 @@ def test_a_person_takes_over_from_a_model_and_gives_back(untrained_model, tmp_pa
     assert np.ptp(rows.time_ms) / (len(rows) - 1) > 55
     convert(PreprocessSettings((str(tmp_path / "run"),), tmp_path / "data.h5"))
     assert (tmp_path / "data.h5").stat().st_size > 0
+
+
+def test_a_person_sees_the_world_and_drives_while_the_model_is_read(untrained_model, tmp_path):
+    with (
+        playing_once_read(untrained_model, folder=tmp_path / "run") as server,
+        FakePage(server.port) as page,
+    ):
+        # the world waits, with a picture
+        state = page.until(lambda state: state["mode"] == "awaiting", throttle_key=0)
+        assert requests.get(f"http://127.0.0.1:{server.port}/", timeout=120).status_code == 200
+        page.send(set={"set_speed_mph": 5})
+        assert "recording" in page.until_refused()
+        # a person drives and records meanwhile
+        page.send(set={"recording": True})
+        state = page.until(lambda state: state["recording"]["recorded"] > 5, **FASTER)
+        assert (state["driver"], state["awaits_model"]) == (HUMAN, True)
+        server.read.set()
+        state = page.until(lambda state: state["driver"] == MODEL, frames=3000, throttle_key=0)
+        assert (state["awaits_model"], state["saliency"]["unavailable"]) == (False, "")
+        recorded = state["recording"]["recorded"]
+        page.until(lambda state: state["recording"]["recorded"] > recorded + 5, throttle_key=0)
+    drivers = [row.driver for row in read_drivers(tmp_path / "run").values()]
+    assert [driver for driver, _ in groupby(drivers)] == [HUMAN, MODEL]
+
+
+def test_a_model_that_cannot_be_read_ends_the_play_and_its_page_says_why(untrained_model, tmp_path):
+    damaged = tmp_path / "damaged.h5"
+    damaged.write_bytes(untrained_model.read_bytes()[:5000])
+    with (
+        suppress(UserError),
+        playing_once_read(damaged, folder=tmp_path / "run") as server,
+        FakePage(server.port) as page,
+    ):
+        page.send(set={"recording": True})
+        page.until(lambda state: state["recording"]["recorded"] > 2, **FASTER)
+        server.read.set()
+        message = {"kind": ""}
+        while message["kind"] != "end":
+            message, _ = page.receive()
+        assert "damaged" in message["failure"]
+        assert len(read_drivers(tmp_path / "run")) == message["recording"]["recorded"] > 2
+        with pytest.raises(UserError, match="damaged"):
+            server.ended.result(20)
+
+
+IMPORTED = """
+import sys, threading
+from bcclone.game.play import play
+from bcclone.game.play_settings import PlaySettings
+LARGE = {"tensorflow", "keras", "h5py", "flask", "pandas", "matplotlib", "numba", "scipy"}
+stop = threading.Event()
+stop.set()
+def notify(line):
+    if not line.startswith("listening"):
+        return print(line.split()[0], sorted(LARGE & set(sys.modules)))
+    print("listening", sorted({"tensorflow", "keras", "h5py", "pandas"} & set(sys.modules)))
+play(PlaySettings(browser=False, port=0), notify, stop)
+"""
+
+
+def test_a_play_answers_before_it_loads_anything_large(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(IMPORTED)
+    assert run_process(str(script)).stdout == "loading []\nlistening []\n"
 
 
 def test_a_full_disk_ends_the_recording_but_not_the_drive(tmp_path):

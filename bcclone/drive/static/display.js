@@ -22,11 +22,12 @@ const STATUS = {
   "watching": "you watch: another page drives",
   "paused": "paused: Esc drives on",
   "asleep": "the world stands still: press a key",
+  "awaiting": "the model is being read",
   "human": "you drive",
   "model": "the model drives",
 };
 // why the picture stands still, which is written over it
-const STILL = ["paused", "asleep"];
+const STILL = ["paused", "asleep", "awaiting"];
 const TOGGLES = ["recording", "paused", "kept", "autonomous", "saliency"];
 // elements with what is only known while the server answers
 const OF_THE_MOMENT = [
@@ -101,6 +102,7 @@ function showOverFrame(state) {
   const isStill = STILL.includes(shown.status);
   let texts = [];
   if (isStill) texts = [STATUS[shown.status]];
+  if (shown.status === "awaiting") texts.push("it drives in some seconds; you may drive meanwhile");
   else if (state) {
     texts = state.warnings
       .filter(({ seconds }) => seconds === null || state.seconds - seconds < NEW_SECONDS)
@@ -135,7 +137,8 @@ function showLost() {
   const status = shown.end ? "ended" : "lost";
   write("recording-text", recorded);
   write("last-recording", recorded);
-  write("restart-text", `${STATUS[status]}.`);
+  const failure = shown.end?.failure;
+  write("restart-text", failure ? `${STATUS[status]}: ${failure}` : `${STATUS[status]}.`);
   write("again", status === "ended" ? "Start it again:" : "If it has ended, start it again:");
   if (shown.end) write("command", shown.end.command);
   showStatus(status, null);
@@ -225,7 +228,8 @@ function showControls(state) {
   turn("autonomous", !state.autonomous);
   turn("saliency", state.saliency.on);
   for (const id of CONTROLS) {
-    const isUnavailable = id === "saliency" && state.saliency.unavailable !== "";
+    const isAwaited = id === "set-speed" && state.awaits_model;
+    const isUnavailable = isAwaited || (id === "saliency" && state.saliency.unavailable !== "");
     if (element(id)) element(id).disabled = shown.status === "watching" || isUnavailable;
   }
   showRecording(state.recording);
@@ -251,10 +255,14 @@ function showRecording(recording) {
 // Says what the model does, and what of the picture it sees.
 function showModel(state) {
   const { saliency } = state;
-  const hint = state.kept
-    ? "You keep the wheel; M gives it to the model."
-    : "The model drives while you do not steer.";
+  let hint = "The model drives while you do not steer.";
+  if (state.kept) hint = "You keep the wheel; M gives it to the model.";
+  else if (state.awaits_model) hint = "The model drives once it is read.";
   write("model-hint", hint);
+  if (state.awaits_model) {
+    write("sees", "What it sees is shown once it is read.");
+    return;
+  }
   const framed = state.region ? "Framed: what the network sees. " : "";
   const green = saliency.on ? "Green: the pixels that decided. " : "";
   const input = state.sees ? `Input: ${state.sees.replace("->", "→")}. ` : "";
