@@ -64,7 +64,7 @@ def parse_controls(values: Any, names: Sequence[str]) -> dict[str, Any]:
 class Session(ABC):
     """A drive or a play, for its pages."""
 
-    program = ""  # name of the command, such as drive.py
+    program = ""  # name of the command, such as bcclone drive
     typed: tuple[str, ...] = ()  # the words that started it, () if no command line did
     token = ""  # of the server, which no page shows
     default_port = 0  # of the command
@@ -165,7 +165,7 @@ _PAGE_SECONDS = 0.09
 class DriveSession(Session):
     """What the pages of a drive see and set; any number of pages costs as much as one."""
 
-    program = "drive.py"
+    program = "bcclone drive"
     default_port = DriveSettings.port
     controls = ("saliency", "recording", "set_speed_mph", "autonomous")
 

@@ -167,17 +167,16 @@ def test_the_page_shows_the_drive(page, port):
         assert outside < 0.75 * sum(COLORS[0])
         frames = int(page.text("frames"))
         wait_for(lambda: int(page.text("frames")) > frames + 10)
-        assert float(page.text("latency")) > 0
-        assert 0 < float(page.text("p50")) <= float(page.text("p99"))
+        assert 0 <= float(page.text("p50")) <= float(page.text("p99"))
         assert page.text("speed") == f"{SPEED_MPH:.1f}"
-        assert page.text("target") == "25.0"
+        assert page.text("target") == "25"
         both = """
             const text = (name) => document.getElementById(`steering-${name}`).textContent;
             return ["model", "sent"].map(text);"""
         model, sent = page.script(both)
         assert model == sent != "–"
     page.shows("waiting for the simulator")
-    of_the_car = ("steering-model", "steering-sent", "steering-degrees", "latency", "p50")
+    of_the_car = ("steering-model", "steering-sent", "steering-degrees", "rate", "p50")
     assert {page.text(name) for name in of_the_car} == {"–"}
     assert not page.element("hud").is_displayed()
     assert page.element("dial").get_attribute("aria-label").endswith("nothing sent")
@@ -202,7 +201,7 @@ def test_the_car_is_handed_over_and_the_model_drives_again(page, port):
         assert page.text("autonomous").startswith("Drive in the simulator")
         page.element("autonomous").click()
         page.shows("handed over: drive with the keys")
-        assert page.text("autonomous").startswith("Give the wheel to the model")
+        assert page.text("autonomous").startswith("Let the model drive")
         assert page.pressed("autonomous")
         wait_for(lambda: client.report.manuals > 10)
         steers = client.report.steers
@@ -234,30 +233,36 @@ def test_the_saliency_overlay_is_shown_and_hidden(page, port):
 def test_warnings_are_shown_and_counted(page, port):
     with raw(port) as connection:
         places = """
-            return [...document.querySelectorAll("section:not(#warned), button")]
+            return [...document.querySelectorAll("section:not(#warned), button:not(.copy)")]
               .map((one) => one.getBoundingClientRect().top);"""
         page.shows("waiting for the simulator")
         before = page.script(places)
         connection.send_text(telemetry_text(b"no picture"))
         next_event(connection)
-        wait_for(lambda: "bad camera frame" in page.text("warnings"))
+        wait_for(lambda: page.text("over-frame").startswith("bad camera frame"))
+        assert not page.element("warned").is_displayed()  # it is told once
         connection.send_text(telemetry_text(b"no picture"))
         next_event(connection)
-        wait_for(lambda: " times)" in page.text("warnings"))
-        assert page.text("over-frame").startswith("bad camera frame")
+        wait_for(lambda: "times)" in page.text("over-frame"))
         assert page.script(places) == before  # nothing has moved
+        # ten seconds later it is in the list of those before
+        wait_for(lambda: "bad camera frame" in page.text("warnings"))
+        assert " times), " in page.text("warnings")
+        assert not page.element("over-frame").is_displayed()
+        assert page.script(places) == before
 
 
 def test_every_control_has_a_name_and_is_reached_by_the_tab_key(page):
     buttons = ("Start recording", "Drive in the simulator", "Show what decided the steering")
     slider = ("slider", "Speed to hold")
-    assert named_controls(page.browser) == {*(("button", name) for name in buttons), slider}
+    copy = ("button", "Copy the command")
+    assert named_controls(page.browser) == {*(("button", name) for name in buttons), copy, slider}
     assert page.element("set-speed").get_attribute("aria-valuetext") == "25 mph"
     reached = []
-    for _ in range(4):
+    for _ in range(5):
         webdriver.ActionChains(page.browser).send_keys(Keys.TAB).perform()
         reached.append(page.browser.switch_to.active_element.get_attribute("id"))
-    assert reached == ["recording", "autonomous", "saliency", "set-speed"]
+    assert reached == ["", "recording", "autonomous", "saliency", "set-speed"]
     for width in (320, 1320):
         with window_of(page.browser, width):
             assert page.script("return document.documentElement.scrollWidth") <= width
@@ -306,7 +311,7 @@ def test_a_key_at_the_page_takes_over_and_gives_back(page, port, folder):
         wait_for(lambda: page.text("steering-sent") == page.text("steering-model"))
         page.press("r")
         wait_for(lambda: not page.pressed("recording"))
-    run = folder / page.text("recording-text").rpartition(" in ")[2]
+    run = folder / page.text("recording-text").rpartition(" in the folder ")[2]
     log = read_log(run / "driving_log.csv").rows
     drivers = read_drivers(run)
     taken = np.array([drivers[image].take_over is not None for image in log["center"]])

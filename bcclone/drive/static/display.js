@@ -7,14 +7,15 @@
 const PROGRAM = document.body.dataset.program;
 // a play in the built-in world; else a drive of a car that is served
 const IN_WORLD = "world" in document.body.dataset;
+const TO_LOOK = `does ${PROGRAM} still run in its terminal?`;
 const SETTLED_MS = 500; // after a change here, until the slider follows the server again
 const ANNOUNCED_MS = 10000; // how long a screen reader finds what was announced
 const NEW_SECONDS = 10; // how long a warning of the past is over the picture
 const STATUS = {
   "connecting": "connecting",
-  "frozen": `${PROGRAM} does not answer`, // the connection is open, but nothing comes
-  "lost": `${PROGRAM} does not answer`,
-  "ended": `${PROGRAM} has ended`,
+  "frozen": "no answer", // the connection is open, but nothing comes
+  "lost": "no answer",
+  "ended": "ended",
   "none": "waiting for the simulator",
   "handed over": "handed over: drive with the keys",
   "key held": "a driving key is held",
@@ -32,7 +33,7 @@ const TOGGLES = ["recording", "paused", "kept", "autonomous", "saliency"];
 // elements with what is only known while the server answers
 const OF_THE_MOMENT = [
   "dialect", "steering-model", "steering-sent", "steering-degrees", "throttle", "speed", "target",
-  "cross-track", "lap-time", "rate", "latency",
+  "cross-track", "lap-time", "rate",
 ];
 
 const shown = {
@@ -105,8 +106,8 @@ function showOverFrame(state) {
   if (shown.status === "awaiting") texts.push("it drives in some seconds; you may drive meanwhile");
   else if (state) {
     texts = state.warnings
-      .filter(({ seconds }) => seconds === null || state.seconds - seconds < NEW_SECONDS)
-      .map(({ text }) => text);
+      .filter((warning) => isNew(warning, state.seconds))
+      .map(({ text, count }) => text + times(count));
   }
   writeOverFrame(texts.join("\n"), !isStill);
 }
@@ -124,21 +125,23 @@ function showFrozen(seconds) {
     forgetTheMoment();
     write("recording-text", whatIsRecorded());
     showStatus("frozen", null);
+    announce(`no answer: ${TO_LOOK}`);
   }
-  const text = `no picture for ${seconds} s: ${PROGRAM} does not answer\n`
-    + "this page goes on by itself";
-  writeOverFrame(text, true);
+  writeOverFrame(`no answer for ${seconds} s: ${TO_LOOK}\nthis page reconnects by itself`, true);
 }
 
 // Shows that the connection has ended, and how to start the server again.
 function showLost() {
-  forgetTheMoment();
-  const recorded = whatIsRecorded();
   const status = shown.end ? "ended" : "lost";
-  write("recording-text", recorded);
-  write("last-recording", recorded);
   const failure = shown.end?.failure;
-  write("restart-text", failure ? `${STATUS[status]}: ${failure}` : `${STATUS[status]}.`);
+  let happened = `${PROGRAM} ${shown.end ? "was stopped" : "does not answer"}.`;
+  if (failure) happened = `${PROGRAM} has ended: ${failure}`;
+  const recorded = whatIsRecorded();
+  if (shown.status !== status) announce(`${happened} ${recorded}`);
+  forgetTheMoment();
+  write("recording-text", "");
+  write("restart-text", happened);
+  write("last-recording", recorded);
   write("again", status === "ended" ? "Start it again:" : "If it has ended, start it again:");
   if (shown.end) write("command", shown.end.command);
   showStatus(status, null);
@@ -152,6 +155,8 @@ function forgetTheMoment() {
   element("wheel").hidden = true;
   element("recording-lamp").hidden = true;
   for (const id of TOGGLES) turn(id, false);
+  markPrimary("");
+  write("sees", "");
   for (const id of OF_THE_MOMENT) write(id, id === "dialect" ? "" : "–");
   element("dial").setAttribute("aria-label", "steering: not known");
   drawDial(element("dial"), null, null);
@@ -165,8 +170,8 @@ function whatIsRecorded() {
   if (!recording.folder || !recording.recorded) {
     return shown.end ? "Nothing was recorded." : `${when}nothing was recorded.`;
   }
-  const are = shown.end ? "are" : "were";
-  return `${when}${rowsOf(recording)} ${are} recorded in ${recording.folder}.`;
+  const were = recording.recorded === 1 ? "was" : "were";
+  return `${when}${rowsOf(recording)} ${were} recorded into the folder ${recording.folder}.`;
 }
 
 function rowsOf({ recorded, dropped, failure }) {
@@ -182,7 +187,7 @@ function showFigures(state) {
   write("steering-sent", fixed(state.steering_sent, 3));
   write("throttle", fixed(state.throttle, 2));
   write("speed", fixed(state.speed_mph, 1));
-  write("target", fixed(state.target_speed_mph ?? state.set_speed_mph, 1));
+  write("target", fixed(state.target_speed_mph ?? state.set_speed_mph, 0));
   // the dial in words
   const sent = fixed(state.steering_sent, 2);
   const model = fixed(state.steering_model, 2);
@@ -207,11 +212,10 @@ function showCar(state) {
   const waiting = state.waiting_cars ? `, ${state.waiting_cars} more waiting` : "";
   write("dialect", state.dialect + waiting);
   write("steering-degrees", degrees === null ? "–" : `${fixed(degrees, 1)}°`);
-  write("latency", fixed(latency.last, 1));
-  write("p50", fixed(isAnswered ? latency.p50 : null, 1));
-  write("p99", fixed(isAnswered ? latency.p99 : null, 1));
+  write("p50", fixed(isAnswered ? latency.p50 : null, 0));
+  write("p99", fixed(isAnswered ? latency.p99 : null, 0));
   write("frames", state.frames.toLocaleString("en"));
-  write("rate", fixed(state.frames_per_second, 1));
+  write("rate", fixed(isAnswered ? state.frames_per_second : null, 0));
   write("faults", String(state.faults));
 }
 
@@ -227,6 +231,7 @@ function showControls(state) {
   turn("kept", state.kept);
   turn("autonomous", !state.autonomous);
   turn("saliency", state.saliency.on);
+  markPrimary(primaryOf(state));
   for (const id of CONTROLS) {
     const isAwaited = id === "set-speed" && state.awaits_model;
     const isUnavailable = isAwaited || (id === "saliency" && state.saliency.unavailable !== "");
@@ -241,14 +246,31 @@ function showControls(state) {
   showSetSpeed();
 }
 
+function markPrimary(primary) {
+  for (const id of CONTROLS) {
+    if (element(id)) element(id).classList.toggle("primary", id === primary);
+  }
+}
+
+// Returns the id of the control that is most often wanted next, "" without one.
+function primaryOf(state) {
+  if (shown.status === "watching" || shown.status === "none") return "";
+  if (state.mode === "paused") return "paused";
+  if (IN_WORLD && element("kept") && !state.kept) return "kept";
+  return IN_WORLD || state.autonomous ? "recording" : "autonomous";
+}
+
 function showRecording(recording) {
   shown.recording = recording;
   element("recording-lamp").hidden = !recording.on;
+  const rows = rowsOf(recording);
+  const folder = `the folder ${recording.folder}`;
+  const isBegun = recording.recorded || recording.dropped || recording.failure;
   let text = "nothing is recorded";
-  if (recording.folder) {
-    const what = recording.on ? "recording" : "not recording";
-    text = `${what}: ${rowsOf(recording)} in ${recording.folder}`;
-  }
+  if (recording.on && shown.status === "none" && !isBegun) {
+    text = `will record into ${folder} once a simulator connects`;
+  } else if (recording.on) text = `recording: ${rows} into ${folder}`;
+  else if (recording.folder && isBegun) text = `not recording: ${rows} are in ${folder}`;
   write("recording-text", text);
 }
 
@@ -256,19 +278,19 @@ function showRecording(recording) {
 function showModel(state) {
   const { saliency } = state;
   let hint = "The model drives while you do not steer.";
-  if (state.kept) hint = "You keep the wheel; M gives it to the model.";
+  if (state.kept) hint = "You keep the wheel until you let the model drive.";
   else if (state.awaits_model) hint = "The model drives once it is read.";
   write("model-hint", hint);
   if (state.awaits_model) {
-    write("sees", "What it sees is shown once it is read.");
+    write("sees", "");
     return;
   }
-  const framed = state.region ? "Framed: what the network sees. " : "";
-  const green = saliency.on ? "Green: the pixels that decided. " : "";
-  const input = state.sees ? `Input: ${state.sees.replace("->", "→")}. ` : "";
+  const framed = state.region && shown.status !== "none" ? "Framed: what the network sees. " : "";
+  const input = state.sees ? `, in the network's input: ${state.sees.replace("->", "→")}` : "";
+  const green = saliency.on ? `Green: the pixels that decided${input}. ` : "";
   const lacks = saliency.unavailable
     ? `What decided the steering cannot be shown: ${saliency.unavailable}.` : "";
-  write("sees", framed + green + input + lacks);
+  write("sees", framed + green + lacks);
 }
 
 function showSetSpeed() {
@@ -283,17 +305,24 @@ function showSetSpeed() {
 function showWarnings(state) {
   announceNews(state);
   if (!element("warned")) return;
-  const texts = state.warnings.map((warning) => warningText(warning, state.seconds));
+  const texts = state.warnings
+    .filter((warning) => !isNew(warning, state.seconds)) // the new ones are over the picture
+    .map((warning) => warningText(warning, state.seconds));
   element("warned").hidden = !texts.length;
   writeList(element("warnings"), texts);
 }
 
 // now: seconds since the server began
+function isNew({ seconds }, now) {
+  return seconds === null || now - seconds < NEW_SECONDS; // null: its cause persists
+}
+
 function warningText({ text, count, seconds }, now) {
-  if (seconds === null) return text; // its cause persists
-  const times = count > 1 ? ` (${count} times)` : "";
-  const ago = Math.max(0, Math.round(now - seconds));
-  return `${text}${times}, ${ago} s ago`;
+  return `${text}${times(count)}, ${Math.round(now - seconds)} s ago`;
+}
+
+function times(count) {
+  return count > 1 ? ` (${count} times)` : "";
 }
 
 // Announces what is new to screen readers, in place of the list, of which they would read every new
@@ -328,4 +357,20 @@ function writeList(list, texts) {
     const item = list.children[index];
     if (item.textContent !== text) item.textContent = text;
   });
+}
+
+// -- the commands
+
+// Lets the buttons beside commands copy them, where the browser allows it.
+function offerCopies() {
+  if (!navigator.clipboard) return; // of browsers that do not trust the address
+  for (const button of document.querySelectorAll(".copy")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      const line = button.parentElement.querySelector("code").textContent;
+      await navigator.clipboard.writeText(line);
+      button.textContent = "Copied";
+      announce("copied");
+    });
+  }
 }

@@ -224,6 +224,7 @@ if (!IN_WORLD) {
     connect();
   });
 }
+offerCopies();
 hands.watchMouse(element("frame"));
 hands.watchPad(element("steering-pad"), "steering");
 hands.watchPad(element("throttle-pad"), "throttle");
