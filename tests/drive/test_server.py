@@ -227,7 +227,5 @@ def test_the_user_is_told_of_clients_that_are_other_programs(caplog):
             other.sendall(b'{"msg_type": "get_protocol_version"}\n')
             other.recv(1000)
         wait_for(lambda: "get_protocol_version" in caplog.text)
-        with pytest.raises(
-            UserError, match="in use, by a program that answers 'bcclone drive'"
-        ):
+        with pytest.raises(UserError, match="in use, by a program that answers 'bcclone drive'"):
             listen("127.0.0.1", server.port)
