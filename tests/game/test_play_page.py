@@ -251,10 +251,10 @@ return [...document.querySelectorAll("h2, canvas, button, p, dl, input")]
 def test_the_world_is_there_while_its_model_is_read_and_nothing_moves_then(
     browser, untrained_model, width
 ):
-    with playing_once_read(untrained_model) as server, window_of(browser, width):
+    with playing_once_read(untrained_model) as server, window_of(browser, width, 800):
         page = PlayPage(browser, server.port)
         page.until("state.mode === 'awaiting' && shown.status === 'awaiting'")
-        assert "is being read" in page.text("over-frame")
+        assert "reading the model" in page.text("over-frame")
         assert not page.element("set-speed").is_enabled()
         before = page.script(PLACES)
         server.read.set()

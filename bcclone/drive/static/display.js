@@ -23,7 +23,7 @@ const STATUS = {
   "watching": "you watch: another page drives",
   "paused": "paused: Esc drives on",
   "asleep": "the world stands still: press a key",
-  "awaiting": "the model is being read",
+  "awaiting": "reading the model",
   "human": "you drive",
   "model": "the model drives",
 };
