@@ -378,10 +378,7 @@ class Replayed:
             f"{len(reference)} rows, {driven} in {reference.seconds.sum():.0f} s; the car is set "
             f"back at a deviation of {self.limit_m:g} {reference.unit}",
             *reference.notes,
-            "autonomy: share of the time, 6 s less for each intervention; "
-            f"rms: of the deviation, {reference.unit}; off: interventions by limit",
-            "r: correlation of the steering on the recorded frames with the recorded steering; "
-            "mean r: with its mean over 9 rows; off by: mean absolute difference",
+            *self.legend(),
         ]
         sentences += self.careful()
         if all(paths.keys() <= {"center"} for paths in reference.images):
@@ -394,6 +391,15 @@ class Replayed:
                 f"{lacking} rows have no readable centre image; the steering before them is held"
             )
         return sentences
+
+    def legend(self) -> list[str]:
+        """Return what the headings of the table mean."""
+        return [
+            "autonomy: share of the time, 6 s less for each intervention; "
+            f"rms: of the deviation, {self.reference.unit}; off: interventions by limit",
+            "r: correlation of the steering on the recorded frames with the recorded steering; "
+            "mean r: with its mean over 9 rows; off by: mean absolute difference",
+        ]
 
     def reads_place(self, model: str) -> bool:
         """Return whether a model's steering follows the recorded one, or keeps the car on its path.

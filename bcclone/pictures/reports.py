@@ -197,6 +197,7 @@ def write_replay(
     report = folder / REPORT_NAME
     first, *others = replayed.sentences()
     careful = list(replayed.careful())
+    said = {*careful, *replayed.legend()}  # the headings of the report's table have definitions
     write_report(
         report,
         _replay_headline(replayed, name),
@@ -206,7 +207,7 @@ def write_replay(
             Section("On the way", pictures={caption.capitalize(): picture}),
             Section(
                 "All figures",
-                [sentence for sentence in others if sentence not in careful],
+                [sentence for sentence in others if sentence not in said],
                 table=replayed.table().cells(),
             ),
         ],
