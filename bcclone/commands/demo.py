@@ -264,7 +264,7 @@ def _write_page(
         ],
         [
             *drive_figures(drive)[:2],
-            (f"{trained_s:.0f}", "s", "of training on your machine"),
+            (f"{trained_s:.0f}", "s", "to train on your machine"),
         ],
         folder / "drive" / "clip.mp4",
         road_map(load_track("lake"), drive["driven_line"], drive["left_road_at"]),
@@ -276,8 +276,8 @@ def _headline(drive: Mapping[str, Any], settings: DemoSettings) -> str:
     if drive["ended"] != LAPS_DRIVEN:
         return f"{network} did not complete its drive: {drive['ended']}"
     if times := drive["interventions"]:
-        return f"{network} drives the lake, and left the road {times} times"
-    return f"{network} drives the lake by itself"
+        return f"{network} drives around the lake, and left the road {times} times"
+    return f"{network} drives around the lake by itself"
 
 
 COMMANDS: dict[str, Command] = {"demo": demo}

@@ -184,7 +184,8 @@ def evaluate(
 
                 inputs = [model, *inputs_of(settings)]
                 opened.enter_context(writing(clip, CLIP, force, inputs))
-                watch = opened.enter_context(drawn_clip(clip))
+                # a report shows a map beside the clip
+                watch = opened.enter_context(drawn_clip(clip, with_map=output is None))
             result = evaluation.evaluate(model, settings, watch)
         wrote = [clip] if clip else []
         if output:
@@ -226,7 +227,7 @@ def suite(
             from bcclone.pictures.reports import write_suite
 
             beside = scenarios.drive_beside(result, settings, notify, pool)
-            commands = suite_commands(result.best_model, settings.preprocess)
+            commands = suite_commands(result, settings.preprocess)
             wrote = write_suite(output, result, beside, commands)
     return _scored(result, wrote)
 

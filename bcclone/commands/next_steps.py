@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # they load pandas, OpenCV or Keras
     from bcclone.diagnosis.check import RecordingReport
     from bcclone.evaluation.replay import Replayed
     from bcclone.evaluation.settings import EvaluateSettings
+    from bcclone.evaluation.suite import SuiteResult
     from bcclone.exchange.exchange_settings import ImportSettings
     from bcclone.exchange.recording_import import ImportResult
     from bcclone.realcar.calibrate import CalibrationResult
@@ -115,6 +116,10 @@ _NEXT = {
         "bcclone play {model} {preprocess}  # drive with it in the browser, and take over",
         "bcclone suite {model} -o suite {preprocess}  # score it in 20 other conditions",
         "bcclone replay {model} RECORDING {preprocess}  # score it on a recording of yours",
+    ),
+    "report on a model that leaves the road": (
+        "bcclone play {model} --road {road} {preprocess}  # take over where it leaves the road, to "
+        "train it on that",
     ),
     "report on a recorded drive": (
         "bcclone video {recording} --overlay  # make a clip of this drive",
@@ -375,8 +380,15 @@ def training_commands(result: "TrainResult") -> dict[str, str]:
     return _offered(*_trained(result))
 
 
-def suite_commands(model: Path, preprocess: str | None) -> dict[str, str]:
-    return _offered("model", {"model": model, "preprocess": _options(preprocess)}, "suite")
+def suite_commands(result: "SuiteResult", preprocess: str | None) -> dict[str, str]:
+    """Return the commands for the best model; the first one mends where it left the road."""
+    values = {"model": result.models[result.best], "preprocess": _options(preprocess)}
+    commands = _offered("model", values, "suite")
+    if hardest := result.hardest([result.best]):
+        road = hardest[0].settings.track
+        mending = _commands("report on a model that leaves the road", road=road, **values)
+        return mending | commands
+    return commands
 
 
 def drive_commands(model: Path, settings: "EvaluateSettings") -> dict[str, str]:

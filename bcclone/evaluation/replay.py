@@ -376,7 +376,7 @@ class Replayed:
             driven = f"{reference.distance_m:,.0f} {reference.unit}"
         sentences = [
             f"{len(reference)} rows, {driven} in {reference.seconds.sum():.0f} s; the car is set "
-            f"back at a deviation of {self.limit_m:g} {reference.unit}",
+            f"back where it is {self.limit_m:g} {reference.unit} from the recorded path",
             *reference.notes,
             *self.legend(),
         ]

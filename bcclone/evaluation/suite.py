@@ -7,7 +7,7 @@ the number of workers.
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import cache
@@ -487,12 +487,20 @@ class SuiteResult:
         return sum(drives[model].score.interventions for drives in self.drives.values())
 
     @property
-    def best_model(self) -> Path:
-        """Return the file of the model with the most scenarios without an intervention."""
-        best = min(
+    def best(self) -> str:
+        """Return the model with the most scenarios without an intervention."""
+        return min(
             self.models, key=lambda model: (-self.clean_rows(model), self.interventions(model))
         )
-        return self.models[best]
+
+    def hardest(self, models: Iterable[str]) -> list[Scenario]:
+        """Return the scenarios in which these models left the road, the worst first."""
+        times = {
+            row.name: sum(self.drives[row.name][model].score.interventions for model in models)
+            for row in self.scenarios
+        }
+        imperfect = [row for row in self.scenarios if times[row.name]]
+        return sorted(imperfect, key=lambda row: -times[row.name])
 
     def figures(self) -> dict[str, Any]:
         """Return the figures as JSON values."""

@@ -29,10 +29,12 @@ _MOST_WAITING = 8  # frames that wait to be drawn
 
 
 @contextmanager
-def drawn_clip(path: Path) -> Iterator[Watch]:
+def drawn_clip(path: Path, with_map: bool) -> Iterator[Watch]:
     """Yield a function that takes each frame of a drive; the clip is complete after the block.
 
     If the block fails, no clip is written. Raises UserError when ffmpeg fails.
+
+    with_map: whether to draw a map of the track onto the frames
     """
     numbers = count()
     waiting: deque[Future[None]] = deque()
@@ -49,7 +51,8 @@ def drawn_clip(path: Path) -> Iterator[Watch]:
             frame = decode_jpeg(jpeg)
             if overlay is None:
                 height, width, _ = frame.shape
-                overlay = Overlay(path.stem, _WIDTH, (width, height), [info], "sent", track)
+                size = (width, height)
+                overlay = Overlay(path.stem, _WIDTH, size, [info], "sent", track, with_map=with_map)
             overlay.drive(info.place)
             writer.write(overlay.draw(frame, info))
 

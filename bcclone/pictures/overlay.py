@@ -7,6 +7,7 @@ that draw shapes and words change the picture that they get, uint8 (height, widt
 import math
 from collections.abc import Sequence
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL.Image
@@ -18,6 +19,9 @@ from bcclone.pictures.recorded_run import FrameInfo
 from bcclone.recording.run_tables import TRACE
 from bcclone.system.arrays import Float32Array, FloatArray
 from bcclone.system.errors import UserError
+
+if TYPE_CHECKING:  # it is loaded for a run of a known track alone
+    from bcclone.simulator.track import Track
 
 Color = tuple[int, ...]
 Point = tuple[float, float]
@@ -67,7 +71,7 @@ class Overlay:
     There is a place for each value that is known of a frame of the run.
 
     panel_height: height of the panel in pixels; 0 if no value is known
-    track_map: None if the track is unknown
+    track_map: None if the track is unknown, or no map is wanted
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Overlay:
         driver: str,
         track: str | None,
         with_model: bool = False,
+        with_map: bool = True,
     ) -> None:
         """Raises UserError for an unknown track.
 
@@ -90,6 +95,7 @@ class Overlay:
             its place, in green
         track: name of the track, None if it is unknown
         with_model: True to add a bar for the steering of a reference model
+        with_map: False to leave out the map of a known track
         """
 
         def knows(value: str) -> bool:
@@ -104,7 +110,11 @@ class Overlay:
         self._road_half_m: float | None = None  # None leaves out the distance from the middle
         self.track_map: TrackMap | None = None
         if track is not None:
-            self._open_track(track, round(size[1] * width / size[0] * _MAP_HEIGHT))
+            opened = self._opened(track)
+            self._road_half_m = opened.road.width_m / 2
+            if with_map:
+                map_size = round(size[1] * width / size[0] * _MAP_HEIGHT)
+                self.track_map = TrackMap(opened.line[:, [0, 2]], map_size, opened.closed)
 
         # the space for speed, latency and distance, as far as they are shown
         self._numbers_width = 0
@@ -120,18 +130,16 @@ class Overlay:
         if self._has_steering and self._numbers_width and width < _ONE_ROW_WIDTH:
             self.panel_height += _STEERING_ROW_HEIGHT
 
-    def _open_track(self, name: str, map_size: int) -> None:
+    def _opened(self, track: str) -> "Track":
         from bcclone.simulator.track import load_track
 
         try:
-            track = load_track(name)
+            return load_track(track)
         except UserError as error:
             raise UserError(
                 f"{self._name}: {TRACE.name}: {error}; "
                 f"correct it, or remove the file to leave out {TRACE.provides}"
             ) from None
-        self._road_half_m = track.road.width_m / 2
-        self.track_map = TrackMap(track.line[:, [0, 2]], map_size, track.closed)
 
     def drive(self, place: Place | None) -> None:
         """Add the place of the car at the next frame to the map, also if that is not drawn."""

@@ -88,17 +88,17 @@ def write_evaluation(
     report = folder / REPORT_NAME
     write_report(
         report,
-        f"{model.name} on {way}: {_describe_takeovers(evaluation)}",
+        _describe_takeovers(model.name, way, evaluation),
         sentences,
         [
-            Section("What to do now", commands=commands),
             Section(
                 "Where it drove",
-                pictures={"Coloured by the distance from the road's middle": map_path},
+                pictures={
+                    "Coloured by the distance from the road's middle": map_path,
+                    "What the camera saw on the way, in the order of driving": views_path,
+                },
             ),
-            Section(
-                "What the camera saw", pictures={"On the way, in the order of driving": views_path}
-            ),
+            Section("What to do now", commands=commands),
             Section("All figures", table=evaluation.table().cells()),
         ],
         drive_figures(evaluation.figures()),
@@ -122,19 +122,18 @@ def _score_words(drive: Evaluation) -> str:
     return f"{drive.score.autonomy_percent:.1f} %, {drive.score.interventions} interventions"
 
 
-def _describe_takeovers(evaluation: Evaluation) -> str:
+def _describe_takeovers(model: str, way: str, evaluation: Evaluation) -> str:
     score = evaluation.score
     ended = "" if score.complete else f"; the drive ended before its goal: {score.ended}"
     places = evaluation.interventions
-    if not places:
-        return f"{_NO_TAKEOVER}{ended}"
-    return (
-        f"a person would have had to take over {_times(len(places))}, "
-        f"first after {places[0].after_m:,.0f} m{ended}"
-    )
+    first = f", first after {places[0].after_m:,.0f} m" if places else ""
+    return f"{_takeovers_in_words(model, way, len(places))}{first}{ended}"
 
 
-_NO_TAKEOVER = "no person would have had to take over"
+def _takeovers_in_words(model: str, way: str, count: int) -> str:
+    if not count:
+        return f"{model} needs no take-over on {way}"
+    return f"{model} on {way}: a person would have had to take over {_times(count)}"
 
 
 def _times(count: int) -> str:
@@ -203,8 +202,8 @@ def write_replay(
         _replay_headline(replayed, name),
         [first, *careful],
         [
-            Section("What to do now", commands=commands),
             Section("On the way", pictures={caption.capitalize(): picture}),
+            Section("What to do now", commands=commands),
             Section(
                 "All figures",
                 [sentence for sentence in others if sentence not in said],
@@ -228,19 +227,17 @@ def _replay_headline(replayed: Replayed, recording: str) -> str:
             else f"goes with the driver's by a correlation of {r:.2f}"
         )
         return f"{Path(model).name} on {recording}: its steering {how}"
-    times = figures["interventions"]
-    how = f"a person would have had to take over {_times(times)}" if times else _NO_TAKEOVER
-    return f"{Path(model).name} on {recording}: {how}"
+    return _takeovers_in_words(Path(model).name, recording, figures["interventions"])
 
 
 def _replay_figures(replayed: Replayed) -> list[KeyFigure]:
     """Return the figure that matters of the first model, and of those to compare it with."""
-    compared = {
-        Path(name).name: replayed.by_driver[name] for name in [next(iter(replayed.results))]
-    }
+    model = next(iter(replayed.results))
+    compared = {Path(model).name: replayed.by_driver[model]}
+    names = CONTROLS | {"mean": "always the mean steering"}
     for control in ("shipped", "human", "mean"):
         if control in replayed.controls:
-            compared[CONTROLS[control]] = replayed.by_driver[CONTROLS[control]]
+            compared[names[control]] = replayed.by_driver[CONTROLS[control]]
     if replayed.has_scores:
         return [
             (f"{figures['interventions']}", "take-overs", who) for who, figures in compared.items()
@@ -278,40 +275,33 @@ def write_suite(
     # the driven lines of all models in each row
     maps = folder / "maps"
     maps.mkdir(parents=True, exist_ok=True)
-    captions = {row.name: f"{row.name}: {row.description}" for row in result.scenarios}
     for row in result.scenarios:
         drives = result.drives[row.name]
         titled = {f"{model}: {_score_words(drive)}": drive for model, drive in drives.items()}
         track = load_track(row.settings.track, row.settings.reverse)
-        plot_drives(captions[row.name], track, titled, maps / f"{row.name}.png")
+        plot_drives(row.description, track, titled, maps / f"{row.name}.png")
 
-    # the report shows the maps of the rows with the most interventions
-    interventions = {
-        name: sum(drive.score.interventions for drive in result.drives[name].values())
-        for name in captions
-    }
-    imperfect = [name for name in captions if interventions[name]]
-    worst = sorted(imperfect, key=lambda name: -interventions[name])[:_MAX_MAPS]
+    # the report shows the maps of the drives with the most interventions
+    hardest = result.hardest(result.models)[:_MAX_MAPS]
     sentences = []
-    if worst:
-        sentences.append(
-            f"the hardest row was {captions[worst[0]]}, where it left the road "
-            f"{_times(interventions[worst[0]])}"
-        )
+    if of_best := result.hardest([result.best]):
+        count = result.drives[of_best[0].name][result.best].score.interventions
+        sentences.append(f"hardest: {of_best[0].description}; it left the road {_times(count)}")
 
     clean = {model: result.clean_rows(model) for model in result.models}
     rows = len(result.scenarios)
+    stays = f"stays on the road in {clean[result.best]} of {rows} drives"
     report = folder / REPORT_NAME
     write_report(
         report,
-        f"{result.best_model.name} stays on the road in {max(clean.values())} of {rows} drives",
+        f"{result.models[result.best].name} {stays}",
         sentences,
         [
-            Section("What to do now", commands=commands),
             Section(
-                "The hardest rows",
-                pictures={captions[name]: maps / f"{name}.png" for name in worst},
+                "The hardest drives",
+                pictures={row.description: maps / f"{row.name}.png" for row in hardest},
             ),
+            Section("What to do now", commands=commands),
             Section("All figures", result.notes(), table=_suite_cells(result)),
         ],
         [(f"{count}", f"of {rows} drives", who) for who, count in (clean | others).items()],
@@ -373,15 +363,13 @@ def write_training(
     report = folder / REPORT_NAME
     write_report(
         report,
-        f"{result.model}: {_training_headline(result)}",
+        _training_headline(result),
         [
             *([result.note] if result.note else []),
-            f"The model is {result.origin}: {_describe_error(result)}",
             "These errors do not tell whether the car stays on the road; a drive does, "
             "so score it next",
         ],
         [
-            Section("What to do now", commands=commands),
             Section(
                 "What it sees",
                 ["What is lit decided the network's steering (VisualBackProp)"] if looks else (),
@@ -395,7 +383,12 @@ def write_training(
                 ],
                 {what: pictures[name] for name, what in _CAPTIONS.items() if name in pictures},
             ),
-            Section("All figures", table=result.table.cells() if result.drivers else ()),
+            Section("What to do now", commands=commands),
+            Section(
+                "All figures",
+                [f"The model is {result.origin}: {_describe_error(result)}"],
+                table=result.table.cells() if result.drivers else (),
+            ),
         ],
         _training_figures(result),
     )
@@ -404,18 +397,20 @@ def write_training(
 
 def _training_headline(result: TrainResult) -> str:
     """Say how well the network steers, beside a driver who always gives the mean steering."""
+    model = Path(result.model).name
     mean = result.drivers.get(MEAN_STEERING)
     if result.val_mae is None or mean is None:
-        return f"trained for {result.epochs} epochs"
+        return f"{model} was trained for {result.epochs} epochs"
     if result.val_mae >= mean.mae:
-        return "it steers no better than always the mean"
-    return "it steers as the driver did, within " + _degrees(result.val_mae) + " degrees on average"
+        return f"{model} steers no better than always the mean"
+    better = f"{100 * (1 - result.val_mae / mean.mae):.0f} %"
+    return f"{model} steers better than always the mean: its error is {better} smaller"
 
 
 def _training_figures(result: TrainResult) -> list[KeyFigure]:
     figures = [(f"{result.seconds:,.0f}", "s", "of training")]
     if mean := result.drivers.get(MEAN_STEERING):
-        figures.insert(0, (_degrees(mean.mae), "degrees", "always the mean"))
+        figures.insert(0, (_degrees(mean.mae), "degrees", "off, if it always steered the mean"))
     if result.val_mae is not None:
         figures.insert(0, (_degrees(result.val_mae), "degrees", "off the driver"))
     return figures

@@ -22,14 +22,16 @@ _MEANINGS = {
     "time of an answer": "from the arrival of a picture to the steering for it",
     # of a training
     "of training": "from the first step to the last",
-    "of training on your machine": "with reading the data, and drawing the pictures of the report",
+    "to train on your machine": "with reading the data, and drawing the pictures of the report",
     "trained": "the network of this training",
     "loss": "mean squared difference between the network's steering and what it should learn; "
     "smaller is better",
     "mean error": "mean difference between the network's steering and what it should learn, where "
     "1 is full steering",
     "off the driver": "mean difference of the front wheels' angle from the recorded one",
-    "always the mean": "a driver who never changes the steering; a network has to beat it",
+    "off, if it always steered the mean": "the same for a driver who never changes the steering; a "
+    "network has to beat it",
+    "always the mean steering": "a driver who never changes the steering; a network has to beat it",
     "mean steering": "a driver who never changes the steering; a network has to beat it",
     "correlation": "1 where the network's steering rises and falls exactly with the driver's, 0 "
     "where the two have nothing to do with each other",
@@ -46,7 +48,7 @@ _MEANINGS = {
     "mean r": "correlation with the mean of the recorded steering over 9 rows, which a keyboard "
     "needs",
     "off by": "mean difference from the recorded steering, where 1 is full steering",
-    "the human": "the recorded steering itself",
+    "the human": "the recorded steering itself, which has to stay on its path",
     "no steering": "a car that drives straight on",
     "any-road.h5, shipped": "a network that comes with bcclone, which has learned from simulated "
     "roads",
