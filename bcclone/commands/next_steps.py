@@ -55,7 +55,7 @@ _NEXT = {
         "next: bcclone preprocess {recordings} -o data.h5 --size 64",
     ),
     "recording with faults": (
-        "next: bcclone edit {faulty}  # mend the faults above; Ctrl-C ends the page",
+        "next: bcclone edit {faulty}  # repair the faults above; Ctrl-C ends the page",
         "then: bcclone preprocess {recordings} --check",
     ),
     # a store

@@ -250,15 +250,15 @@ def advise(recordings: Sequence[Diagnosis]) -> tuple[str, ...]:
     bright, dark = np.nanquantile(np.concatenate(known), (0.95, 0.05))
     if bright - dark < least_range and not all(recording.has_one_light for recording in usable):
         seconds = _rounded(_LEAST_SECONDS / 2)
-        line = f"{seconds}: another light, for all frames are alike in brightness"
+        line = f"Record {seconds} more in another light: all frames are alike in brightness"
         if road:
             how = f"--road {shlex.quote(road)} --light 0.6 --sun-elevation 20"
-            line += f": bcclone simulate record other-light {how}"
+            line += f"; for example: bcclone simulate record other-light {how}"
         lines.append(line)
     missing = _LEAST_SECONDS - sum(recording.usable_seconds for recording in usable)
     if missing > 0:
         lines.append(
-            f"{_rounded(missing)}: more of the same; or fine-tune models/any-road.h5 "
+            f"Record {_rounded(missing)} more of the same, or fine-tune models/any-road.h5 "
             "(any-camera.h5 for a real car)"
         )
     return tuple(lines[:most_lines])
@@ -272,8 +272,8 @@ def _more_bends(recordings: Sequence[Diagnosis], road: str | None) -> Iterator[s
     bends = _all_bends(recordings)
     if bends.sum() < fewest_bend_seconds:
         yield (
-            f"{_rounded(2 * fewest_bend_seconds)}: bends to both sides, of which there are "
-            f"{bends.sum():.0f} s"
+            f"Record {_rounded(2 * fewest_bend_seconds)} more of bends to both sides: there are "
+            f"{bends.sum():.0f} s of them"
         )
         return
     for side, (here, opposite) in {"left": bends, "right": bends[::-1]}.items():
@@ -283,15 +283,17 @@ def _more_bends(recordings: Sequence[Diagnosis], road: str | None) -> Iterator[s
             have_opposite = opposite[first : last + 1].sum()
             radii = ""
             if len(here) > 1:
-                least = RADII_M[first - 1] if first else "up"  # "of up to 15 m"
-                radii = f" of {least} to {RADII_M[last]} m"
+                least = RADII_M[first - 1] if first else "up"  # "radius up to 15 m"
+                radii = f" (radius {least} to {RADII_M[last]} m)"
+            other_side = "right" if side == "left" else "left"
             line = (
-                f"{_rounded(have_opposite / 2 - have)}: {side} bends{radii}, of which there are "
-                f"{have:.0f} s, {have_opposite:.0f} s to the other side; drive the other way round"
+                f"Record {_rounded(have_opposite / 2 - have)} more of {side} bends{radii}: there "
+                f"are {have:.0f} s of them, and {have_opposite:.0f} s of {other_side} ones; drive "
+                "the other way round"
             )
             if road:
-                line += f": bcclone play -o more --road {shlex.quote(road)}"
-                line += ", with --reverse or without"
+                line += ", with --reverse or without it: bcclone play -o more --road "
+                line += shlex.quote(road)
             yield line
 
 

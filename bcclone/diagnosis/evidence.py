@@ -43,7 +43,8 @@ class Finding:
     """One fault of a recording."""
 
     fault: str  # name of the fault, from the list in docs/how-to/own-recording.md
-    text: str  # what was measured, and what was expected
+    text: str  # what is wrong
+    measured: str = ""  # the figures behind it, and what was expected; "" if `text` says it
     # spans of the faulty rows, numbered from 1 as `bcclone edit` does; () for all rows
     rows: tuple[Span, ...] = ()
     value: float | None = None  # the measured amount
@@ -72,6 +73,11 @@ class Finding:
         return len(self.edits) == 1 and self.edits[0].kind == DELETE
 
     @property
+    def sentence(self) -> str:
+        """Return what is wrong, with the figures."""
+        return ": ".join(filter(None, (self.text, self.measured)))
+
+    @property
     def remedy(self) -> str:
         """Return how to mend the fault: the advice, then the commands that make the edits."""
         commands = [shown_command("edit", self.recording, *edit.options()) for edit in self.edits]
@@ -97,7 +103,7 @@ class Finding:
             }
         return {
             "fault": self.fault,
-            "text": self.text,
+            "text": self.sentence,
             "remedy": self.remedy,
             "rows": to_json(self.rows),
             "value": self.value,
@@ -109,7 +115,7 @@ class Finding:
 
     def as_text(self) -> str:
         rows = f" (rows {spans_text(self.rows)})" if self.rows else ""
-        text = f"{self.fault}: {self.text}{rows}\n            remedy: {self.remedy}"
+        text = f"{self.fault}: {self.sentence}{rows}\n            remedy: {self.remedy}"
         if self.cost_rows:
             verb = "takes" if self.numbers(DELETE) else "mirrors"
             text += (

@@ -24,7 +24,6 @@ from bcclone.recording.edits import DELETE, MIRROR, Edit, mirror_numbers
 from bcclone.recording.log import Log
 from bcclone.recording.run_tables import MOTION
 from bcclone.system.arrays import FloatArray, numbers_in, runs
-from bcclone.system.errors import shown_command
 from bcclone.system.statistics import constant
 
 # All judges, in the order in which they judge and faults are reported. Rows that one judge deletes
@@ -95,37 +94,50 @@ class Diagnosis:
         total = round(sum(part.seconds for part in self.parts))
         now = round(self.usable_seconds)
         after_edits = round(self.seconds(Use.AFTER_EDITS))
-        lost = max(total - now - after_edits, 0)
         if now == total and self.reservation:
-            return f"{total} s; {self.reservation}."
+            return f"{total} s to train on; {self.reservation}."
         if now == total:
             qualifier = "with what is said below" if self.findings else "no fault was found"
             return f"All {total} s of driving can be used: {qualifier}."
         words = [f"{now} of {total} s can be used"]
         if after_edits:
-            words.append(f"{after_edits} s more once mended")
-        if lost:
-            words.append(f"{lost} s not")
+            words[0] += " now"
+            words.append(f"{now + after_edits} s after the repairs below")
+        else:
+            words.append(f"the faults below spoil {'the other' if now else 'all'} {total - now} s")
         if self.reservation:
-            words[-1] += f"; {self.reservation}"
-        return f"{', '.join(words)}."
+            words.append(self.reservation)
+        return f"{'; '.join(words)}."
+
+    @property
+    def is_good(self) -> bool:
+        """Return whether all of it can be used, and there is nothing to look at before."""
+        is_usable = all(part.use is Use.NOW for part in self.parts)
+        return bool(self.parts) and is_usable and not self.findings and not self.reservation
 
     @property
     def worst(self) -> Finding | None:
         """Return the finding that keeps most seconds from use, the first of equals; None: none."""
+        return next(iter(self.worst_first), None)
+
+    @property
+    def worst_first(self) -> list[Finding]:
+        """Return the findings, first those that keep most seconds from use."""
 
         def seconds_kept(finding: Finding) -> float:
             concerned = [part for part in self.parts if finding.fault in part.faults]
             kept = [part.seconds for part in concerned if part.use is not Use.NOW]
             return 0.0 if finding.usable else sum(kept)
 
-        return max(self.findings, key=seconds_kept, default=None)
+        return sorted(self.findings, key=seconds_kept, reverse=True)
 
     @property
     def not_judged(self) -> str:
         """Return in a sentence what was not judged, "" if everything was."""
-        topics = ", ".join(line.partition(":")[0] for line in self.unknown)
-        return f"Not judged: {topics}." if topics else ""
+        if not self.unknown:
+            return ""
+        *topics, last = (line.partition(":")[0] for line in self.unknown)
+        return f"Not judged: {' and '.join(filter(None, (', '.join(topics), last)))}."
 
     def as_json(self) -> dict[str, Any]:
         parts = [
@@ -184,7 +196,7 @@ def diagnose(
     measured = _figures(evidence if rest.rows.why_too_few else rest)
     return Diagnosis(
         findings=findings,
-        unknown=tuple(_unknown(rest, name)),
+        unknown=tuple(_unknown(rest)),
         figures=measured | {"seconds": float(rows.seconds[-1])},
         parts=parts_of(rows, findings),
         bends=seconds_of_bends(evidence.signals, evidence.has_three_cameras),
@@ -299,9 +311,9 @@ def _reservation(evidence: Evidence) -> str:
     """Return what is not known of a film's steering, which is estimated; "" for a recorded one."""
     if not evidence.is_estimated:
         return ""
-    words = "the scale of the steering is not known"
+    words = "the steering is estimated: look at the orange path"
     if full := noticeable_full_share(evidence.rows.steering):
-        words += f", and {full:.0%} of the rows have full steering"
+        words += f"; {full:.0%} of the rows have full steering"
     return words
 
 
@@ -312,12 +324,12 @@ def noticeable_full_share(steering: FloatArray) -> float:
     return full if full > greatest else 0.0
 
 
-def _unknown(evidence: Evidence, recording: str) -> Iterator[str]:
+def _unknown(evidence: Evidence) -> Iterator[str]:
     """Yield a line for each question that the evidence does not answer."""
     if evidence.rows.why_too_few:
-        yield f"the drive without the faulty rows: {evidence.rows.why_too_few}"
+        yield f"what the drive is like without the faulty rows: {evidence.rows.why_too_few}"
         return
-    yield from _unknown_agreement(evidence, recording)
+    yield from _unknown_agreement(evidence)
     if evidence.heading is None or not is_trusted(evidence.heading):
         yield (
             "where the camera looks: too little on the ground can be followed while the car drives "
@@ -331,17 +343,17 @@ def _unknown(evidence: Evidence, recording: str) -> Iterator[str]:
     # that the pictures never show the throttle is said in the page; this can be acted upon
     if same_throttle := constant(evidence.rows.throttle):
         _, words = same_throttle
-        yield f"the throttle: it is {words}; train without --predict throttle"
+        yield f"whether the throttle is right: it is {words}; train without --predict throttle"
 
 
-def _unknown_agreement(evidence: Evidence, recording: str) -> Iterator[str]:
+def _unknown_agreement(evidence: Evidence) -> Iterator[str]:
     """Yield a line if it is not known whether steering and frames agree, or at which delay."""
     agreement = evidence.agreement
     if evidence.is_estimated:
-        page = shown_command("edit", recording)
         yield (
             "whether the steering is right: it is estimated from these frames, its scale by the "
-            f"angle of view and the speed of the ground; look at the path that it means: {page}"
+            "angle of view and the speed of the ground; the orange path that bcclone edit draws "
+            "must follow the road"
         )
     elif agreement is None:
         yield (

@@ -226,16 +226,16 @@ def steering_and_turns(evidence: Evidence) -> Iterator[Finding]:
     if agreement.is_mirrored:
         yield Finding(
             "mirrored",
-            f"the car turns to the other side than it is steered: correlation {r:.2f}, expected "
-            f"above {CLEAR}",
+            "the car turns to the other side than it is steered",
+            measured=f"correlation {r:.2f}, expected above {CLEAR}",
             value=r,
             edits=(Edit(MIRROR),),
         )
     elif agreement.is_unrelated:
         yield Finding(
             "unrelated",
-            f"the steering does not follow the turns of the camera: correlation {r:.2f}, expected "
-            f"above {CLEAR}",
+            "the steering does not follow the turns of the camera",
+            measured=f"correlation {r:.2f}, expected above {CLEAR}",
             value=r,
             advice="look whether the log belongs to these frames, and whether rows and frames are "
             "counted alike",
@@ -263,9 +263,9 @@ def late_steering(evidence: Evidence) -> Iterator[Finding]:
     side = "after" if lag > 0 else "before"
     yield Finding(
         "late" if lag > latest else "early",
-        f"the steering is recorded {abs(lag):.2f} s {side} the car turns (standard error "
-        f"{error:.2f}), expected {-usual:.2f} s before, from {-earliest:.2f} s before to "
-        f"{latest:.2f} s after",
+        f"the steering is recorded {abs(lag):.2f} s {side} the car turns",
+        measured=f"standard error {error:.2f} s, expected {-usual:.2f} s before, from "
+        f"{-earliest:.2f} s before to {latest:.2f} s after",
         value=late_seconds,
         uncertainty=error,
         unit="seconds late",
@@ -319,8 +319,8 @@ def biased(evidence: Evidence) -> Iterator[Finding]:
         side = "right" if bias > 0 else "left"
         yield Finding(
             "bias",
-            f"the car drives straight on with a steering of {bias:+.2f} (standard error "
-            f"{error:.2f}), expected 0",
+            f"the car drives straight on with a steering of {bias:+.2f}, expected 0",
+            measured=f"standard error {error:.2f}",
             value=bias,
             uncertainty=error,
             unit="steering",

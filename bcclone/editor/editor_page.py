@@ -22,6 +22,7 @@ from bcclone.camera.framing import FRAMING_NAME, Lens, read_framing
 from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M, simulated_camera
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, read_file, read_picture
 from bcclone.camera.vehicle import CAMERA_AHEAD_M
+from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.editor.fault_search import FaultSearch, Judgement
 from bcclone.editor.model_answers import ModelAnswers
 from bcclone.exchange.edited_tub import open_edited
@@ -200,7 +201,10 @@ class Viewed:
             "name": self.name,
             "rows": len(self.rows),
             "seconds": float(self.recorded.seconds[-1]),
+            "has_pauses": not DriveRows.of(self.rows, self.rows[:0]).follows.all(),
             "has_speed": self._has_speed,
+            "has_throttle": self._has_throttle,
+            "has_path": bool(self._curvatures),
             "aspect": self._aspect(),
             "cameras": self._cameras,
             "model": self._model,
@@ -215,6 +219,11 @@ class Viewed:
     @cached_property
     def _has_speed(self) -> bool:
         return bool(self.rows["speed_mph"].any())
+
+    @cached_property
+    def _has_throttle(self) -> bool:
+        """Return whether the throttle was recorded: a film and a tub without it have 0 alone."""
+        return bool(self.rows[["throttle", "brake"]].to_numpy().any())
 
     @cached_property
     def _cameras(self) -> list[str]:
@@ -304,8 +313,9 @@ class Viewed:
         curves: dict[str, Any] = {
             "seconds": recorded.seconds,
             "steering": steering,
-            "throttle": rows["throttle"] - rows["brake"],
         }
+        if self._has_throttle:
+            curves["throttle"] = rows["throttle"] - rows["brake"]
         if self._has_speed:
             curves["speed"] = rows["speed_mph"]
         if self._answers.rows_to_ask:

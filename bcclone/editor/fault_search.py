@@ -16,7 +16,7 @@ from bcclone.camera.framing import try_stretched
 from bcclone.camera.images import Image, try_frame
 from bcclone.diagnosis.check import advise, check_log
 from bcclone.diagnosis.evidence import Finding
-from bcclone.diagnosis.judging import Diagnosis
+from bcclone.diagnosis.judging import Diagnosis, Use
 from bcclone.diagnosis.motion import ReadImage, RecordingFigures, look_at
 from bcclone.exchange.edited_tub import correcting_import
 from bcclone.recording.editing import EditedRecording
@@ -40,12 +40,13 @@ class Judgement(NamedTuple):
         """Return what the page gets; it counts rows from 0, a finding from 1."""
         diagnosis = self.diagnosis
         findings = []
-        for finding in diagnosis.findings:
+        for finding in diagnosis.worst_first:
             good_rows = round(finding.good_rows) if finding.cost_rows else 0
             findings.append(
                 {
                     "fault": finding.fault,
                     "text": finding.text,
+                    "measured": finding.measured,
                     "remedy": finding.remedy,
                     "advice": finding.advice,
                     "button": button_of(finding),
@@ -58,6 +59,7 @@ class Judgement(NamedTuple):
         worst = diagnosis.worst
         return {
             "verdict": self.verdict,
+            "mark": _mark_of(diagnosis),
             "worst": worst.fault if worst else "",
             "not_judged": diagnosis.not_judged,
             "findings": findings,
@@ -65,6 +67,15 @@ class Judgement(NamedTuple):
             "record_next": list(self.record_next),
             "parts": [[part.first - 1, part.last - 1, part.use.value] for part in diagnosis.parts],
         }
+
+
+def _mark_of(diagnosis: Diagnosis) -> str:
+    """Return the mark of a verdict: good if all can be used, bad if nothing can ever be."""
+    if diagnosis.is_good:
+        return "good"
+    uses = {part.use for part in diagnosis.parts}
+    can_be_used = not uses.isdisjoint({Use.NOW, Use.AFTER_EDITS})
+    return "careful" if can_be_used or not diagnosis.findings else "bad"
 
 
 def button_of(finding: Finding) -> str:
@@ -154,7 +165,7 @@ class FaultSearch:
         diagnosis = report.diagnosis or Diagnosis()
         unknown = diagnosis.unknown
         if recorded.unusable:
-            unknown += (f"some records: {recorded.unusable}",)
+            unknown += (f"what some records hold: {recorded.unusable}",)
         findings = tuple(map(self._as_can_be_done, diagnosis.findings))
         diagnosis = replace(diagnosis, findings=findings, unknown=unknown)
         return Judgement(version, diagnosis.verdict, diagnosis, advise([diagnosis]))

@@ -133,7 +133,7 @@ def test_the_verdict_of_a_film_says_that_the_scale_is_not_known(winding_recordin
     (film / "motion.csv").write_text("\n".join(table) + "\n")
     (report,) = check([str(film)])
     verdict = report.diagnosis.verdict
-    assert "scale of the steering is not known" in verdict
+    assert "the steering is estimated: look at the orange path" in verdict
     assert "33% of the rows have full steering" in verdict
     assert "can be used" not in verdict
 
@@ -183,11 +183,12 @@ def test_the_advice_names_what_is_missing_with_seconds_and_road():
     to_each_side = [[0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]
     bends, light, more = advise([covering(to_each_side, 120.0, 90.0, "lake")])
     assert bends.startswith(
-        "10 s: right bends of 25 to 70 m, of which there are 1 s, 17 s to the other side; "
+        "Record 10 s more of right bends (radius 25 to 70 m): there are 1 s of them, and 17 s of "
+        "left ones; drive the other way round"
     )
-    assert "bcclone play -o more --road lake" in bends
-    assert light.startswith("60 s: another light")
-    assert more.startswith("30 s: more")
+    assert bends.endswith(": bcclone play -o more --road lake")
+    assert light.startswith("Record 60 s more in another light")
+    assert more.startswith("Record 30 s more of the same")
     # Udacity's simulator has no other light
     lap = covering(to_each_side, 120.0, 90.0)
     assert any("another light" in line for line in advise([lap]))
@@ -201,7 +202,7 @@ def test_the_advice_is_for_all_recordings_together():
     lap = covering([[0, 3, 8, 9, 9], [0, 3, 0, 1, 7]], 60.0, 90.0)
     unknown = covering([[0], [580]], 150.0, 90.0)  # without a radius: the lens is unknown
     (bends,) = advise([lap, unknown, unknown])
-    assert "s: left bends, of which there are " in bends
+    assert "s more of left bends: there are " in bends
     assert advise([Diagnosis()]) == ()
 
 
@@ -310,8 +311,13 @@ def test_what_a_correction_of_the_steering_mends_can_be_used_after_the_edits():
         ([(96.6, Use.NOW)], "All 97 s of driving can be used: no fault was found."),
         (
             [(85.0, Use.NOW), (11.0, Use.AFTER_EDITS), (0.5, Use.TOO_SHORT), (25.5, Use.NOT)],
-            "85 of 122 s can be used, 11 s more once mended, 26 s not.",
+            "85 of 122 s can be used now; 96 s after the repairs below.",
         ),
+        (
+            [(26.0, Use.NOW), (3.0, Use.NOT)],
+            "26 of 29 s can be used; the faults below spoil the other 3 s.",
+        ),
+        ([(29.0, Use.NOT)], "0 of 29 s can be used; the faults below spoil all 29 s."),
     ],
 )
 def test_the_verdict_says_which_seconds_can_be_used(parts, verdict):

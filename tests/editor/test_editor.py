@@ -113,7 +113,7 @@ def test_a_remedy_is_taken_once(faulty):
 def test_the_page_says_which_fault_is_worst_and_what_to_record_next_as_the_terminal_does(faulty):
     with looking_at(faulty) as page:
         check = page.checked()
-        assert [finding["fault"] for finding in check["findings"]] == ["frozen", "mirrored"]
+        assert [finding["fault"] for finding in check["findings"]] == ["mirrored", "frozen"]
         assert check["worst"] == "mirrored"  # of all rows
         assert check["record_next"] == []  # nothing can be used, so it is mended first
         page.edit(remedy="mirrored")

@@ -43,8 +43,12 @@ class ShownPage(BrowserPage):
         return self.browser.find_element("css selector", f"[data-part={name}]")
 
     def click(self, words):
-        """Click on the only button of a finding that begins with some words."""
-        buttons = self.part("findings").find_elements("tag name", "button")
+        """Click on the only button of the findings that begins with some words."""
+        buttons = [
+            button
+            for part in ("worst", "findings")
+            for button in self.part(part).find_elements("tag name", "button")
+        ]
         (button,) = [button for button in buttons if button.text.startswith(words)]
         button.click()
 
@@ -80,7 +84,7 @@ class ShownPage(BrowserPage):
 def test_a_faulty_recording_is_looked_at_cut_and_mended(faulty, browser):
     with looking_at(faulty) as server:
         page = ShownPage(browser, server)
-        assert "once mended" in page.part("verdict").text
+        assert "26 s after the repairs below" in page.part("verdict").text
         page.press("n")
         page.said("the pictures of")
         findings = page.script("return active.state.check.findings")
@@ -150,8 +154,16 @@ def test_first_comes_the_verdict_and_what_mends_the_worst_fault(faulty, browser,
         page.checked()
         assert page.script("return document.documentElement.scrollWidth <= innerWidth")
         said, worst = page.part("verdict"), page.part("worst")
-        assert said.text.startswith("0 of 29 s can be used")
-        assert worst.text.splitlines()[1].startswith("Worst: the car turns to the other side")
+        assert said.text.startswith("0 of 29 s can be used now; 26 s after")
+        assert said.get_attribute("data-mark") == "careful"
+        _, words, *_ = worst.text.splitlines()
+        assert words == "Worst: the car turns to the other side than it is steered"
+        # the first of the list, which has the figures, and no second button
+        first, second = page.part("findings").find_elements("tag name", "li")
+        assert first.text.startswith("A\nThe car turns")
+        assert "correlation −" in first.text
+        assert "Mirror" not in first.text
+        assert "Delete 2.7 s" in second.text
         tops = [part.rect["y"] for part in (said, worst, page.part("center"), page.part("curves"))]
         assert tops == sorted(tops)
         headings = browser.find_elements("css selector", "header h1, .panel :is(h2, h3)")
@@ -208,7 +220,10 @@ def test_the_page_of_a_film_says_what_is_not_judged_as_the_terminal_does(
         page = ShownPage(browser, server)
         page.checked()
         verdict, first = page.part("verdict").text, page.part("first").text
-        assert "the scale of the steering is not known" in verdict
+        assert "the steering is estimated: look at the orange path" in verdict
+        assert page.part("verdict").get_attribute("data-mark") == "careful"
+        assert page.part("pathWords").text.startswith("Orange path")
+        assert "throttle" not in page.part("figures").text  # a film has none
         assert f"{verdict} {first}" == diagnosis["verdict"]
         for part, lines in (("unknown", diagnosis["unknown"]), ("next", checked["record_next"])):
             assert lines

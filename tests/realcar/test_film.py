@@ -116,7 +116,7 @@ def test_a_film_shows_how_it_was_steered_and_what_cannot_be_told_is_left_out(dri
     assert result.seen.left + result.seen.straight + result.seen.right == pytest.approx(1)
     (report,) = check([str(tmp_path / "out")])
     assert "whether the steering is right" in " ".join(report.diagnosis.unknown)
-    assert "the scale of the steering is not known" in report.diagnosis.verdict
+    assert "the steering is estimated" in report.diagnosis.verdict
     assert "full steering" not in report.diagnosis.verdict
     assert report.diagnosis.figures["turn_correlation"] is None
 

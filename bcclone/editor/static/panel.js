@@ -32,14 +32,43 @@ function note(text) {
   return Object.assign(make("p", text), { className: "note" });
 }
 
-// Returns an item of a list; the options in its text, such as --road, are not broken at a hyphen.
-function lineItem(text) {
-  const item = make("li");
-  const parts = asSentence(text).split(/(--\S+)/);
-  item.append(...parts.map((part, place) => {
-    return place % 2 ? Object.assign(make("span", part), { className: "whole" }) : part;
+// Returns the words of a line of the check, and the command at its end, if there is one.
+const wordsAndCommand = (text) => asSentence(text).split(/(?<=:) (?=bcclone )/);
+
+// Returns what shows a line.
+function partsOfLine(text) {
+  const [words, command] = wordsAndCommand(text);
+  const parts = [withOptions("span", words)];
+  if (command) parts.push(commandBox(command));
+  return parts;
+}
+
+// Returns an element with a text, whose options, such as --road, are not broken at a hyphen.
+function withOptions(tag, text) {
+  const parts = text.split(/(--\S+)/);
+  return filled(tag, "", ...parts.map((part, place) => {
+    return place % 2 ? filled("span", "whole", part) : part;
   }));
-  return item;
+}
+
+function filled(tag, className, ...parts) {
+  const made = Object.assign(make(tag), { className });
+  made.append(...parts);
+  return made;
+}
+
+// Returns a command with a button that copies it, where the browser allows that.
+function commandBox(command) {
+  const box = filled("span", "command", withOptions("code", command));
+  if (!navigator.clipboard) return box; // of browsers that do not trust the address
+  const copy = make("button", "Copy", async () => {
+    await navigator.clipboard.writeText(command);
+    copy.textContent = "Copied";
+  });
+  copy.className = "copy";
+  copy.setAttribute("aria-label", `copy ${command}`);
+  box.append(copy);
+  return box;
 }
 
 // Keeps a number and its unit on one line.
@@ -84,7 +113,7 @@ class Panel {
     this.root.style.setProperty("--aspect", info.aspect);
     const isLow = panels.length > 1 || innerHeight < LOW_WINDOW || innerWidth < NARROW_WINDOW;
     this.curveHeight = isLow ? LOW_CURVE_HEIGHT : CURVE_HEIGHT;
-    const lanes = info.has_speed ? [1, 0.5, 0.5] : [1, 0.5];
+    const lanes = [1, info.has_speed && 0.5, info.has_throttle && 0.5].filter(Boolean);
     const lanesHeight = lanes.reduce((sum, part) => sum + part * this.curveHeight + GAP, GAP / 2);
     const { under, curves, slider } = this.parts;
     for (const canvas of [under, curves, slider]) { // nothing moves when the curves are there
@@ -121,6 +150,8 @@ class Panel {
     const title = `${stretches} of the film left out, ${count(pictures, "picture")}`;
     this.parts.leftoutTitle.textContent = title;
     this.parts.lens.hidden = !lens;
+    this.parts.pathWords.hidden = !this.info.has_path;
+    this.parts.lensWords.hidden = !lens;
     if (!lens) return;
     this.parts.fov.value = lens.degrees;
     this.parts.fov.addEventListener("input", () => this.showLens());
@@ -246,18 +277,18 @@ class Panel {
     const { parts, info } = this;
     const rows = `${kept.toLocaleString("en")} of ${count(info.rows, "row")} kept`;
     parts.kept.textContent = list(
-      `${rows}; ${clock(info.seconds)} in all`,
+      `${rows}; ${clock(info.seconds)} ${info.has_pauses ? "with pauses" : "in all"}`,
       steering && `steering ${steering}`,
       edits && count(edits, "edit"),
     );
     parts.verdict.textContent = unbroken(check.verdict || "Looking for faults");
-    parts.verdict.classList.toggle("usable", check.parts.some(([, , use]) => use === USABLE));
+    parts.verdict.dataset.mark = check.verdict ? check.mark : "";
     parts.verdict.classList.toggle("stale", Boolean(check.verdict) && this.isChecking());
     const key = document.activeElement?.dataset.key;
     this.showFirst();
     this.showFindings();
     this.showLines("unknown", check.unknown);
-    this.showLines("next", check.record_next);
+    this.showLines("next", check.record_next, this.firstAdvice());
     this.showModel();
     const again = key && (this.keyed(key) ?? this.keyed(key.replace(/^\S+/, "sentence")));
     if (again && !this.root.contains(document.activeElement)) again.focus();
@@ -268,6 +299,12 @@ class Panel {
     return this.root.querySelector(`[data-key="${CSS.escape(key)}"]:enabled`);
   }
 
+  // Returns what to record next, if nothing matters more: it is then said below the verdict.
+  firstAdvice() {
+    const { findings, not_judged: notJudged, record_next: [next] } = this.state.check;
+    return findings.length || notJudged ? "" : next;
+  }
+
   // Shows below the verdict how far the check has come, and in the same place what matters most: the
   // worst fault; or what was not judged; or what to record next.
   showFirst() {
@@ -275,12 +312,11 @@ class Panel {
     const { bar, percent: words, progress, worst: worstBox, first } = this.parts;
     const isReading = check.done < check.of;
     const worst = check.findings.filter(({ fault }) => fault === check.worst);
-    const [next] = check.record_next;
-    const instead = check.not_judged || (next && `What to record next: ${next}`);
+    const instead = this.firstAdvice() || check.not_judged;
     progress.hidden = !this.isChecking();
     worstBox.hidden = this.isChecking() || !worst.length;
     first.hidden = this.isChecking() || Boolean(worst.length);
-    first.textContent = instead || "";
+    this.rebuild("first", instead, () => (instead ? partsOfLine(instead) : []));
     const isOneOfSeveral = check.findings.length > 1;
     this.rebuild("worst", [worst, this.isChecking(), isOneOfSeveral], () => (
       worst.map((finding) => this.worstItem(finding, isOneOfSeveral))
@@ -306,7 +342,7 @@ class Panel {
 
   showFindings() {
     const findings = this.columns ? this.state.check.findings : [];
-    const value = [findings, this.isChecking()];
+    const value = [findings, this.state.check.worst, this.isChecking()];
     this.parts.findingsBox.hidden = !findings.length;
     this.rebuild("findings", value, () => {
       this.showPreview(NO_SPANS);
@@ -315,14 +351,12 @@ class Panel {
   }
 
   findingItem(finding) {
-    const { text, rows, advice, button } = finding;
-    const more = [note(this.wordsOfPlaces(rows))];
-    if (advice) more.push(note(asSentence(advice)));
-    if (button) {
-      const line = make("div");
-      line.className = "remedy";
-      line.append(this.remedyOf(finding, "remedy"), note(finding.cost));
-      more.push(line);
+    const { fault, text, measured, rows, advice, button, cost } = finding;
+    const more = [note(list(this.wordsOfPlaces(rows), measured.replace(/-(?=\d)/g, "−")))];
+    if (advice) more.push(filled("p", "note", ...partsOfLine(advice)));
+    if (button) { // that of the worst is below the verdict
+      const remedy = fault === this.state.check.worst ? "" : this.remedyOf(finding, "remedy");
+      more.push(filled("div", "remedy", remedy, note(cost)));
     }
     return this.itemOf(finding, "sentence", asSentence(text), ...more);
   }
@@ -331,7 +365,7 @@ class Panel {
   worstItem(finding, isOneOfSeveral) {
     const { text, advice, button } = finding;
     const words = isOneOfSeveral ? `Worst: ${text}` : asSentence(text);
-    const remedy = button ? this.remedyOf(finding, "worst") : note(asSentence(advice));
+    const remedy = button ? this.remedyOf(finding, "worst") : note(wordsAndCommand(advice)[0]);
     return this.itemOf(finding, "worst-sentence", words, remedy);
   }
 
@@ -357,6 +391,7 @@ class Panel {
       this.edit({ remedy: fault }, `done: ${button}`);
     });
     remedied.title = remedy;
+    if (role === "worst") remedied.className = "primary";
     remedied.disabled = this.isChecking(); // it is of the edits that the check has seen
     remedied.dataset.key = `${role} ${fault}`;
     const spans = takes.length ? takes : this.allRows();
@@ -392,9 +427,12 @@ class Panel {
   }
 
   // Shows the lines of the check that say what was not judged, or what to record next.
-  showLines(part, lines) {
+  // above: the line that a wide window shows below the verdict alone
+  showLines(part, lines, above) {
     this.parts[`${part}Box`].hidden = this.isChecking() || !lines.length;
-    this.rebuild(part, lines, () => lines.map(lineItem));
+    this.rebuild(part, [lines, above], () => lines.map((line) => (
+      filled("li", line === above ? "above" : "", ...partsOfLine(line))
+    )));
   }
 
   showModel() {
