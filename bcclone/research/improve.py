@@ -26,8 +26,9 @@ from bcclone.dataset.sample_settings import (
     SampleSettings,
 )
 from bcclone.dataset.shards import MANIFEST_NAME
+from bcclone.evaluation.scenarios import SCENARIOS, select_scenarios
 from bcclone.evaluation.settings import SuiteSettings
-from bcclone.evaluation.suite import SCENARIOS, select_scenarios, suite
+from bcclone.evaluation.suite import suite
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.model.model_path import check_keras_path
 from bcclone.recording.files import find_logs

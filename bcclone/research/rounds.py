@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bcclone.evaluation.suite import SCENARIOS
+from bcclone.evaluation.scenarios import SCENARIOS
 from bcclone.simulator.score import Score
 from bcclone.system.errors import number_of
 from bcclone.system.table import Table, TableColumn

@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 
 from bcclone.evaluation.evaluate import Evaluation
+from bcclone.evaluation.scenarios import select_scenarios
 from bcclone.evaluation.settings import SuiteSettings
 from bcclone.evaluation.suite import (
     BlindDriver,
@@ -17,7 +18,6 @@ from bcclone.evaluation.suite import (
     SuiteTask,
     best_of,
     run_task,
-    select_scenarios,
 )
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions

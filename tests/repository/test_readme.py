@@ -16,7 +16,7 @@ from bcclone.commands import COMMANDS, load_command
 from bcclone.commands.command import make_parser
 from bcclone.dataset.samples import SAMPLE
 from bcclone.dataset.shards import open_store
-from bcclone.evaluation.suite import SCENARIOS
+from bcclone.evaluation.scenarios import SCENARIOS
 from bcclone.feed.feed_settings import STRATEGIES
 from bcclone.model.model_file import load_model
 from benchmarks.__main__ import BENCHMARKS, make_benchmark
