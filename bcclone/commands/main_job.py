@@ -207,7 +207,10 @@ def drive(given: Given, settings: DriveSettings) -> Result:
     from bcclone.commands.next_steps import after_drive
     from bcclone.drive.drive import serve_typed
 
-    result = serve_typed(given.typed, settings, given.say)
+    def next_step(folder: Path) -> str:
+        return after_drive(folder, settings.model)
+
+    result = serve_typed(given.typed, next_step, settings, given.say)
     notify(f"ended; {result.answered} frames answered, {result.faults} faults")
     if result.folder is not None:
         recorded = f"{result.folder}: {result.recorded} frames recorded"
@@ -215,7 +218,7 @@ def drive(given: Given, settings: DriveSettings) -> Result:
             recorded += f", {result.dropped} dropped"
         notify(recorded)
         if result.recorded:
-            notify(after_drive(result.folder, settings.model))
+            notify(next_step(result.folder))
     return Result(result, text=None)
 
 

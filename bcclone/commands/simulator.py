@@ -29,16 +29,18 @@ def play(given: Given, settings: PlaySettings) -> Result:
     """
     from bcclone.game.play import play_typed
 
-    result = play_typed(given.typed, settings, given.say)
-    # what the person did is a message on stderr; stdout holds the result, and only with --json
-    notify(result.as_text())
-    if result.folder is not None:
+    def next_step(folder: Path) -> str:
         from bcclone.commands.next_steps import after_drive, after_recording
 
         if settings.model is None:
-            notify(after_recording(result.folder))
-        else:
-            notify(after_drive(result.folder, settings.model))
+            return after_recording(folder)
+        return after_drive(folder, settings.model)
+
+    result = play_typed(given.typed, next_step, settings, given.say)
+    # what the person did is a message on stderr; stdout holds the result, and only with --json
+    notify(result.as_text())
+    if result.folder is not None:
+        notify(next_step(result.folder))
     return Result(result, text=None)
 
 

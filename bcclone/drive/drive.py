@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
 from bcclone.drive.arbiter import ConnectionArbiter
 from bcclone.drive.cars import Cars
@@ -40,21 +41,23 @@ def serve(
         has returned
     stop: an event that any thread may set to end the drive
     """
-    return serve_typed((), settings, notify, stop)
+    return serve_typed((), lambda folder: "", settings, notify, stop)
 
 
 def serve_typed(
     typed: tuple[str, ...],
+    next_step: Callable[[Path], str],
     settings: DriveSettings,
     notify: Notify,
     stop: threading.Event | None = None,
 ) -> DriveResult:
-    """Serve a model as serve() does; the page says how to start the drive again.
+    """Serve a model as serve() does; the page says how to start it again, and what comes next.
 
     typed: words of the command line that started it, () if none did
+    next_step: returns the line that says what to do with the recording in a folder
     """
     check_model_path(settings.model, inside=False)
-    return _serve(partial(_load, settings), settings, notify, stop, typed)
+    return _serve(partial(_load, settings), settings, notify, stop, typed, next_step)
 
 
 def serve_policy(
@@ -64,13 +67,13 @@ def serve_policy(
     stop: threading.Event | None = None,
 ) -> DriveResult:
     """Serve a policy of your own, as serve() does a model; the settings' model is not loaded."""
-    return _serve(lambda server: policy, settings, notify, stop, ())
+    return _serve(lambda server: policy, settings, notify, stop, (), lambda folder: "")
 
 
 def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
     """Return the policy of the model, and say how it drives."""
     server.loading(
-        f"Reading the model {settings.model}.",
+        f"Reading the model {settings.model.name}.",
         "This usually takes 5 seconds, longer while other programs are busy; a simulator that "
         "connects meanwhile waits.",
     )
@@ -103,6 +106,7 @@ def _serve(
     notify: Notify,
     stop: threading.Event | None,
     typed: tuple[str, ...],
+    next_step: Callable[[Path], str],
 ) -> DriveResult:
     """Serve as serve() does. open_policy: called once the server listens."""
     with ExitStack() as resources:
@@ -139,6 +143,7 @@ def _serve(
             cars = Cars(arbiter, stats, recorder, server)
             session = DriveSession(cars, hands, saliency, policy)
             session.typed = typed
+            session.next_step = next_step
             session.token = settings.token
             pages = Pages(session, server)
             server.show(cars.with_page(pages.app()), cars.check)

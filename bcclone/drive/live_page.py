@@ -11,6 +11,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,8 @@ class Session(ABC):
         self.recorder = recorder
         self.driver = driver  # the model and its controller, None if only a person drives
         self.saliency = saliency  # None without a model
+        # returns the line that says what to do with the recording in a folder, "" if none does
+        self.next_step: Callable[[Path], str] = lambda folder: ""
 
     @property
     def has_model(self) -> bool:
@@ -261,14 +264,20 @@ class Pages:
             page.changed.set()
 
     def end(self, failure: str = "") -> None:
-        """Tell the pages what was recorded and how to start again, and close them.
+        """Tell the pages what was recorded, what comes next and how to start again; close them.
 
         failure: why it ends, "" if somebody has ended it
         """
+        recorder = self._session.recorder
+        next_step = ""
+        if recorder.folder is not None and recorder.recorded:
+            with suppress(OSError, UserError):  # such as: the disk is gone
+                next_step = self._session.next_step(recorder.folder)
         end = {
             "kind": "end",
             "failure": failure,
-            "recording": self._session.recorder.state(),
+            "recording": recorder.state(),
+            "next": next_step,
             "command": self._session.command,
         }
         self._last_message = with_pictures(end)

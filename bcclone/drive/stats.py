@@ -82,8 +82,8 @@ class DriveStats:
         decision = reply.decision
         if decision is not None and decision.repeated:
             self.warn(
-                "the model is too slow for this machine: "
-                "frames that waited got the steering of an earlier one"
+                "this computer is too slow: late pictures get the last steering again; "
+                "close other programs, start the simulator with Fastest"
             )
         if decision is not None and decision.fault:
             self.warn(f"{decision.fault}; steering decays, the throttle is closed")

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.game.play_settings import PlayResult, PlaySettings
@@ -39,18 +40,20 @@ def play(
     notify: called with lines for the user
     stop: an event that any thread may set to end the play
     """
-    return play_typed((), settings, notify, stop)
+    return play_typed((), lambda folder: "", settings, notify, stop)
 
 
 def play_typed(
     typed: tuple[str, ...],
+    next_step: Callable[[Path], str],
     settings: PlaySettings,
     notify: Notify,
     stop: threading.Event | None = None,
 ) -> PlayResult:
-    """Play as play() does; the page says how to start it again.
+    """Play as play() does; the page says how to start it again, and what comes next.
 
     typed: words of the command line that started it, () if none did
+    next_step: returns the line that says what to do with the recording in a folder
     """
     if settings.model is not None:
         check_model_path(settings.model, inside=False)
@@ -86,6 +89,7 @@ def play_typed(
             awaited=settings if settings.model is not None else None,
         )
         game.typed = typed
+        game.next_step = next_step
         game.token = settings.token
         pages = Pages(game, server)
         failure = ""

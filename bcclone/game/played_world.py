@@ -297,7 +297,9 @@ class Play(Session):
         if self.tracked.position.off_road:
             texts.append("off the road")
         if self.pace.is_slow:
-            texts.append("the world is slower than real time: close other programs")
+            texts.append(
+                "this computer is too slow: the car drives in slow motion; close other programs"
+            )
         if self.decision is not None and self.decision.fault:
             advice = "take over" if self.hands.driven_by.driver == MODEL else "you steer"
             texts.append(

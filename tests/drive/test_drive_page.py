@@ -274,7 +274,9 @@ def test_the_page_while_loading_has_the_style_tells_what_is_loaded_and_goes_on(
     with loading(untrained_model, "threading") as server:
         browser.get(server.url)
         wait_for(lambda: "s so far" in browser.find_element(By.ID, "waited").text)
-        assert str(untrained_model) in browser.find_element(By.ID, "step").text
+        step = browser.find_element(By.ID, "step").text
+        assert untrained_model.name in step
+        assert str(untrained_model.parent) not in step
         font = "return getComputedStyle(document.body).fontFamily"
         assert "system-ui" in browser.execute_script(font)
         server.loaded.set()

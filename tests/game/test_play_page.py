@@ -220,6 +220,7 @@ def test_a_server_that_stands_still_is_told_within_three_seconds_and_the_page_go
         wait_for(lambda: page.text("restart-text") == "bcclone play was stopped.")
         rows = len(read_log(tmp_path / "my run" / "driving_log.csv").rows)
         assert page.text("last-recording") == f"{rows} rows were recorded into the folder my run."
+        assert page.text("next") == "bcclone preprocess 'my run' --check"
         again = "bcclone play --no-browser -o 'my run' --speed 15 --port 0"
         assert page.text("command") == again
     browser.get("about:blank")

@@ -144,6 +144,8 @@ function showLost() {
   write("last-recording", recorded);
   write("again", status === "ended" ? "Start it again:" : "If it has ended, start it again:");
   if (shown.end) write("command", shown.end.command);
+  element("next-step").hidden = !shown.end?.next;
+  if (shown.end) write("next", shown.end.next.replace(/^next: /, ""));
   showStatus(status, null);
 }
 
