@@ -7,7 +7,7 @@
 const PROGRAM = document.body.dataset.program;
 // a play in the built-in world; else a drive of a car that is served
 const IN_WORLD = "world" in document.body.dataset;
-const TO_LOOK = `does ${PROGRAM} still run in its terminal?`;
+const TO_LOOK = `is ${PROGRAM} still running in its terminal?`;
 const SETTLED_MS = 500; // after a change here, until the slider follows the server again
 const ANNOUNCED_MS = 10000; // how long a screen reader finds what was announced
 const NEW_SECONDS = 10; // how long a warning of the past is over the picture
@@ -21,14 +21,18 @@ const STATUS = {
   "key held": "a driving key is held",
   "silent": "the simulator is silent: is it paused?",
   "watching": "you watch: another page drives",
-  "paused": "paused: Esc drives on",
-  "asleep": "the world stands still: press a key",
+  "paused": "paused",
+  "asleep": "asleep",
   "awaiting": "reading the model",
   "human": "you drive",
   "model": "the model drives",
 };
-// why the picture stands still, which is written over it
-const STILL = ["paused", "asleep", "awaiting"];
+// what goes on when the picture stands still, which is written over it
+const STILL = {
+  "paused": 'Esc or "Go on" drives on',
+  "asleep": "the world stands still: press a key",
+  "awaiting": "the model is being read, and drives in some seconds; you may drive meanwhile",
+};
 const TOGGLES = ["recording", "paused", "kept", "autonomous", "saliency"];
 // elements with what is only known while the server answers
 const OF_THE_MOMENT = [
@@ -100,10 +104,9 @@ function showStatus(status, state) {
 // Over the picture, where the person who drives looks: why it stands still, or else the warnings of
 // now.
 function showOverFrame(state) {
-  const isStill = STILL.includes(shown.status);
+  const isStill = shown.status in STILL;
   let texts = [];
-  if (isStill) texts = [STATUS[shown.status]];
-  if (shown.status === "awaiting") texts.push("it drives in some seconds; you may drive meanwhile");
+  if (isStill) texts = [STILL[shown.status]];
   else if (state) {
     texts = state.warnings
       .filter((warning) => isNew(warning, state.seconds))
@@ -127,7 +130,7 @@ function showFrozen(seconds) {
     showStatus("frozen", null);
     announce(`no answer: ${TO_LOOK}`);
   }
-  writeOverFrame(`no answer for ${seconds} s: ${TO_LOOK}\nthis page reconnects by itself`, true);
+  writeOverFrame(`no answer for ${seconds} s; this page reconnects by itself\n${TO_LOOK}`, true);
 }
 
 // Shows that the connection has ended, and how to start the server again.
