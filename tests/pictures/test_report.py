@@ -307,6 +307,10 @@ def test_a_browser_shows_a_report_and_runs_nothing_that_was_put_into_it(tmp_path
             with window_of(browser, width):
                 assert run("return document.documentElement.scrollWidth") <= width
                 assert 0.25 * width < run("return document.images[0].clientWidth") < width
+                heights = (
+                    "return [...document.querySelectorAll('button, a')].map(e => e.offsetHeight)"
+                )
+                assert min(run(heights)) >= 44
         assert run("return document.images[0].naturalWidth") == 900
         # a click or a tap on a word shows what it means
         assert not browser.find_element("css selector", "dfn span").is_displayed()

@@ -8,14 +8,15 @@ const car = document.getElementById("car");
 
 if (video) playBelow();
 if (video && car) follow();
-document.querySelectorAll("pre").forEach(addCopyButton);
+// some browsers have no clipboard for files
+if (navigator.clipboard) document.querySelectorAll(".copy").forEach(letCopy);
 
 // Puts a button and a slider below the clip, instead of the browser's controls on it.
 function playBelow() {
   const button = document.getElementById("play");
   const place = document.getElementById("place");
   video.controls = false;
-  document.getElementById("player").hidden = false;
+  document.getElementById("player").classList.remove("by-script");
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) video.pause();
   const showState = () => {
     button.textContent = video.paused ? "Play" : "Pause";
@@ -52,14 +53,11 @@ function follow() {
   move();
 }
 
-function addCopyButton(pre) {
-  if (!navigator.clipboard) return; // of browsers that do not trust files
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = "Copy";
+function letCopy(button) {
+  const code = button.previousElementSibling;
+  button.classList.remove("by-script");
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(pre.querySelector("code").textContent);
+    await navigator.clipboard.writeText(code.textContent);
     button.textContent = "Copied";
   });
-  pre.append(button);
 }
