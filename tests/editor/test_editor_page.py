@@ -200,8 +200,15 @@ def test_two_recordings_fit_a_narrow_window_and_every_control_has_a_name(
         page.press("x")
         page.said("nothing is selected")
         page.script("select([[3, 4]])")
-        page.press("x")
+        buttons = browser.find_elements("css selector", ".bar :is(button, select)")
+        shown = [button for button in buttons if button.is_displayed()]
+        assert len({button.rect["y"] for button in shown}) == 1  # one row until one cuts
+        assert min(button.rect["height"] for button in shown) >= 44
+        page.element("cut").click()
+        browser.find_element("css selector", "#cutting [data-do=x]").click()
         page.said("deleted")
+        browser.find_element("css selector", ".narrow[popovertarget=more]").click()
+        assert page.element("speed").is_displayed()
         assert read_edits(recording / "driving_log.csv").edits == ()
         assert len(read_edits(second / "driving_log.csv").edits) == 1
 

@@ -282,7 +282,18 @@ const ACTIONS = { // by key, or by what a button has as its data-do
   slow: selectSlow,
   straight: selectStraight,
   taken: selectTakeOvers,
+  cut: () => showCutting(element("cut").ariaExpanded !== "true"),
 };
+
+// Shows the row of buttons that cut; a wide window always does.
+function showCutting(isShown) {
+  element("cut").ariaExpanded = isShown;
+  element("cutting").classList.toggle("open", isShown);
+}
+
+// On a phone, speed and zoom are in the menu, so that one row is enough for playing.
+const narrow = matchMedia("(max-width: 760px)");
+const placeViewing = () => element(narrow.matches ? "in-menu" : "in-bar").append(element("viewing"));
 
 function act(name, event) {
   if (!ACTIONS[name] || !active?.columns || !element("lost").hidden) return;
@@ -327,4 +338,6 @@ async function start() {
 document.addEventListener("keydown", onKey);
 document.addEventListener("click", onClick);
 matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => pan(0));
+narrow.addEventListener("change", placeViewing);
+placeViewing();
 start();
