@@ -145,8 +145,11 @@ def test_escape_pauses_and_the_arrows_move_a_focused_slider_instead_of_the_car(p
     page.until("state.mode === 'paused'")
     assert wait_for(lambda: page.text("connection-text") == "paused")
     assert page.text("over-frame") == 'Esc or "Go on" drives on'
+    filled = "return [...document.querySelectorAll('.row .primary')].map((one) => one.id)"
+    assert page.script(filled) == ["paused"]
     page.press(Keys.ESCAPE)
     page.until("state.mode === 'driving'")
+    wait_for(lambda: page.script(filled) == ["kept"])
     slider = page.element("set-speed")
     before = page.script("return state.set_speed_mph")
     slider.send_keys(Keys.ARROW_LEFT)

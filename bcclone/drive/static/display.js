@@ -10,6 +10,7 @@ const IN_WORLD = "world" in document.body.dataset;
 const TO_LOOK = `is ${PROGRAM} still running in its terminal?`;
 const SETTLED_MS = 500; // after a change here, until the slider follows the server again
 const ANNOUNCED_MS = 10000; // how long a screen reader finds what was announced
+const COPIED_MS = 3000; // how long a button says that it has copied
 const NEW_SECONDS = 10; // how long a warning of the past is over the picture
 const STATUS = {
   "connecting": "connecting",
@@ -20,7 +21,7 @@ const STATUS = {
   "handed over": "handed over: drive with the keys",
   "key held": "a driving key is held",
   "silent": "the simulator is silent: is it paused?",
-  "watching": "you watch: another page drives",
+  "watching": "you watch",
   "paused": "paused",
   "asleep": "asleep",
   "awaiting": "reading the model",
@@ -376,6 +377,7 @@ function offerCopies() {
       await navigator.clipboard.writeText(line);
       button.textContent = "Copied";
       announce("copied");
+      setTimeout(() => { button.textContent = "Copy"; }, COPIED_MS);
     });
   }
 }
