@@ -52,7 +52,10 @@ def main() -> None:
         parser.error(f"no picture {', '.join(unknown)}; choose from {', '.join(pages)}")
     for name, show in pages.items():
         if not chosen or name in chosen:
-            picture = Image.open(io.BytesIO(show())).convert("RGB").quantize(256)
+            picture = Image.open(io.BytesIO(show())).convert("RGB")
+            # this method keeps the colours of small things, such as a lamp
+            colors = picture.quantize(256, Image.Quantize.MAXCOVERAGE)
+            picture = picture.quantize(palette=colors)
             with replacing(PICTURES / name) as temporary:
                 picture.save(temporary, "PNG", optimize=True)
 

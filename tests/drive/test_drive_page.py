@@ -251,7 +251,7 @@ def test_warnings_are_shown_and_counted(page, port):
         assert page.script(places) == before  # nothing has moved
         # ten seconds later it is in the list of those before
         wait_for(lambda: "bad camera frame" in page.text("warnings"))
-        assert " times), " in page.text("warnings")
+        assert " times): " in page.text("warnings")
         assert "bad camera frame" not in page.text("over-frame")
         assert page.script(places) == before
 

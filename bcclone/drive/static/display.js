@@ -324,7 +324,7 @@ function isNew({ seconds }, now) {
 }
 
 function warningText({ text, count, seconds }, now) {
-  return `${text}${times(count)}, ${Math.round(now - seconds)} s ago`;
+  return `${Math.round(now - seconds)} s ago${times(count)}: ${text}`;
 }
 
 function times(count) {
