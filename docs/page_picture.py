@@ -1,12 +1,14 @@
-"""Draw pictures of pages: of a drive, and of recordings.
+"""Draw pictures of pages: of the demo, a play, a drive, and recordings.
 
     python docs/page_picture.py                 # all
     python docs/page_picture.py film.png        # some of them
 
-In writeup_images/, dashboard.png is the page of drive.py while models/lake.h5 drives the simulated
-lake, recording.png that of a recording with four faults, and film.png that of a film without a log.
-They are 1280 pixels wide and have 256 colours. Run it again after a change of these pages. Needs
-selenium (of the dev extras) and Debian's chromium and chromium-driver.
+In writeup_images/, demo.png and play.png are the pages of the demo and of a play of models/lake.h5,
+each on a laptop and, beside it, on a phone; dashboard.png is the page of drive.py while the model
+drives the simulated lake, recording.png that of a recording with four faults, and film.png that of
+a film without a log. A laptop's page is 1280 pixels wide. The pictures have 256 colours. Run it
+again after a change of these pages. Needs selenium (of the dev extras) and Debian's chromium and
+chromium-driver.
 """
 
 import argparse
@@ -38,6 +40,8 @@ _BCCLONE = (sys.executable, "-m", "bcclone")
 def main() -> None:
     """Draw the pictures that the line names, or all."""
     pages: dict[str, Callable[[], bytes]] = {
+        "demo.png": show_demo,
+        "play.png": show_play,
         "dashboard.png": show_drive,
         "recording.png": show_recording,
         "film.png": show_film,
@@ -58,6 +62,57 @@ def main() -> None:
             picture = picture.quantize(palette=colors)
             with replacing(PICTURES / name) as temporary:
                 picture.save(temporary, "PNG", optimize=True)
+
+
+# ---- pages on a laptop and on a phone
+
+
+def show_demo() -> bytes:
+    """Run the demo; return the picture of its page as a PNG."""
+    with tempfile.TemporaryDirectory(prefix="bcclone-") as folder, _browser(height=800) as browser:
+        subprocess.run([*_BCCLONE, "demo", "--quiet"], cwd=folder, check=True)
+        browser.get((Path(folder) / "demo" / "index.html").as_uri())
+        time.sleep(3.0)  # of its clip
+        return _on_laptop_and_phone(browser)
+
+
+def show_play() -> bytes:
+    """Let the model drive in a play; return the picture of its page as a PNG."""
+    line = [*_BCCLONE, "play", str(ROOT / "models" / "lake.h5"), "--no-browser", "--port", "0"]
+    driven_seconds = 10.0
+    with (
+        tempfile.TemporaryDirectory(prefix="bcclone-") as folder,
+        _browser(height=800) as browser,
+        subprocess.Popen(
+            line, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as server,
+    ):
+        output = server.stdout or ()
+        address = _printed(r"drive here: (\S+)", output)[1]
+        browser.get(address)
+        _printed(r"lake\.h5 drives", output)
+        time.sleep(driven_seconds)
+        picture = _on_laptop_and_phone(browser)
+        server.terminate()
+        return picture
+
+
+def _on_laptop_and_phone(browser: webdriver.Chrome) -> bytes:
+    """Return a PNG of a page as a laptop shows it in light, and a phone in dark colours."""
+    pictures = []
+    for width, scheme in ((1280, "light"), (400, "dark")):
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        _resize(browser, width, 800)
+        time.sleep(1.0)
+        pictures.append(Image.open(io.BytesIO(browser.get_screenshot_as_png())))
+    gap = 20
+    both = Image.new("RGB", (sum(picture.width for picture in pictures) + gap, 800), "white")
+    both.paste(pictures[0], (0, 0))
+    both.paste(pictures[1], (pictures[0].width + gap, 0))
+    content = io.BytesIO()
+    both.save(content, "PNG")
+    return content.getvalue()
 
 
 # ---- the page of a drive
@@ -204,11 +259,15 @@ def _browser(height: int) -> Iterator[webdriver.Chrome]:
     options.binary_location = "/usr/bin/chromium"
     browser = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
     try:
-        size = {"width": 1280, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        _resize(browser, 1280, height)
         yield browser
     finally:
         browser.quit()
+
+
+def _resize(browser: webdriver.Chrome, width: int, height: int) -> None:
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
 if __name__ == "__main__":
