@@ -354,9 +354,10 @@ class Panel {
     const { fault, text, measured, rows, advice, button, cost } = finding;
     const more = [note(list(this.wordsOfPlaces(rows), measured.replace(/-(?=\d)/g, "−")))];
     if (advice) more.push(filled("p", "note", ...partsOfLine(advice)));
-    if (button) { // that of the worst is below the verdict
-      const remedy = fault === this.state.check.worst ? "" : this.remedyOf(finding, "remedy");
-      more.push(filled("div", "remedy", remedy, note(cost)));
+    if (fault === this.state.check.worst) { // whose button is below the verdict
+      more.push(note(cost && `${button} ${cost}`));
+    } else if (button) {
+      more.push(filled("div", "remedy", this.remedyOf(finding, "remedy"), note(cost)));
     }
     return this.itemOf(finding, "sentence", asSentence(text), ...more);
   }
