@@ -137,7 +137,9 @@ class _Steps:
 
     def model(self, line: _Line, are_trusted: bool = False) -> SteeringModel:
         """Return the model of a line. are_trusted: whether no step is known to have a fault"""
-        least_error = 0.15 * math.sqrt(self._variance)
+        # what lasts a second or two in a drive without a fault, though the car is hardly steered
+        never_less = 0.015  # of full steering
+        least_error = max(0.15 * math.sqrt(self._variance), never_less)
         # Quantiles of a normal distribution's absolute values give its standard deviation. While
         # faults may remain, the largest errors may come from them, so a smaller quantile is used.
         quantile, of_normal = (0.5, 0.6745) if are_trusted else (0.3, 0.385)

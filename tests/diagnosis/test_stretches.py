@@ -79,6 +79,20 @@ def stuck(steering, first, last):
     return np.full(last - first, 0.1)
 
 
+def test_a_gentle_drive_that_is_slightly_off_for_a_second_is_not_mirrored():
+    turned = 0.15 * steering_of_a_road()
+    turned[990:1060] = 0.0
+    turned[1010:1034] = 0.017
+    steering = turned.copy()
+    steering[1010:1034] = -0.032
+    rows, turns = driven(turned)
+    assert found(rows.with_steering(steering), turns) == ()
+    steering[2000:2060] = mirrored(steering, 2000, 2060)
+    (stretch,) = found(rows.with_steering(steering), turns)
+    assert stretch.kind is Kind.MIRRORED
+    assert (stretch.first, stretch.last) == pytest.approx((2000, 2059), abs=25)
+
+
 def test_a_drive_without_a_fault_has_no_stretch():
     assert found(*driven(steering_of_a_road())) == ()
 
