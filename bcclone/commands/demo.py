@@ -264,7 +264,7 @@ def _write_page(
         ],
         [
             *drive_figures(drive)[:2],
-            (f"{trained_s:.0f}", "s", "to train on your machine"),
+            (f"{trained_s:.0f}", "s", "for the training on your machine"),
         ],
         folder / "drive" / "clip.mp4",
         road_map(load_track("lake"), drive["driven_line"], drive["left_road_at"]),

@@ -292,7 +292,7 @@ def _more_bends(recordings: Sequence[Diagnosis], road: str | None) -> Iterator[s
                 "the other way round"
             )
             if road:
-                line += ", with --reverse or without it: bcclone play -o more --road "
+                line += " (with or without --reverse): bcclone play -o more --road "
                 line += shlex.quote(road)
             yield line
 

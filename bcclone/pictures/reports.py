@@ -112,7 +112,7 @@ def drive_figures(figures: Mapping[str, Any]) -> list[KeyFigure]:
     """Return the figures of a drive that a person asks for; figures: those of its Evaluation"""
     return [
         (f"{figures['interventions']}", "times", "left the road"),
-        (f"{figures['mean_abs_cross_track_m']:.2f}", "m", "from the middle"),
+        (f"{figures['mean_abs_cross_track_m']:.2f}", "m", "from the middle, on average"),
         (f"{figures['mean_speed_mph']:.0f}", "mph", "speed"),
     ]
 
@@ -162,8 +162,8 @@ def write_replay(
 ) -> list[Path]:
     """Write the files of a replay: a picture, the figures and a report.
 
-    The picture shows how far each driver deviates from the path, and below them a car without
-    steering. For a recording without speeds, it shows the steering of each driver.
+    The picture shows how far each driver deviates from the path, and below them one who always
+    steers the same. For a recording without speeds, it shows the steering of each driver.
 
     recording: folder or log of the recording
     commands: what to do next -> the command for it
@@ -173,7 +173,7 @@ def write_replay(
     seconds = np.cumsum(reference.seconds)
     # others to compare with
     drivers = dict(replayed.results)
-    for control in ("shipped", "zero"):
+    for control in ("shipped", "mean"):
         if control in replayed.controls:
             drivers[CONTROLS[control]] = replayed.controls[control]
     limit_m = replayed.limit_m
@@ -234,10 +234,9 @@ def _replay_figures(replayed: Replayed) -> list[KeyFigure]:
     """Return the figure that matters of the first model, and of those to compare it with."""
     model = next(iter(replayed.results))
     compared = {Path(model).name: replayed.by_driver[model]}
-    names = CONTROLS | {"mean": "always the mean steering"}
     for control in ("shipped", "human", "mean"):
         if control in replayed.controls:
-            compared[names[control]] = replayed.by_driver[CONTROLS[control]]
+            compared[CONTROLS[control]] = replayed.by_driver[CONTROLS[control]]
     if replayed.has_scores:
         return [
             (f"{figures['interventions']}", "take-overs", who) for who, figures in compared.items()
@@ -314,7 +313,11 @@ def _suite_cells(result: SuiteResult) -> list[list[str]]:
     headings = ["row", "what is driven"]
     for model in result.models:
         whose = f"{model}: " if len(result.models) > 1 else ""
-        headings += [f"{whose}left the road", f"{whose}from the middle", f"{whose}at most"]
+        headings += [
+            f"{whose}left the road",
+            f"{whose}from the middle, on average",
+            f"{whose}at most",
+        ]
     cells = [headings]
     for row in result.scenarios:
         figures = [drive.score for drive in result.drives[row.name].values()]
@@ -402,15 +405,17 @@ def _training_headline(result: TrainResult) -> str:
     if result.val_mae is None or mean is None:
         return f"{model} was trained for {result.epochs} epochs"
     if result.val_mae >= mean.mae:
-        return f"{model} steers no better than always the mean"
-    better = f"{100 * (1 - result.val_mae / mean.mae):.0f} %"
-    return f"{model} steers better than always the mean: its error is {better} smaller"
+        return f"{model} has not learned to steer: always steering the same is no worse"
+    return (
+        f"{model} has learned to steer: it is {_degrees(result.val_mae)} degrees off the driver, "
+        f"and would be {_degrees(mean.mae)} if it always steered the same"
+    )
 
 
 def _training_figures(result: TrainResult) -> list[KeyFigure]:
     figures = [(f"{result.seconds:,.0f}", "s", "of training")]
     if mean := result.drivers.get(MEAN_STEERING):
-        figures.insert(0, (_degrees(mean.mae), "degrees", "off, if it always steered the mean"))
+        figures.insert(0, (_degrees(mean.mae), "degrees", "off, if it always steered the same"))
     if result.val_mae is not None:
         figures.insert(0, (_degrees(result.val_mae), "degrees", "off the driver"))
     return figures

@@ -10,7 +10,7 @@ _MEANINGS = {
     "interventions": "how often a person would have had to take over, because the car left the "
     "road",
     "left the road": "how often a wheel left the asphalt; the car was then set back",
-    "from the middle": "how far the car was from the middle of the road, on average",
+    "from the middle, on average": "how far the car was from the middle of the road, on average",
     "at most": "how far the car was from the middle of the road at the worst place",
     "speed": "how fast the car was on average",
     "from the centre line": "how far the car was from the middle of the road",
@@ -22,17 +22,17 @@ _MEANINGS = {
     "time of an answer": "from the arrival of a picture to the steering for it",
     # of a training
     "of training": "from the first step to the last",
-    "to train on your machine": "with reading the data, and drawing the pictures of the report",
+    "for the training on your machine": "with reading the data and drawing the pictures",
     "trained": "the network of this training",
     "loss": "mean squared difference between the network's steering and what it should learn; "
     "smaller is better",
     "mean error": "mean difference between the network's steering and what it should learn, where "
     "1 is full steering",
     "off the driver": "mean difference of the front wheels' angle from the recorded one",
-    "off, if it always steered the mean": "the same for a driver who never changes the steering; a "
-    "network has to beat it",
-    "always the mean steering": "a driver who never changes the steering; a network has to beat it",
-    "mean steering": "a driver who never changes the steering; a network has to beat it",
+    "off, if it always steered the same": "the same for a driver who never changes the steering, "
+    "which is always the mean; a network has to beat it",
+    "mean steering": "a driver who never changes the steering, which is always the mean; a network "
+    "has to beat it",
     "correlation": "1 where the network's steering rises and falls exactly with the driver's, 0 "
     "where the two have nothing to do with each other",
     "bends steered to their side": "share of the bends in which the network steers to the side to "

@@ -202,7 +202,7 @@ def test_the_car_holds_the_set_speed(page, port):
 def test_the_car_is_handed_over_and_the_model_drives_again(page, port):
     with driving(port) as (_, client):
         page.shows("the model drives")
-        assert page.text("autonomous").startswith("Drive in the simulator")
+        assert page.text("autonomous").startswith("Drive with the simulator's keys")
         page.element("autonomous").click()
         page.shows("handed over: drive with the keys")
         assert page.text("autonomous").startswith("Let the model drive")
@@ -257,7 +257,11 @@ def test_warnings_are_shown_and_counted(page, port):
 
 
 def test_every_control_has_a_name_and_is_reached_by_the_tab_key(page):
-    buttons = ("Start recording", "Drive in the simulator", "Show what decided the steering")
+    buttons = (
+        "Start recording",
+        "Drive with the simulator's keys",
+        "Show what decided the steering",
+    )
     slider = ("slider", "Speed to hold")
     copy = ("button", "Copy the command")
     assert named_controls(page.browser) == {*(("button", name) for name in buttons), copy, slider}

@@ -65,7 +65,7 @@ REPORT = {
         Section("Nothing"),
         Section("All figures", table=[("figure", "value"), ("autonomy", "100 %")], folded=True),
     ],
-    "figures": [("0.11", "m", "from the middle")],
+    "figures": [("0.11", "m", "from the middle, on average")],
 }
 
 
@@ -136,7 +136,7 @@ def test_a_report_has_everything_inside(tmp_path):
     assert page.texts["p"] == ["One sentence.", "Another one.", "Shown."]
     assert page.texts["h2"] == ["Seen", "Do", "All figures"]
     assert page.texts["th"] + page.texts["td"] == ["figure", "value", "100 %"]
-    assert page.texts["dfn"] == ["from the middle", "autonomy"]
+    assert page.texts["dfn"] == ["from the middle, on average", "autonomy"]
     assert page.texts["span"][0].startswith("how far the car was")
     assert page.texts["code"] == ["bcclone drive model.h5"]
     # what to do stands below other sections, so a button leads to it
@@ -289,7 +289,7 @@ def test_a_browser_shows_a_report_and_runs_nothing_that_was_put_into_it(tmp_path
         long,
         [long],
         [Section(long, [long], pictures, wide, {long: long})],
-        [("0.11", "m", "from the middle")],
+        [("0.11", "m", "from the middle, on average")],
         clip(tmp_path / "clip.mp4"),
         road_map(load_track("lake"), driven, []),
     )

@@ -38,9 +38,9 @@ const wordsAndCommand = (text) => asSentence(text).split(/(?<=:) (?=bcclone )/);
 // Returns what shows a line.
 function partsOfLine(text) {
   const [words, command] = wordsAndCommand(text);
-  const parts = [withOptions("span", words)];
-  if (command) parts.push(commandBox(command));
-  return parts;
+  if (!command) return [withOptions("span", words)];
+  const colon = filled("span", "colon", ":"); // only where the command is shown, too
+  return [withOptions("span", words.slice(0, -1)), colon, commandBox(command)];
 }
 
 // Returns an element with a text, whose options, such as --road, are not broken at a hyphen.

@@ -128,7 +128,7 @@ def plot_deviations(
             style = "-" if side == 0 else "--"
             axes.axhline(side, color=GRAY, linewidth=0.6, linestyle=style)
         axes.set_ylim(-1.15 * limit, 1.15 * limit)
-        axes.set_title(fill(f"{name}: {len(taken_over)} interventions", _TITLE_LETTERS))
+        axes.set_title(fill(f"{name}: {len(taken_over)} take-overs", _TITLE_LETTERS))
         axes.set_ylabel("to the right")
     tidy(*column)
     column[-1].set_xlabel("seconds driven")
