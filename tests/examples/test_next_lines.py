@@ -17,10 +17,15 @@ import pytest
 
 from bcclone.camera.framing import Framing, Lens
 from bcclone.commands import next_steps, split_line
-from bcclone.evaluation.settings import EvaluateSettings
+from bcclone.evaluation.evaluate import Evaluation
+from bcclone.evaluation.scenarios import select_scenarios
+from bcclone.evaluation.settings import EvaluateSettings, SuiteSettings
+from bcclone.evaluation.suite import SuiteResult
 from bcclone.recording.log import read_log
+from bcclone.simulator.score import LinePoint, Score
 from tests.conftest import calibrated
 from tests.drive.drive_server import serving
+from tests.evaluation.conftest import FIGURES
 from tests.exchange.driven_recordings import make_driven
 from tests.model.foreign.old_models import keras1_config, write
 from tests.other_camera import seen_by
@@ -113,8 +118,21 @@ def test_a_report_leaves_out_what_was_just_run():
     recorded = next_steps.drive_commands(model, replace(one, run_folder=Path("lap")))
     assert names(recorded) == ["drive", "play", "suite", "video"]
     assert recorded["Make a clip of this drive"] == "bcclone video lap --overlay"
-    commands = next_steps.suite_commands(model, "carnd-128-rgb")
-    assert names(commands) == [name for name in every if name != "suite"]
+    others = [name for name in every if name != "suite"]
+    assert names(next_steps.suite_commands(suite_of(model, 0), "carnd-128-rgb")) == others
+    # where it left the road, a person takes over first
+    commands = next_steps.suite_commands(suite_of(model, 3), "carnd-128-rgb")
+    assert names(commands) == ["play", *others]
+    first, *_ = commands.values()
+    assert first == "bcclone play model.h5 --road mountain --preprocess carnd-128-rgb"
+
+
+def suite_of(model, interventions):
+    """Return the result of a suite of a drive of the mountain."""
+    score = Score(**FIGURES | {"interventions": interventions})
+    drive = Evaluation(score, None, (LinePoint(0, 0, 0),), ())
+    rows = select_scenarios(SuiteSettings(("mountain",)))
+    return SuiteResult({"model": model}, rows, {"mountain": {"model": drive}})
 
 
 def test_names_that_a_shell_would_split_stay_one_word():

@@ -259,7 +259,7 @@ def test_the_world_is_there_while_its_model_is_read_and_nothing_moves_then(
     with playing_once_read(untrained_model) as server, window_of(browser, width, 800):
         page = PlayPage(browser, server.port)
         page.until("state.mode === 'awaiting' && shown.status === 'awaiting'")
-        assert "reading the model" in page.text("over-frame")
+        assert page.text("over-frame").startswith("the model is being read")
         assert not page.element("set-speed").is_enabled()
         before = page.script(PLACES)
         server.read.set()
