@@ -16,7 +16,7 @@ from bcclone.commands import load_command, split_line
 from bcclone.commands.command import Command, Result, command, list_of, notify, parse
 from bcclone.simulator.world_settings import LAPS_DRIVEN, TOP_SPEED_MPH
 from bcclone.system.codec import read_json
-from bcclone.system.errors import UserError, shown_command, typed
+from bcclone.system.errors import UserError, number_of, shown_command, typed
 from bcclone.system.files import NEW_FOLDER, make_folder, writing
 from bcclone.system.hardware import usable_cores
 from bcclone.system.pool import open_pool
@@ -216,6 +216,7 @@ def _write_page(
     folder = settings.folder
     model = folder / "model.h5"
     plots = folder / "runs" / "demo" / "plots"
+    history = plots / "history.png"
     looks = [plots / f"saliency-{look}.png" for look in ("straight", "bend", "shadow")]
     trained_s = next(seconds for step, seconds in took.items() if step.made == model)
     write_report(
@@ -235,10 +236,10 @@ def _write_page(
             Section(
                 "How it learned",
                 [
-                    f"It went {settings.epochs} times through the pictures. After each time, its "
-                    "error was measured on pictures from which it does not learn"
+                    f"It went {number_of(settings.epochs, 'time')} through the pictures. After "
+                    "each, its error was measured on pictures from which it does not learn"
                 ],
-                {"The error after each time": plots / "history.png"},
+                {"The error after each time": history} if history.is_file() else {},
             ),
             Section(
                 "What to do now",
@@ -276,7 +277,7 @@ def _headline(drive: Mapping[str, Any], settings: DemoSettings) -> str:
     if drive["ended"] != LAPS_DRIVEN:
         return f"{network} did not complete its drive: {drive['ended']}"
     if times := drive["interventions"]:
-        return f"{network} drives around the lake, and left the road {times} times"
+        return f"{network} drove around the lake, and left the road {number_of(times, 'time')}"
     return f"{network} drives around the lake by itself"
 
 

@@ -14,8 +14,11 @@ from bcclone.camera.framing import FRAMING_NAME, framing_of
 from bcclone.model.model_path import is_litert, is_onnx, shipped_model
 from bcclone.recording.origin import Origin, origin_of
 from bcclone.recording.run_tables import MOTION, read_drivers
+from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError, shown_command, typed
 from bcclone.system.location import Location
+from bcclone.system.settings import option_words
+from bcclone.system.values import part_of
 
 if TYPE_CHECKING:  # they load pandas, OpenCV or Keras
     from bcclone.dataset.conversion import Conversion
@@ -118,8 +121,8 @@ _NEXT = {
         "bcclone replay {model} RECORDING {preprocess}  # score it on a recording of yours",
     ),
     "report on a model that leaves the road": (
-        "bcclone play {model} --road {road} {preprocess}  # take over where it leaves the road, to "
-        "train it on that",
+        "bcclone play {model} --road {road} {changed} {preprocess}  # take over where it "
+        "leaves the road, to train it on that",
     ),
     "report on a recorded drive": (
         "bcclone video {recording} --overlay  # make a clip of this drive",
@@ -384,10 +387,14 @@ def suite_commands(result: "SuiteResult", preprocess: str | None) -> dict[str, s
     """Return the commands for the best model; the first one mends where it left the road."""
     values = {"model": result.models[result.best], "preprocess": _options(preprocess)}
     commands = _offered("model", values, "suite")
-    if hardest := result.hardest([result.best]):
-        road = hardest[0].settings.track
-        mending = _commands("report on a model that leaves the road", road=road, **values)
-        return mending | commands
+    hardest = result.hardest([result.best])
+    if hardest and _is_of_keras(result.models[result.best]):
+        driven = hardest[0].settings
+        changed = option_words(part_of(driven, Conditions))
+        if driven.reverse:
+            changed.append("--reverse")
+        where = {"road": driven.track, "changed": changed}
+        return _commands("report on a model that leaves the road", **where, **values) | commands
     return commands
 
 

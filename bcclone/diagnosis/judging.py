@@ -93,16 +93,16 @@ class Diagnosis:
             return "It cannot be judged."
         total = round(sum(part.seconds for part in self.parts))
         now = round(self.usable_seconds)
-        after_edits = round(self.seconds(Use.AFTER_EDITS))
+        after_edits = round(self.usable_seconds + self.seconds(Use.AFTER_EDITS))
         if now == total and self.reservation:
             return f"{total} s to train on; {self.reservation}."
         if now == total:
             qualifier = "with what is said below" if self.findings else "no fault was found"
             return f"All {total} s of driving can be used: {qualifier}."
         words = [f"{now} of {total} s can be used"]
-        if after_edits:
+        if after_edits > now:
             words[0] += " now"
-            words.append(f"{now + after_edits} s after the repairs below")
+            words.append(f"{after_edits} s after the repairs below")
         else:
             words.append(f"the faults below spoil {'the other' if now else 'all'} {total - now} s")
         if self.reservation:

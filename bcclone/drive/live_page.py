@@ -113,12 +113,15 @@ class Session(ABC):
     def command(self) -> str:
         """Return the command line that starts the session again, "" if none started it."""
         words = [self._retyped(word) for word in self.typed]
+        for place, word in enumerate(self.typed):
+            if word.startswith("--token="):
+                words[place] = "--token=YOUR-TOKEN"
+            elif word == "--token":
+                words[place + 1] = "YOUR-TOKEN"
         return printable(shlex.join(words))
 
     def _retyped(self, word: str) -> str:
         """Return a word of the command line as it is typed the next time."""
-        if self.token and word.endswith(self.token):
-            return word.removesuffix(self.token) + "YOUR-TOKEN"
         return word
 
     @abstractmethod

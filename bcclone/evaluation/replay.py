@@ -32,7 +32,7 @@ from bcclone.evaluation.recorded_drive import (
 )
 from bcclone.evaluation.settings import ReplaySettings
 from bcclone.evaluation.views import RowFrames, Views, read_row
-from bcclone.model.model_path import SHIPPED
+from bcclone.model.model_path import SHIPPED, is_shipped
 from bcclone.model.policy import Memory, Policy, load_policy, not_finite
 from bcclone.recording.edits import MIRROR, Edit
 from bcclone.recording.files import find_log
@@ -88,7 +88,7 @@ def replay_beside(
         check_framed(log, path, policy.framing)
         policies[path] = policy.without_framing()  # the recording has frames
     beside = None
-    if shipped and SHIPPED not in {Path(path).name for path in policies}:
+    if shipped and not any(is_shipped(Path(path)) for path in policies):
         beside = load_policy(shipped)
     return replay_policies(policies, log, settings, beside)
 

@@ -22,7 +22,7 @@ from bcclone.drive.controller import SpeedController, SpeedSettings
 from bcclone.evaluation.evaluate import BlindControl, Evaluation, drive_blind, drive_policy
 from bcclone.evaluation.scenarios import Scenario, select_scenarios
 from bcclone.evaluation.settings import EvaluateSettings, SuiteSettings
-from bcclone.model.model_path import SHIPPED, check_model_path, shipped_model
+from bcclone.model.model_path import SHIPPED, check_model_path, is_shipped, shipped_model
 from bcclone.model.policy import Policy, load_policy
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
@@ -84,7 +84,7 @@ def drive_beside(
         "the built-in expert": BlindDriver(steers=True),
         "no steering": BlindDriver(steers=False),
     }
-    if SHIPPED not in {path.name for path in result.models.values()}:
+    if not any(map(is_shipped, result.models.values())):
         shipped = ShippedDriver(sha256_of(shipped_model(SHIPPED)))
         drivers = {f"{SHIPPED}, shipped": shipped, **drivers}
     return _drive(drivers, result.scenarios, settings, notify, pool, "drives to compare with")

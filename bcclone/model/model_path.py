@@ -8,6 +8,7 @@ from pathlib import Path
 from bcclone.recording.files import LOG_NAME, is_recording
 from bcclone.system.codec import MODEL_ENDINGS, kind_of_content, read_bytes
 from bcclone.system.errors import OtherKind, UserError, shown_command
+from bcclone.system.files import sha256_of
 from bcclone.system.location import did_you_mean_beside
 
 _PACKAGE = Path(__file__).parents[1]
@@ -103,6 +104,11 @@ def read_exported(path: Path) -> bytes:
 # ---- the trained models that come with bcclone
 
 SHIPPED = "any-road.h5"  # the one that other models are compared with
+
+
+def is_shipped(model: Path) -> bool:
+    """Return whether a file is SHIPPED itself, whatever it is called."""
+    return sha256_of(model) == sha256_of(shipped_model(SHIPPED))
 
 
 def shipped_model(name: str) -> Path:

@@ -100,7 +100,8 @@ def _hash(text: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:].removesuffix('.')}."
+    end = "" if text[-1] in ".?!" else "."
+    return f"{text[0].upper()}{text[1:]}{end}"
 
 
 def _shown(section: Section) -> dict[str, Any]:
@@ -128,7 +129,7 @@ def _clip(file: Path) -> dict[str, Any]:
 
 def _visible(value: Any) -> Any:
     """Return a text with U+FFFD for letters that cannot be seen, such as those that turn a line."""
-    if hasattr(value, "__html__") or not isinstance(value, str):
+    if hasattr(value, "__html__") or not isinstance(value, str) or value.isprintable():
         return value
     letters = (letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in value)
     return "".join(letters)

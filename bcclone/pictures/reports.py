@@ -221,11 +221,9 @@ def _replay_headline(replayed: Replayed, recording: str) -> str:
     figures = replayed.by_driver[model]
     if not replayed.has_scores:
         r = figures["steering_correlation"]
-        how = (
-            "does not change"
-            if r is None
-            else f"goes with the driver's by a correlation of {r:.2f}"
-        )
+        how = "or its driver's does not change"
+        if r is not None:
+            how = f"and its driver's have a correlation of {r:.2f}"
         return f"{Path(model).name} on {recording}: its steering {how}"
     return _takeovers_in_words(Path(model).name, recording, figures["interventions"])
 

@@ -11,6 +11,7 @@ import numpy as np
 from bcclone.simulator.score import TRACE_SECONDS
 from bcclone.simulator.track import Track
 from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import number_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def road_map(
     shown = np.concatenate([middle, line])
     left, upper = shown.min(axis=0) - _MARGIN_M
     width, height = np.ptp(shown, axis=0) + 2 * _MARGIN_M
-    times = f"{len(left_at)} times" if left_at else "never"
+    times = number_of(len(left_at), "time") if left_at else "never"
     return RoadMap(
         words=f"the road from above; the car left it {times}",
         box=f"{left:.0f} {upper:.0f} {width:.0f} {height:.0f}",

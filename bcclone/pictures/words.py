@@ -9,7 +9,8 @@ _MEANINGS = {
     "takes 6 s off",
     "interventions": "how often a person would have had to take over, because the car left the "
     "road",
-    "left the road": "how often a wheel left the asphalt; the car was then set back",
+    "left the road": "how often a wheel left the asphalt and the car was set back; a drive that "
+    "ended before its goal counts once",
     "from the middle, on average": "how far the car was from the middle of the road, on average",
     "at most": "how far the car was from the middle of the road at the worst place",
     "speed": "how fast the car was on average",

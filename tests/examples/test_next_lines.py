@@ -48,6 +48,7 @@ EXAMPLES = {
     "edit": ["--delete", "4", "5"],
     "recordings": ["laps", "back"],
     "options": ["--framing", "car.framing.json", "--left-positive"],
+    "changed": ("--fog", "5"),
     "preprocess": ["--preprocess", "carnd-128-rgb"],
     "epochs": "9",
 }
@@ -125,14 +126,20 @@ def test_a_report_leaves_out_what_was_just_run():
     assert names(commands) == ["play", *others]
     first, *_ = commands.values()
     assert first == "bcclone play model.h5 --road mountain --preprocess carnd-128-rgb"
+    for row, changed in (("mountain-reverse", "--reverse"), ("shadows", "--sun-elevation 12")):
+        first, *_ = next_steps.suite_commands(suite_of(model, 3, row), None).values()
+        assert changed in first
+    # what a file of a car has learned cannot be trained further here
+    of_a_car = next_steps.suite_commands(suite_of(Path("model.onnx"), 3), None)
+    assert not any("--road" in line for line in of_a_car.values())
 
 
-def suite_of(model, interventions):
-    """Return the result of a suite of a drive of the mountain."""
+def suite_of(model, interventions, row="mountain"):
+    """Return the result of a suite of one drive."""
     score = Score(**FIGURES | {"interventions": interventions})
     drive = Evaluation(score, None, (LinePoint(0, 0, 0),), ())
-    rows = select_scenarios(SuiteSettings(("mountain",)))
-    return SuiteResult({"model": model}, rows, {"mountain": {"model": drive}})
+    rows = select_scenarios(SuiteSettings((row,)))
+    return SuiteResult({"model": model}, rows, {row: {"model": drive}})
 
 
 def test_names_that_a_shell_would_split_stay_one_word():

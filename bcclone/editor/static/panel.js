@@ -366,7 +366,7 @@ class Panel {
   worstItem(finding, isOneOfSeveral) {
     const { text, advice, button } = finding;
     const words = isOneOfSeveral ? `Worst: ${text}` : asSentence(text);
-    const remedy = button ? this.remedyOf(finding, "worst") : note(wordsAndCommand(advice)[0]);
+    const remedy = button ? this.remedyOf(finding, "worst") : filled("p", "note", ...partsOfLine(advice));
     return this.itemOf(finding, "worst-sentence", words, remedy);
   }
 
