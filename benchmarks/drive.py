@@ -10,8 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -37,7 +35,7 @@ from benchmarks.driving import (
     watching,
 )
 from benchmarks.measures import Measure, Report
-from benchmarks.rounds import free_ports, measure_in_rounds
+from benchmarks.rounds import await_answer, free_ports, measure_in_rounds
 
 Drive = Callable[[], list[float]]  # drives some frames; returns the milliseconds of each answer
 
@@ -109,20 +107,11 @@ def _start(model: Path, texts: Sequence[str]) -> list[Measure]:
 
 
 def _await_page(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the page answers, also while it says that the model is being loaded."""
-    while process.poll() is None:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/").close()
-            return
-        except urllib.error.HTTPError as loading:
-            loading.close()
-            return
-        except OSError:
-            time.sleep(0.005)
-    raise UserError(
-        "the drive server ended before it listened; start it by itself to see why: python drive.py "
-        "MODEL"
-    )
+    if not await_answer(f"http://127.0.0.1:{port}/", process):
+        raise UserError(
+            "the drive server ended before it listened; start it by itself to see why: python "
+            "drive.py MODEL"
+        )
 
 
 # ---- the latency

@@ -9,8 +9,6 @@ import os
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +23,13 @@ from bcclone.system.settings import Checked, Count, setting
 from benchmarks.browser import headless_browser, holds, wait_until
 from benchmarks.editor import long_recording
 from benchmarks.measures import Measure, Report, aligned, rounded
-from benchmarks.rounds import free_ports, measure_in_rounds, median_ratio, rounds_setting
+from benchmarks.rounds import (
+    await_answer,
+    free_ports,
+    measure_in_rounds,
+    median_ratio,
+    rounds_setting,
+)
 
 _ROOT = Path(__file__).parent.parent
 _OTHER = "other "  # how the names of the other version's starts begin
@@ -123,7 +127,7 @@ def _measure_start(start: Start, python: str, browser: Any, folder: str) -> Seco
     ) as process:
         try:
             url = f"http://127.0.0.1:{port}/"
-            _await_answer(url, process)
+            _await_page(url, process)
             seconds["answers"] = time.perf_counter() - since
             browser.get(url)
             for name, expression in start.awaited.items():
@@ -134,18 +138,10 @@ def _measure_start(start: Start, python: str, browser: Any, folder: str) -> Seco
     return seconds
 
 
-def _await_answer(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the page answers, also while it says that something is being loaded."""
-    while process.poll() is None:
-        try:
-            urllib.request.urlopen(url).close()
-            return
-        except urllib.error.HTTPError as loading:
-            loading.close()
-            return
-        except OSError:
-            time.sleep(0.005)
-    raise UserError(f"a command ended before its page answered: {' '.join(map(str, process.args))}")  # type: ignore[arg-type]
+def _await_page(url: str, process: subprocess.Popen[bytes]) -> None:
+    if not await_answer(url, process):
+        line = " ".join(map(str, process.args))  # type: ignore[arg-type]
+        raise UserError(f"a command ended before its page answered: {line}")
 
 
 # ---- the report

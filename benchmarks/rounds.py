@@ -9,6 +9,9 @@ import os
 import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -180,6 +183,23 @@ def free_ports(count: int) -> list[int]:
             listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             ports.append(listener.getsockname()[1])
         return ports
+
+
+def await_answer(url: str, process: subprocess.Popen[Any]) -> bool:
+    """Wait until a page answers, also while it says that something is being loaded.
+
+    Returns whether it did before the process that serves it ended.
+    """
+    while process.poll() is None:
+        try:
+            urllib.request.urlopen(url).close()
+            return True
+        except urllib.error.HTTPError as loading:
+            loading.close()
+            return True
+        except OSError:
+            time.sleep(0.005)
+    return False
 
 
 @contextmanager

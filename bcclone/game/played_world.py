@@ -135,7 +135,6 @@ class Play(Session):
         if self.hands.silent_seconds > SILENT_SECONDS:
             return "asleep"
         if self.driver is None and self._awaited is not None:
-            self._was_begun |= self.hands.are_on
             return "driving" if self._was_begun else "awaiting"
         return "driving"
 
@@ -167,6 +166,7 @@ class Play(Session):
 
         on_frame: called when a frame is new
         """
+        self._was_begun |= self.hands.are_on
         mode = self.mode
         is_lost = abs(self.tracked.position.cross_track_m) > LOST_M  # nothing leads back
         if self._put_back or is_lost:

@@ -68,7 +68,7 @@ def write_report(
         finalize=_visible,
     )
     style = _static("bcclone.web", "style.css") + _static("bcclone.pictures", "report.css")
-    script = _static("bcclone.pictures", "report.js")
+    script = _static("bcclone.web", "copying.js") + _static("bcclone.pictures", "report.js")
     # the page may show this style, run this script, and show pictures and clips that it contains
     policy = (
         f"default-src 'none'; img-src data:; media-src data:; style-src {_hash(style)}; "

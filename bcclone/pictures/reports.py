@@ -110,8 +110,9 @@ def write_evaluation(
 
 def drive_figures(figures: Mapping[str, Any]) -> list[KeyFigure]:
     """Return the figures of a drive that a person asks for; figures: those of its Evaluation"""
+    left = figures["interventions"]
     return [
-        (f"{figures['interventions']}", "times", "left the road"),
+        (f"{left}", "time" if left == 1 else "times", "left the road"),
         (f"{figures['mean_abs_cross_track_m']:.2f}", "m", "from the middle, on average"),
         (f"{figures['mean_speed_mph']:.0f}", "mph", "speed"),
     ]

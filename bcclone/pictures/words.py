@@ -39,7 +39,6 @@ _MEANINGS = {
     "bends steered to their side": "share of the bends in which the network steers to the side to "
     "which the driver steered",
     # of a replay
-    "take-overs": "how often the car was too far from the recorded path, and was set back",
     "off N m": "how often the car was more than so far from the recorded path",
     "off N heights": "how often the car was more than so far from the recorded path, in heights of "
     "the camera above the road",

@@ -10,7 +10,6 @@ const IN_WORLD = "world" in document.body.dataset;
 const TO_LOOK = `is ${PROGRAM} still running in its terminal?`;
 const SETTLED_MS = 500; // after a change here, until the slider follows the server again
 const ANNOUNCED_MS = 10000; // how long a screen reader finds what was announced
-const COPIED_MS = 3000; // how long a button says that it has copied
 const NEW_SECONDS = 10; // how long a warning of the past is over the picture
 const STATUS = {
   "connecting": "connecting",
@@ -369,15 +368,9 @@ function writeList(list, texts) {
 
 // Lets the buttons beside commands copy them, where the browser allows it.
 function offerCopies() {
-  if (!navigator.clipboard) return; // of browsers that do not trust the address
+  if (!CAN_COPY) return;
   for (const button of document.querySelectorAll(".copy")) {
     button.hidden = false;
-    button.addEventListener("click", async () => {
-      const line = button.parentElement.querySelector("code").textContent;
-      await navigator.clipboard.writeText(line);
-      button.textContent = "Copied";
-      announce("copied");
-      setTimeout(() => { button.textContent = "Copy"; }, COPIED_MS);
-    });
+    letCopy(button, () => announce("copied"));
   }
 }

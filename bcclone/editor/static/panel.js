@@ -18,7 +18,7 @@ const PLACES_SHOWN = 3; // spans of a finding whose times are listed
 const PATH_FROM = 1.6; // camera heights ahead, of an estimated path that is drawn
 const PATH_TO = 16;
 const PATH_STEP = 0.4;
-const GREATEST_FULL = 0.01; // share of the rows of a film that may have full steering, as in film.py
+const GREATEST_FULL = 0.01; // share of rows with full steering that is not worth a word, as in judging.py
 
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 const list = (...texts) => texts.filter(Boolean).join("; ");
@@ -60,12 +60,9 @@ function filled(tag, className, ...parts) {
 // Returns a command with a button that copies it, where the browser allows that.
 function commandBox(command) {
   const box = filled("span", "command", withOptions("code", command));
-  if (!navigator.clipboard) return box; // of browsers that do not trust the address
-  const copy = make("button", "Copy", async () => {
-    await navigator.clipboard.writeText(command);
-    copy.textContent = "Copied";
-  });
-  copy.className = "copy";
+  if (!CAN_COPY) return box;
+  const copy = Object.assign(make("button", "Copy"), { className: "copy" });
+  letCopy(copy);
   copy.setAttribute("aria-label", `copy ${command}`);
   box.append(copy);
   return box;

@@ -8,8 +8,7 @@ const car = document.getElementById("car");
 
 if (video) playBelow();
 if (video && car) follow();
-// some browsers have no clipboard for files
-if (navigator.clipboard) document.querySelectorAll(".copy").forEach(letCopy);
+if (CAN_COPY) document.querySelectorAll(".copy").forEach(showCopy);
 
 // Puts a button and a slider below the clip, instead of the browser's controls on it.
 function playBelow() {
@@ -53,11 +52,7 @@ function follow() {
   move();
 }
 
-function letCopy(button) {
-  const code = button.previousElementSibling;
+function showCopy(button) {
   button.classList.remove("by-script");
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(code.textContent);
-    button.textContent = "Copied";
-  });
+  letCopy(button);
 }
