@@ -241,16 +241,24 @@ def test_the_page_of_a_film_says_what_is_not_judged_as_the_terminal_does(
         assert tops == sorted(tops)
 
 
-def test_the_page_of_a_film_redraws_the_path_for_another_angle_of_view(recording, browser):
+@pytest.mark.parametrize("width", [400, 1280])
+def test_the_page_of_a_film_redraws_the_path_for_another_angle_of_view(recording, browser, width):
     rows = read_log(recording / "driving_log.csv").rows
     paths = [f"{Path(name).name},0.02,0.001,5.0\n" for name in rows["center"]]
     (recording / MOTION.name).write_text(MOTION.header + "".join(paths))
     before = "center_2017_01_01_00_00_00_000.jpg"
     (recording / LEFT_OUT.name).write_text(f"{LEFT_OUT.header}{before},the car stands\n")
-    with looking_at(recording) as server:
+    with looking_at(recording) as server, window_of(browser, width, 800):
         page = ShownPage(browser, server)
         page.at(0)
         assert page.part("fovWords").text == "98 degrees: as imported"
+        # the slider stands beside or below the sentence that asks for it, in the first window
+        sentence, slider = page.part("pathWords").rect, page.part("fov").rect
+        bar = browser.find_element("css selector", ".look > .bar").rect
+        assert abs(sentence["y"] - slider["y"]) < 80
+        assert slider["y"] + slider["height"] <= bar["y"]
+        assert slider["height"] >= 44
+        curves = page.part("curves").rect
         pixels = "return active.parts.center.toDataURL()"
         as_imported = page.script(pixels)
         page.script("""
@@ -262,6 +270,7 @@ def test_the_page_of_a_film_redraws_the_path_for_another_angle_of_view(recording
         assert "150 degrees: steering 10.4" in words
         assert "careful: full in" in words
         assert "import with --fov 150" in words
+        assert page.part("curves").rect == curves  # nothing moves
         assert "1 stretch of the film left out, 1 picture" in page.part("leftoutTitle").text
         page.script("active.parts.leftoutBox.open = true")
         assert "where the car stands" in page.part("leftout").text

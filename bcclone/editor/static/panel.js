@@ -147,7 +147,7 @@ class Panel {
     const title = `${stretches} of the film left out, ${count(pictures, "picture")}`;
     this.parts.leftoutTitle.textContent = title;
     this.parts.lens.hidden = !lens;
-    this.parts.pathWords.hidden = !this.info.has_path;
+    this.parts.path.hidden = !this.info.has_path;
     this.parts.lensWords.hidden = !lens;
     if (!lens) return;
     this.parts.fov.value = lens.degrees;
