@@ -100,14 +100,14 @@ def preprocess(
 def _check(inputs: Sequence[str]) -> Result:
     """Report the faults of recordings; the exit code is 1 for faults, 2 for an unreadable log."""
     from bcclone.commands.next_steps import after_check
-    from bcclone.diagnosis.check import advise, check
+    from bcclone.diagnosis.check import RECORD_ALSO, advise, check
 
     reports = check(inputs)
     diagnoses = [report.diagnosis for report in reports if report.diagnosis]
     advice = advise(diagnoses)
     parts = [report.as_text() for report in reports]
     if advice:
-        parts.append("\n  ".join(("what to record next:", *advice)))
+        parts.append("\n  ".join((f"{RECORD_ALSO}:", *advice)))
     parts += filter(None, [after_check(inputs, reports)])
     as_json = {"recordings": [report.as_json() for report in reports], "record_next": list(advice)}
     code = 0

@@ -231,11 +231,12 @@ def _road_of(log: Log) -> str | None:
 # ---- what to record next
 
 
+RECORD_ALSO = "For a network that stays on the road, record also"  # stands before advise()'s lines
 _LEAST_SECONDS = 120.0  # from less driving, a model has too little to learn
 
 
 def advise(recordings: Sequence[Diagnosis]) -> tuple[str, ...]:
-    """Return lines that say what else to record, each with its seconds.
+    """Return lines that say what else to record, each with its seconds first: see RECORD_ALSO.
 
     A recording without a usable row does not count: its faults must be mended first.
     """
@@ -250,7 +251,7 @@ def advise(recordings: Sequence[Diagnosis]) -> tuple[str, ...]:
     bright, dark = np.nanquantile(np.concatenate(known), (0.95, 0.05))
     if bright - dark < least_range and not all(recording.has_one_light for recording in usable):
         seconds = _rounded(_LEAST_SECONDS / 2)
-        line = f"Record {seconds} more in another light: all frames are alike in brightness"
+        line = f"{seconds} in another light: all frames are alike in brightness"
         if road:
             how = f"--road {shlex.quote(road)} --light 0.6 --sun-elevation 20"
             line += f"; for example: bcclone simulate record other-light {how}"
@@ -258,7 +259,7 @@ def advise(recordings: Sequence[Diagnosis]) -> tuple[str, ...]:
     missing = _LEAST_SECONDS - sum(recording.usable_seconds for recording in usable)
     if missing > 0:
         lines.append(
-            f"Record {_rounded(missing)} more of the same, or fine-tune models/any-road.h5 "
+            f"{_rounded(missing)} of the same, or fine-tune models/any-road.h5 "
             "(any-camera.h5 for a real car)"
         )
     return tuple(lines[:most_lines])
@@ -272,7 +273,7 @@ def _more_bends(recordings: Sequence[Diagnosis], road: str | None) -> Iterator[s
     bends = _all_bends(recordings)
     if bends.sum() < fewest_bend_seconds:
         yield (
-            f"Record {_rounded(2 * fewest_bend_seconds)} more of bends to both sides: there are "
+            f"{_rounded(2 * fewest_bend_seconds)} of bends to both sides: there are "
             f"{bends.sum():.0f} s of them"
         )
         return
@@ -287,8 +288,8 @@ def _more_bends(recordings: Sequence[Diagnosis], road: str | None) -> Iterator[s
                 radii = f" (radius {least} to {RADII_M[last]} m)"
             other_side = "right" if side == "left" else "left"
             line = (
-                f"Record {_rounded(have_opposite / 2 - have)} more of {side} bends{radii}: there "
-                f"are {have:.0f} s of them, and {have_opposite:.0f} s of {other_side} ones; drive "
+                f"{_rounded(have_opposite / 2 - have)} of {side} bends{radii}: there are "
+                f"{have:.0f} s of them, and {have_opposite:.0f} s of {other_side} ones; drive "
                 "the other way round"
             )
             if road:

@@ -97,8 +97,9 @@ class Diagnosis:
         if now == total and self.reservation:
             return f"{total} s to train on; {self.reservation}."
         if now == total:
-            qualifier = "with what is said below" if self.findings else "no fault was found"
-            return f"All {total} s of driving can be used: {qualifier}."
+            if self.findings:
+                return f"All {total} s of driving can be used, with what is said below."
+            return f"No fault was found: all {total} s of driving can be used."
         words = [f"{now} of {total} s can be used"]
         if after_edits > now:
             words[0] += " now"

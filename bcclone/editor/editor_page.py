@@ -22,6 +22,7 @@ from bcclone.camera.framing import FRAMING_NAME, Lens, read_framing
 from bcclone.camera.geometry import FOCAL_PX, HEIGHT_M, simulated_camera
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, read_file, read_picture
 from bcclone.camera.vehicle import CAMERA_AHEAD_M
+from bcclone.diagnosis.check import RECORD_ALSO
 from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.editor.fault_search import FaultSearch, Judgement
 from bcclone.editor.model_answers import ModelAnswers
@@ -101,7 +102,7 @@ def _usual_port() -> int:
 
 def _app(server: WebServer, recordings: Sequence["Viewed"]) -> Any:
     """Return the page's app; it shows each recording in a panel, one below the other."""
-    index = partial(render, "editor.html", title=recordings[0].name)
+    index = partial(render, "editor.html", title=recordings[0].name, record_also=RECORD_ALSO)
     app = guarded_app(server, __package__, "bcclone edit", index, _MAX_BODY_BYTES)
 
     def route(rule: str, answer: Callable[..., Any], **options: Any) -> None:

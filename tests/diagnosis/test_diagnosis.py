@@ -183,12 +183,12 @@ def test_the_advice_names_what_is_missing_with_seconds_and_road():
     to_each_side = [[0, 3, 8, 9, 9], [0, 3, 0, 1, 7]]
     bends, light, more = advise([covering(to_each_side, 120.0, 90.0, "lake")])
     assert bends.startswith(
-        "Record 10 s more of right bends (radius 25 to 70 m): there are 1 s of them, and 17 s of "
+        "10 s of right bends (radius 25 to 70 m): there are 1 s of them, and 17 s of "
         "left ones; drive the other way round"
     )
     assert bends.endswith(": bcclone play -o more --road lake")
-    assert light.startswith("Record 60 s more in another light")
-    assert more.startswith("Record 30 s more of the same")
+    assert light.startswith("60 s in another light")
+    assert more.startswith("30 s of the same")
     # Udacity's simulator has no other light
     lap = covering(to_each_side, 120.0, 90.0)
     assert any("another light" in line for line in advise([lap]))
@@ -202,7 +202,7 @@ def test_the_advice_is_for_all_recordings_together():
     lap = covering([[0, 3, 8, 9, 9], [0, 3, 0, 1, 7]], 60.0, 90.0)
     unknown = covering([[0], [580]], 150.0, 90.0)  # without a radius: the lens is unknown
     (bends,) = advise([lap, unknown, unknown])
-    assert "s more of left bends: there are " in bends
+    assert "s of left bends: there are " in bends
     assert advise([Diagnosis()]) == ()
 
 
@@ -308,7 +308,7 @@ def test_what_a_correction_of_the_steering_mends_can_be_used_after_the_edits():
 @pytest.mark.parametrize(
     ("parts", "verdict"),
     [
-        ([(96.6, Use.NOW)], "All 97 s of driving can be used: no fault was found."),
+        ([(96.6, Use.NOW)], "No fault was found: all 97 s of driving can be used."),
         (
             [(85.0, Use.NOW), (11.0, Use.AFTER_EDITS), (0.5, Use.TOO_SHORT), (25.5, Use.NOT)],
             "85 of 122 s can be used now; 96 s after the repairs below.",

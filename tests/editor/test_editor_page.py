@@ -95,7 +95,7 @@ def test_a_faulty_recording_is_looked_at_cut_and_mended(faulty, browser):
             page.click(words)
             page.said(f"done: {words}")
             page.checked()
-        assert "no fault was found" in page.part("verdict").text
+        assert page.part("verdict").text.startswith("No fault was found")
         first, last = page.drag(20, 60)
         assert (first, last) == (pytest.approx(20, abs=6), pytest.approx(60, abs=6))
         page.press("x")
@@ -118,6 +118,20 @@ def test_a_faulty_recording_is_looked_at_cut_and_mended(faulty, browser):
     )
     by_page = rows_left(faulty)
     assert by_page.equals(edited_by_commands(faulty, *edits))
+
+
+def test_the_page_says_no_fault_and_what_to_record_also_in_one_thought(winding_recording, browser):
+    checked = run_script("preprocess", winding_recording, "--check").stdout
+    (next_line, *_) = result_of("preprocess", winding_recording, "--check")["record_next"]
+    with looking_at(winding_recording) as server, window_of(browser, 1280, 800):
+        page = ShownPage(browser, server)
+        page.checked()
+        verdict, first = page.part("verdict").text, page.part("first").text
+        assert verdict.startswith("No fault was found")
+        words, _, _ = next_line.partition(": bcclone")
+        heading = first.replace("\n", " ").partition(f" {words}")[0]
+        assert verdict in checked
+        assert f"{heading}:\n  {next_line}" in checked
 
 
 def test_a_change_by_a_command_is_seen_and_a_server_that_ends_is_said(recording, browser):

@@ -40,7 +40,7 @@ function partsOfLine(text) {
   const [words, command] = wordsAndCommand(text);
   if (!command) return [withOptions("span", words)];
   const colon = filled("span", "colon", ":"); // only where the command is shown, too
-  return [withOptions("span", words.slice(0, -1)), colon, commandBox(command)];
+  return [filled("span", "", withOptions("span", words.slice(0, -1)), colon), commandBox(command)];
 }
 
 // Returns an element with a text, whose options, such as --road, are not broken at a hyphen.
@@ -309,7 +309,8 @@ class Panel {
     const { bar, percent: words, progress, worst: worstBox, first } = this.parts;
     const isReading = check.done < check.of;
     const worst = check.findings.filter(({ fault }) => fault === check.worst);
-    const instead = this.firstAdvice() || check.not_judged;
+    const advice = this.firstAdvice();
+    const instead = advice ? `${this.parts.recordAlso.textContent} ${advice}` : check.not_judged;
     progress.hidden = !this.isChecking();
     worstBox.hidden = this.isChecking() || !worst.length;
     first.hidden = this.isChecking() || Boolean(worst.length);
