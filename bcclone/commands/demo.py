@@ -189,13 +189,15 @@ def _run(step: DemoStep) -> float:
 
 def _sentences(drive: Mapping[str, Any]) -> list[str]:
     """Return what to say of the drive. drive: the figures of evaluate, as JSON values"""
+    from bcclone.simulator.score import autonomy_text
+
     outcome = "The car stayed on the road."
     if drive["ended"] != LAPS_DRIVEN:
         outcome = f"The car did not complete its drive: {drive['ended']}."
     elif drive["interventions"]:
         outcome = "The car left the road on the way, and was set back."
     return [
-        f"Its score: autonomy {drive['autonomy_percent']:.1f} %, {drive['interventions']} "
+        f"Its score: autonomy {autonomy_text(drive['autonomy_percent'])}, {drive['interventions']} "
         f"interventions in {drive['laps']:.2f} laps at {drive['mean_speed_mph']:.1f} mph.",
         f"It was {drive['mean_abs_cross_track_m']:.2f} m from the middle of the road on average, "
         f"and {drive['max_abs_cross_track_m']:.2f} m at most; half of its answers took less than "

@@ -164,9 +164,9 @@ def evaluate(
     """Score a model by driving it around a simulated track: autonomy, interventions, distance from
     the centre line.
 
-    The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100. An intervention happens when
-    a wheel leaves the asphalt; the car is then set back on the centre line. The exit
-    code is 0 whatever the score is.
+    The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100; below 0, which --json gives,
+    it is shown as 0 %. An intervention happens when a wheel leaves the asphalt; the car is then set
+    back on the centre line. The exit code is 0 whatever the score is.
 
     `bcclone suite` drives many scenarios with several models; `bcclone simulate drive` drives over
     the simulator's protocol.
@@ -299,11 +299,11 @@ def replay(
     The car drives at the recorded speed. Where the model deviates from the recorded path, its
     camera view is computed from the frames of the three cameras. If the deviation exceeds --limit,
     the car is set back: an intervention. The autonomy is (1 - interventions x 6 s / elapsed
-    seconds) x 100. For comparison, the recorded steering, zero steering and the mean steering are
-    scored, too; with -o also any-road.h5, which comes with bcclone. Where speeds are missing, as in
-    an imported tub, or the camera is another, they are estimated from the frames, in camera
-    heights; this needs an import with a framing that has a lens. Otherwise only the steering is
-    compared. The exit code is 0 whatever the scores are.
+    seconds) x 100, and shown as 0 % below 0. For comparison, the recorded steering, zero steering
+    and the mean steering are scored, too; with -o also any-road.h5, which comes with bcclone. Where
+    speeds are missing, as in an imported tub, or the camera is another, they are estimated from the
+    frames, in camera heights; this needs an import with a framing that has a lens. Otherwise only
+    the steering is compared. The exit code is 0 whatever the scores are.
     """
     from bcclone.commands.next_steps import after_replay, replay_commands
     from bcclone.evaluation import replay as replaying

@@ -27,7 +27,7 @@ from bcclone.recording.run_folder import locked_run
 from bcclone.recording.run_tables import TracePoint, write_trace
 from bcclone.simulator.car import STEP_SECONDS, Car
 from bcclone.simulator.scene import build_scene
-from bcclone.simulator.score import Intervention, LinePoint, Score
+from bcclone.simulator.score import Intervention, LinePoint, Score, autonomy_text
 from bcclone.simulator.track import TrackPosition, load_track
 from bcclone.simulator.world import SimulatedWorld, open_world
 from bcclone.system.errors import UserError
@@ -65,7 +65,7 @@ class Evaluation:
         """Return the figures in words."""
         score = self.score
         rows = [
-            ("autonomy", f"{score.autonomy_percent:.1f} %"),
+            ("autonomy", autonomy_text(score.autonomy_percent)),
             ("interventions", f"{score.interventions}"),
             ("left the centre line, times", score.describe_departures()),
             (

@@ -36,6 +36,7 @@ from bcclone.model.model_path import SHIPPED, is_shipped
 from bcclone.model.policy import Memory, Policy, load_policy, not_finite
 from bcclone.recording.edits import MIRROR, Edit
 from bcclone.recording.files import find_log
+from bcclone.simulator.score import autonomy_text
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.prefetch import read_ahead
@@ -353,7 +354,7 @@ class Replayed:
         limits = [f"{limit_m:g}" for limit_m in _limits(self.limit_m)]
         columns = [
             TableColumn("driver", heading=""),
-            TableColumn("autonomy_percent", "{:.1f} %".format, "autonomy"),
+            TableColumn("autonomy_percent", autonomy_text, "autonomy"),
             TableColumn("interventions_per_km", "{:.1f}".format, per_distance),
             TableColumn("rms_cross_track_m", "{:.2f}".format, "rms"),
             *(TableColumn(limit, heading=f"off {limit} {unit}") for limit in limits),

@@ -27,6 +27,7 @@ from bcclone.model.policy import Policy, load_policy
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.roads import read_road_file
+from bcclone.simulator.score import autonomy_text
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.simulator.world_settings import ExpertSettings
@@ -385,7 +386,7 @@ class SuiteResult:
             for model, drive in drives.items():
                 score = drive.score
                 cell = (
-                    f"{score.autonomy_percent:6.1f} %{score.interventions:5d}"
+                    f"{autonomy_text(score.autonomy_percent):>8}{score.interventions:5d}"
                     f"{score.mean_abs_cross_track_m:6.2f}{score.max_abs_cross_track_m:7.2f}"
                 )
                 cells.append(cell + _BEST * (model in best))

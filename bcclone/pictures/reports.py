@@ -27,6 +27,7 @@ from bcclone.pictures.plots.style import words_of
 from bcclone.pictures.report_page import REPORT_NAME, KeyFigure, Section, write_report
 from bcclone.pictures.road_map import road_map
 from bcclone.recording.files import find_log
+from bcclone.simulator.score import autonomy_text
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.files import write_text
@@ -120,7 +121,8 @@ def drive_figures(figures: Mapping[str, Any]) -> list[KeyFigure]:
 
 def _score_words(drive: Evaluation) -> str:
     """Return the score of a drive in a few words."""
-    return f"{drive.score.autonomy_percent:.1f} %, {drive.score.interventions} interventions"
+    score = drive.score
+    return f"{autonomy_text(score.autonomy_percent)}, {score.interventions} interventions"
 
 
 def _describe_takeovers(model: str, way: str, evaluation: Evaluation) -> str:

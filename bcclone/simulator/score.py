@@ -164,3 +164,8 @@ def autonomy_percent(interventions: int, seconds: float) -> float:
     section 7.
     """
     return (1 - interventions * INTERVENTION_SECONDS / max(seconds, STEP_SECONDS)) * 100
+
+
+def autonomy_text(percent: float) -> str:
+    """Return an autonomy for a person: a share of the time, which is 0 % at least."""
+    return f"{max(percent, 0.0):.1f} %"

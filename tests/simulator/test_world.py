@@ -15,7 +15,7 @@ from bcclone.camera.vehicle import MPH
 from bcclone.simulator.car import Car, TrackedCar
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
-from bcclone.simulator.score import Scorer
+from bcclone.simulator.score import Scorer, autonomy_text
 from bcclone.simulator.track import TrackPosition, load_track
 from bcclone.simulator.world import Perturbations, SimulatedWorld, WorldSettings
 from bcclone.simulator.world_settings import Conditions, ExpertSettings
@@ -214,7 +214,8 @@ def test_a_score_counts_interventions_time_and_distances():
         scorer.add_steering(steering)
     score = scorer.score()
     assert score.seconds == 1.0
-    assert score.autonomy_percent == -500.0
+    assert score.autonomy_percent == -500.0  # by the formula; a person reads that it is nothing
+    assert autonomy_text(score.autonomy_percent) == "0.0 %"
     assert score.first_off_road_m == pytest.approx(0.8)
     assert score.departures == {"2.2": 1, "2.5": 1, "3": 1}
     assert [place.x for place in scorer.interventions] == [3]
