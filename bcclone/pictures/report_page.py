@@ -16,6 +16,7 @@ from typing import Any
 import PIL.Image
 
 from bcclone.camera.images import cv2
+from bcclone.pictures.plots.style import is_drawn
 from bcclone.pictures.road_map import RoadMap
 from bcclone.pictures.words import meaning_of
 from bcclone.system.files import write_bytes
@@ -116,7 +117,10 @@ def _picture(file: Path) -> dict[str, Any]:
     """Return a PNG as data, with its size, so that nothing moves while the page is shown."""
     with PIL.Image.open(file) as picture:
         width, height = picture.size
-    return {"data": _data("image/png", file), "width": width, "height": height}
+    kind = "image/png"
+    if is_drawn(file):
+        kind += ";content=drawing"  # report.css asks for it
+    return {"data": _data(kind, file), "width": width, "height": height}
 
 
 def _clip(file: Path) -> dict[str, Any]:

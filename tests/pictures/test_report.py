@@ -4,6 +4,7 @@ hostile names as text.
 
 import base64
 import hashlib
+import io
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +18,7 @@ from bcclone.commands.next_steps import drive_commands, training_commands
 from bcclone.evaluation.evaluate import Evaluation
 from bcclone.evaluation.settings import EvaluateSettings
 from bcclone.pictures.encoder import encode
+from bcclone.pictures.plots.style import new_figure, save, save_images
 from bcclone.pictures.report_page import Section, write_report
 from bcclone.pictures.reports import write_evaluation, write_training
 from bcclone.pictures.road_map import road_map
@@ -346,3 +348,29 @@ def test_a_browser_shows_a_report_and_runs_nothing_that_was_put_into_it(tmp_path
         assert (
             run("return getComputedStyle(document.getElementById('p')).color") != "rgb(255, 0, 0)"
         )
+
+
+@needs_browser
+@pytest.mark.slow
+def test_in_dark_colours_a_plot_has_the_colours_of_the_page_and_a_photograph_its_own(tmp_path):
+    figure = new_figure(3)
+    figure.subplots().plot([0, 1], color="black")
+    plot, photograph = tmp_path / "plot.png", tmp_path / "photograph.png"
+    save(figure, plot)
+    save_images(photograph, [[(np.full((80, 160, 3), 200, np.uint8), "", "")]], 2.0)
+    written(tmp_path, sections=[Section("Seen", (), {"plot": plot, "photograph": photograph})])
+    shown = {}
+    with chromium() as browser, window_of(browser, 1280, 1500):
+        browser.get((tmp_path / "report.html").as_uri())
+        for scheme in ("light", "dark"):
+            feature = {"name": "prefers-color-scheme", "value": scheme}
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+            for place in browser.find_elements("css selector", ".pictures img"):
+                content = PIL.Image.open(io.BytesIO(place.screenshot_as_png)).convert("RGB")
+                shown[scheme, place.accessible_name] = np.asarray(content)
+    corner = (4, 4)
+    assert shown["light", "plot"][corner].tolist() == [255, 255, 255]
+    assert shown["dark", "plot"][corner].tolist() == [0x18, 0x20, 0x29]  # of its section
+    assert shown["dark", "plot"].max() > 200  # the lines and texts that were black
+    middle = tuple(size // 2 for size in shown["dark", "photograph"].shape[:2])
+    assert shown["dark", "photograph"][middle].tolist() == [200, 200, 200]

@@ -126,6 +126,8 @@ def drawable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
+_DRAWN = "lines and texts on white"  # of a PNG without photographs
+
 # a PNG of more bytes holds photographs; with 256 colours it becomes much smaller
 _PALETTE_FROM_BYTES = 150_000
 
@@ -146,6 +148,8 @@ def save(figure: Figure, path: Path, words: str = "") -> None:
     info.add_text("Software", MADE_BY.decode())
     if words:
         info.add_text("Description", words)
+    if not any(axes.images for axes in figure.axes):
+        info.add_text("Comment", _DRAWN)
     figure.savefig(content, dpi=DPI, format="png", pil_kwargs={"pnginfo": info})
     if content.tell() > _PALETTE_FROM_BYTES:
         with PIL.Image.open(content) as picture:
@@ -159,3 +163,9 @@ def words_of(path: Path) -> str:
     """Return what a PNG of save() shows, in words; "" if that was not said."""
     with PIL.Image.open(path) as picture:
         return str(picture.info.get("Description", ""))
+
+
+def is_drawn(path: Path) -> bool:
+    """Return whether a PNG of save() has lines and texts alone, whose colours can be inverted."""
+    with PIL.Image.open(path) as picture:
+        return bool(picture.info.get("Comment") == _DRAWN)
