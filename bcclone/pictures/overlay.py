@@ -40,15 +40,18 @@ ROAD = (120, 126, 136)
 FAINT = (165, 172, 182)  # labels
 WHITE = (242, 244, 247)
 
-_SMALL_SIZE = 13  # size of a label's font, in pixels
+_SMALL_SIZE = 13  # size of a label's font
 _DIMMED = 0.35  # fraction of the frame's brightness that is kept behind title and map
 
 _MAP_HEIGHT = 0.42  # height and width of the map, as a fraction of the frame's height
 
-# sizes of the title and of the panel, in pixels
+# sizes of the title and of the panel, in pixels of a picture that is 416 wide or less; in a wider
+# one, they are as much larger as it is wider: a phone that shows it 362 pixels wide, as the page of
+# a report does, shows the labels in 11 pixels
+_FULL_WIDTH = 416
 _PADDING = 8  # distance of title and map from the frame's edge
 _TITLE_SIZE = 14  # size of the title's font
-_ONE_ROW_WIDTH = 560  # a panel this wide or wider shows steering and numbers in one row
+_STEERING_WIDTH = 220  # steering and numbers are in one row if this much is left for the steering
 _ROW_HEIGHT = 74  # height of the row with the numbers
 _STEERING_ROW_HEIGHT = 66  # height of the row with the steering alone, in a narrower panel
 _MARGIN = 12  # free space at the left and the right end of the panel
@@ -56,9 +59,9 @@ _NUMBER_SIZE = 24  # size of a number's font
 _BAR_HEIGHT = 14  # height of a steering bar
 _LABEL_WIDTH = 62  # space for the label, to the left of a bar
 _VALUE_WIDTH = 52  # space for the steering as a number, to the right of a bar
-_SPEED_WIDTH = 88  # space for the speed
+_SPEED_WIDTH = 70  # space for the speed
 _LATENCY_WIDTH = 118  # space for the latency
-_OFFSET_WIDTH = 138  # space for the distance from the centre line
+_OFFSET_WIDTH = 112  # space for the distance from the centre line
 
 # steering at which a bar reaches its end: a car seldom steers more, and small steering should be
 # visible
@@ -103,6 +106,7 @@ class Overlay:
 
         self._name = name
         self._width = width
+        self._scale = max(width / _FULL_WIDTH, 1.0)
         self._driver = driver if knows("steering") else ""
         self._with_model = with_model
         self._has_speed = knows("speed_mph")
@@ -126,9 +130,12 @@ class Overlay:
             self._numbers_width += _OFFSET_WIDTH
 
         self._has_steering = bool(self._driver) or with_model
-        self.panel_height = _ROW_HEIGHT if self._has_steering or self._numbers_width else 0
-        if self._has_steering and self._numbers_width and width < _ONE_ROW_WIDTH:
-            self.panel_height += _STEERING_ROW_HEIGHT
+        has_both = self._has_steering and self._numbers_width > 0
+        left_for_steering = width / self._scale - self._numbers_width
+        self._has_two_rows = has_both and left_for_steering < _STEERING_WIDTH
+        height = _ROW_HEIGHT if self._has_steering or self._numbers_width else 0
+        height += _STEERING_ROW_HEIGHT if self._has_two_rows else 0
+        self.panel_height = round(height * self._scale)
 
     def _opened(self, track: str) -> "Track":
         from bcclone.simulator.track import load_track
@@ -169,29 +176,32 @@ class Overlay:
         # a darker strip makes the title readable
         state = "   a person steers" if info.taken_over else ""
         title = f"{self._name}   {info.seconds:.1f} s{state}"
-        title_end = _PADDING + _text_width(title, _TITLE_SIZE) + 14
-        strip = upper[_PADDING : _PADDING + 22, _PADDING:title_end]
+        pen = _Pen(upper, self._scale)
+        title_width = pen.text_width(title, _TITLE_SIZE) + 14
+        strip = pen.part(_PADDING, _PADDING, title_width, 22).picture
         cv2.addWeighted(strip, _DIMMED, np.full_like(strip, GROUND), 1 - _DIMMED, 0, dst=strip)
         if self.track_map is not None:
             size = self.track_map.size
             right = self._width - _PADDING
             self.track_map.draw(upper[_PADDING : _PADDING + size, right - size : right], info.place)
-        _write(picture, title, _PADDING + 7, _PADDING + 16, _TITLE_SIZE, WHITE)
+        pen.write(title, _PADDING + 7, _PADDING + 16, _TITLE_SIZE, WHITE)
 
-        self._draw_panel(picture[height:], info, model_steering)
+        if self.panel_height:
+            self._draw_panel(_Pen(picture[height:], self._scale), info, model_steering)
         return picture
 
-    def _draw_panel(self, panel: Image, info: FrameInfo, model_steering: float | None) -> None:
-        left = _MARGIN
+    def _draw_panel(self, panel: "_Pen", info: FrameInfo, model_steering: float | None) -> None:
+        left = float(_MARGIN)
         if self._has_steering:
             # the numbers stand beside the steering, or in a row below it
-            steering_width = self._width
-            if self._width >= _ONE_ROW_WIDTH:
+            steering_width = panel.width
+            if not self._has_two_rows:
                 steering_width -= self._numbers_width
                 left = steering_width
-            self._draw_steering(panel[:, :steering_width], info, model_steering)
+            area = panel.part(0, 0, steering_width, panel.height)
+            self._draw_steering(area, info, model_steering)
 
-        row = panel[self.panel_height - _ROW_HEIGHT :]
+        row = panel.part(0, panel.height - _ROW_HEIGHT, panel.width, _ROW_HEIGHT)
         if self._has_speed:
             speed = "" if info.speed_mph is None else f"{info.speed_mph:.0f}"
             _write_number(row, "speed", speed, "mph", left)
@@ -203,17 +213,16 @@ class Overlay:
         if self._road_half_m is not None:
             _draw_offset(row, left, info.cross_track_m, self._road_half_m)
 
-    def _draw_steering(self, area: Image, info: FrameInfo, model_steering: float | None) -> None:
+    def _draw_steering(self, area: "_Pen", info: FrameInfo, model_steering: float | None) -> None:
         """Draw a bar for each driver, from the middle to the left or right.
 
         area: the part of the panel for the steering
         """
-        width = area.shape[1]
         left = _MARGIN + _LABEL_WIDTH
-        right = width - _MARGIN - _VALUE_WIDTH
-        _write(area, "steering", _MARGIN, 18)
-        _write(area, "left", left, 18)
-        _write(area, "right", right, 18, to_left=True)
+        right = area.width - _MARGIN - _VALUE_WIDTH
+        area.write("steering", _MARGIN, 18)
+        area.write("left", left, 18)
+        area.write("right", right, 18, to_left=True)
 
         # label, steering and colour of each bar, the upper bar first
         bars: list[tuple[str, float | None, Color]] = []
@@ -228,48 +237,48 @@ class Overlay:
         tops = (27, 48) if len(bars) > 1 else (37,)
         for (label, steering, color), top in zip(bars, tops, strict=True):
             bottom = top + _BAR_HEIGHT
-            _write(area, label, _MARGIN, top + 12, color=color)
-            _draw_box(area, (left, top), (right, bottom), RAIL)
+            area.write(label, _MARGIN, top + 12, color=color)
+            area.draw_box((left, top), (right, bottom), RAIL)
             if steering is not None:
                 filled = min(max(steering / _FULL_BAR, -1.0), 1.0)
                 end = middle + filled * (right - left) / 2
-                _draw_box(area, (middle, top), (end, bottom), color)
+                area.draw_box((middle, top), (end, bottom), color)
                 value = f"{steering:+.2f}"
-                _write(area, value, width - _MARGIN, top + 12, color=WHITE, to_left=True)
-            _draw_box(area, (middle - 1, top - 2), (middle + 1, bottom + 2), WHITE)
+                area.write(value, area.width - _MARGIN, top + 12, color=WHITE, to_left=True)
+            area.draw_box((middle - 1, top - 2), (middle + 1, bottom + 2), WHITE)
 
 
-def _write_number(row: Image, label: str, number: str, unit: str, left: int) -> None:
+def _write_number(row: "_Pen", label: str, number: str, unit: str, left: float) -> None:
     """Write a label, a number below it, and the number's unit behind it.
 
     row: the part of the panel for the numbers
     number: "" if it is unknown
     """
-    _write(row, label, left, 18)
-    _write(row, number, left, 50, _NUMBER_SIZE, WHITE)
-    unit_left = left + _text_width(number, _NUMBER_SIZE) if number else left
-    _write(row, unit, unit_left + 3, 50)
+    row.write(label, left, 18)
+    row.write(number, left, 50, _NUMBER_SIZE, WHITE)
+    unit_left = left + row.text_width(number, _NUMBER_SIZE) if number else left
+    row.write(unit, unit_left + 3, 50)
 
 
-def _draw_offset(row: Image, left: int, offset_m: float | None, half_m: float) -> None:
+def _draw_offset(row: "_Pen", left: float, offset_m: float | None, half_m: float) -> None:
     """Draw the car as a dot on a rail whose ends are the road's edges.
 
     row: the part of the panel for the numbers
     offset_m: metres from the centre line to the car, to the right; None if unknown
     half_m: half of the road's width
     """
-    right = row.shape[1] - _MARGIN
+    right = row.width - _MARGIN
     middle = (left + right) / 2
-    _write(row, "from centre", left, 18)
-    _draw_box(row, (left, 53), (right, 65), RAIL)
-    _draw_box(row, (middle - 1, 53), (middle + 1, 65), FAINT)
+    row.write("from centre", left, 18)
+    row.draw_box((left, 53), (right, 65), RAIL)
+    row.draw_box((middle - 1, 53), (middle + 1, 65), FAINT)
     if offset_m is None:
         return
     side = "left" if offset_m < 0 else "right"
-    _write(row, f"{abs(offset_m):.2f} m {side}", right, 44, 16, WHITE, to_left=True)
+    row.write(f"{abs(offset_m):.2f} m {side}", right, 44, 16, WHITE, to_left=True)
     x = middle + min(max(offset_m / half_m, -1.0), 1.0) * ((right - left) / 2 - 5)
-    _draw_dot(row, (x, 58.5), 6.0, GROUND)
-    _draw_dot(row, (x, 58.5), 5.0, SKY)
+    row.draw_dot((x, 58.5), 6.0, GROUND)
+    row.draw_dot((x, 58.5), 5.0, SKY)
 
 
 # ---- the map
@@ -379,7 +388,7 @@ _font = cache(PIL.ImageFont.load_default)  # Aileron, in the public domain
 def _coverage_of(words: str, size: int) -> Float32Array:
     """Return how much of each pixel a text covers, 0 to 1, (height, width, 1)."""
     font = _font(size)
-    # the baseline stands size * _ASCENT below the top, as _write() expects
+    # the baseline stands size * _ASCENT below the top, as write() of _Pen expects
     width = max(round(font.getlength(words)), 1) + 2
     baseline = round(size * _ASCENT)
     coverage = PIL.Image.new("L", (width, baseline + round(size * _DESCENT)))
@@ -388,37 +397,57 @@ def _coverage_of(words: str, size: int) -> Float32Array:
     return np.asarray(coverage, np.float32)[..., np.newaxis] / np.float32(255)
 
 
-def _text_width(words: str, size: int = _SMALL_SIZE) -> int:
-    return int(_coverage_of(words, size).shape[1])
+class _Pen:
+    """Draws on a picture; all places and sizes are in units of `scale` pixels."""
 
+    def __init__(self, picture: Image, scale: float) -> None:
+        self.picture = picture
+        self._scale = scale
+        self.height, self.width = (side / scale for side in picture.shape[:2])
 
-def _write(
-    picture: Image,
-    words: str,
-    x: int,
-    y: int,
-    size: int = _SMALL_SIZE,
-    color: Color = FAINT,
-    to_left: bool = False,
-) -> None:
-    """Write words whose baseline begins at x and y; what would stand outside is left out.
+    def part(self, left: float, top: float, width: float, height: float) -> "_Pen":
+        """Return a pen for a rectangle of the picture."""
+        columns = slice(self._pixels(left), self._pixels(left + width))
+        rows = slice(self._pixels(top), self._pixels(top + height))
+        return _Pen(self.picture[rows, columns], self._scale)
 
-    size: of the font, in pixels
-    to_left: whether the baseline ends at x and y
-    """
-    left = x - _text_width(words, size) if to_left else x
-    top = y - round(size * _ASCENT)
-    coverage = _coverage_of(words, size)[max(-top, 0) :, max(-left, 0) :]
-    area = picture[max(top, 0) :, max(left, 0) :][: len(coverage), : coverage.shape[1]]
-    coverage = coverage[: len(area), : area.shape[1]]
-    area[:] = area + (np.array(color, np.float32) - area) * coverage + np.float32(0.5)
+    def text_width(self, words: str, size: float) -> float:
+        return float(_coverage_of(words, self._pixels(size)).shape[1]) / self._scale
 
+    def write(
+        self,
+        words: str,
+        x: float,
+        y: float,
+        size: float = _SMALL_SIZE,
+        color: Color = FAINT,
+        to_left: bool = False,
+    ) -> None:
+        """Write words whose baseline begins at x and y; what would stand outside is left out.
 
-def _draw_box(picture: Image, begin: Point, end: Point, color: Color) -> None:
-    """Fill a rectangle between two corners, which are rounded to whole pixels."""
-    left, right = sorted((round(begin[0]), round(end[0])))
-    top, bottom = sorted((round(begin[1]), round(end[1])))
-    picture[top:bottom, left:right] = color
+        size: of the font
+        to_left: whether the baseline ends at x and y
+        """
+        coverage = _coverage_of(words, self._pixels(size))
+        left = self._pixels(x) - coverage.shape[1] * to_left
+        top = self._pixels(y) - round(self._pixels(size) * _ASCENT)
+        coverage = coverage[max(-top, 0) :, max(-left, 0) :]
+        area = self.picture[max(top, 0) :, max(left, 0) :][: len(coverage), : coverage.shape[1]]
+        coverage = coverage[: len(area), : area.shape[1]]
+        area[:] = area + (np.array(color, np.float32) - area) * coverage + np.float32(0.5)
+
+    def draw_box(self, begin: Point, end: Point, color: Color) -> None:
+        """Fill a rectangle between two corners, which are rounded to whole pixels."""
+        left, right = sorted((self._pixels(begin[0]), self._pixels(end[0])))
+        top, bottom = sorted((self._pixels(begin[1]), self._pixels(end[1])))
+        self.picture[top:bottom, left:right] = color
+
+    def draw_dot(self, center: Point, radius: float, color: Color) -> None:
+        scaled = (center[0] * self._scale, center[1] * self._scale)
+        _draw_dot(self.picture, scaled, radius * self._scale, color)
+
+    def _pixels(self, length: float) -> int:
+        return round(length * self._scale)
 
 
 def _draw_dot(picture: Image, center: Point, radius: float, color: Color) -> None:
