@@ -45,20 +45,20 @@ _DIMMED = 0.35  # fraction of the frame's brightness that is kept behind title a
 
 _MAP_HEIGHT = 0.42  # height and width of the map, as a fraction of the frame's height
 
-# sizes of the title and of the panel, in pixels of a picture that is 416 wide or less; in a wider
-# one, they are as much larger as it is wider: a phone that shows it 362 pixels wide, as the page of
-# a report does, shows the labels in 11 pixels
-_FULL_WIDTH = 416
+# sizes of the title and of the panel, in pixels of a picture that is 400 wide or less; in a wider
+# one, they are as much larger as it is wider: where the page of a report is 400 pixels wide, the
+# clip is 347 wide, and its labels have 11 pixels
+_FULL_WIDTH = 400
 _PADDING = 8  # distance of title and map from the frame's edge
 _TITLE_SIZE = 14  # size of the title's font
-_STEERING_WIDTH = 220  # steering and numbers are in one row if this much is left for the steering
+_STEERING_WIDTH = 210  # steering and numbers are in one row if this much is left for the steering
 _ROW_HEIGHT = 74  # height of the row with the numbers
 _STEERING_ROW_HEIGHT = 66  # height of the row with the steering alone, in a narrower panel
 _MARGIN = 12  # free space at the left and the right end of the panel
 _NUMBER_SIZE = 24  # size of a number's font
 _BAR_HEIGHT = 14  # height of a steering bar
 _LABEL_WIDTH = 62  # space for the label, to the left of a bar
-_VALUE_WIDTH = 52  # space for the steering as a number, to the right of a bar
+_VALUE_WIDTH = 44  # space for the steering as a number, to the right of a bar
 _SPEED_WIDTH = 70  # space for the speed
 _LATENCY_WIDTH = 118  # space for the latency
 _OFFSET_WIDTH = 112  # space for the distance from the centre line

@@ -33,7 +33,7 @@ def test_a_clip_has_every_second_frame_of_a_drive(tmp_path):
     rate, frames = read_frames(path)
     assert rate == 12.5
     assert len(frames) == 20
-    assert frames[0].shape == (434, 640, 3)
+    assert frames[0].shape == (438, 640, 3)
     assert abs(float(frames[-1][200:300, :100].mean()) - 128) < 4  # the frame before the last
     write_begin(path, tmp_path / "begin.mp4", 1.0)
     assert len(read_frames(tmp_path / "begin.mp4")[1]) == 13

@@ -42,7 +42,7 @@ def test_a_steering_bar_points_to_the_side_of_the_steering(width):
         info = FrameInfo(1.0, steering=value, speed_mph=20.0)
         overlay = Overlay("", width, (320, 160), [info], "sent", None, with_model=True)
         picture = overlay.draw(FRAME, info, -value)[-overlay.panel_height :]
-        scale = max(width / 416, 1)
+        scale = max(width / 400, 1)
         after_label = round(70 * scale)  # the label is of a bar's colour, too
         for top, color, towards in ((27, SKY, value), (48, ORANGE, -value)):
             bar = picture[round(top * scale) : round((top + 14) * scale), after_label:]
@@ -100,7 +100,7 @@ def test_a_missing_row_or_table_leaves_out_its_values(tmp_path):
         None,
     ) * 4
     overlay = overlay_of(data)
-    assert overlay.draw(FRAME, unknown).shape == overlay.draw(FRAME, known).shape == (535, 640, 3)
+    assert overlay.draw(FRAME, unknown).shape == overlay.draw(FRAME, known).shape == (544, 640, 3)
     for name, gone in tables.items():
         (run / name).unlink()
         data = read_run(run)
@@ -183,12 +183,12 @@ def test_the_line_has_a_gap_where_the_car_was_set_back():
 
 
 @pytest.mark.parametrize("width", [640, 960])
-def test_a_phone_that_shows_a_clip_362_pixels_wide_shows_its_labels_in_11(width):
+def test_a_phone_that_shows_a_clip_347_pixels_wide_shows_its_labels_in_11(width):
     info = FrameInfo(1.0, steering=0.2, speed_mph=20.0, cross_track_m=0.1)
     overlay = Overlay("", width, (320, 160), [info], "sent", "lake", with_map=False)
-    scale = width / 416
+    scale = width / 400
     label = overlay.draw(FRAME, info)[-overlay.panel_height :][: round(25 * scale)]
     label = label[:, : round(70 * scale)]
     ink = np.flatnonzero((label.min(axis=2) > 100).any(axis=1))
     of_size = 0.85  # from the top of a t to the bottom of a g
-    assert (ink[-1] - ink[0] + 1) * 362 / width > of_size * 11
+    assert (ink[-1] - ink[0] + 1) * 347 / width > of_size * 11
