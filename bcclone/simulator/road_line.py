@@ -12,8 +12,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
+from bcclone.simulator.spline import cubic_spline
 from bcclone.system.arrays import FloatArray
 
 STEP_M = 0.5  # between two points of a centre line
@@ -41,14 +41,10 @@ def interpolate(table: FloatArray, closed: bool) -> RoadLine:
     if closed:
         table = np.vstack([table, table[:1]])
 
-    from scipy.interpolate import CubicSpline  # not at the top: most tracks need no spline
-
     # a spline over the length of the polygon through the points
     along_polygon = _distances_along(table[:, :3])
-    ends = "periodic" if closed else "natural"
-    spline = CubicSpline(along_polygon, table[:, :3], bc_type=ends)
     fine_along = np.append(np.arange(0.0, along_polygon[-1], _FINE_M), along_polygon[-1])
-    fine = spline(fine_along)
+    fine = cubic_spline(along_polygon, table[:, :3], fine_along, closed)
     fine_widths = np.interp(fine_along, along_polygon, table[:, 3])
 
     # points that are evenly spaced over the spline's own length
@@ -60,7 +56,7 @@ def interpolate(table: FloatArray, closed: bool) -> RoadLine:
     points = np.column_stack([np.interp(even, along, axis) for axis in fine.T])
     widths = np.interp(even, along, fine_widths)
 
-    # rounded to a micrometre: the solver of the spline rounds differently on different processors
+    # rounded to a micrometre, so that no processor's rounding shows
     return RoadLine(np.round(points, 6), np.round(widths, 6), round(float(length_m), 6))
 
 
@@ -210,6 +206,8 @@ def _meets_itself(line: FloatArray, half_width_m: float, closed: bool) -> int | 
 
     It meets itself where a point is nearer than the road's width to another part of the line.
     """
+    from scipy.spatial import cKDTree  # not at the top: the roads that come with bcclone are right
+
     tree = cKDTree(line)
     width_m = 2 * half_width_m
     # points within a bend are near to each other, too, without the road meeting itself: a half

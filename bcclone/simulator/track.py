@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from bcclone.simulator.figures import read_figures
 from bcclone.simulator.random_road import RANDOM_PREFIX, random_road
@@ -121,7 +120,6 @@ class Track:
         turned = np.pad(self.heading, 1, mode="wrap" if closed else "edge")
         turn = (turned[2:] - turned[:-2] + math.pi) % (2 * math.pi) - math.pi
         self.curvature = self._smoothed(turn / level)
-        self._tree = cKDTree(self.line)
 
     def _smoothed(self, values: FloatArray) -> FloatArray:
         """Return the running mean along the line. values: (points,)"""
@@ -209,15 +207,15 @@ class Track:
         near_m: search only the road around this distance along the track; None for the whole
             track, which may find another part of a road that passes nearby
         """
+        count = len(self.line)
         if near_m is None:
-            index = int(self._tree.query((x, y, z))[1])
+            searched = np.arange(count)
         else:
-            count = len(self.line)
             reach = round(_NEAR_M / STEP_M)
-            around = np.arange(-reach, reach + 1) + self.index(near_m)
-            around = around % count if self.closed else np.clip(around, 0, count - 1)
-            away = self.line[around] - (x, y, z)
-            index = int(around[np.argmin((away * away).sum(axis=1))])
+            searched = np.arange(-reach, reach + 1) + self.index(near_m)
+            searched = searched % count if self.closed else np.clip(searched, 0, count - 1)
+        away = self.line[searched] - (x, y, z)
+        index = int(searched[np.argmin((away * away).sum(axis=1))])
 
         # from the nearest point of the line: how far along, and how far to the right
         ahead_x, ahead_z = self.ahead[index].tolist()

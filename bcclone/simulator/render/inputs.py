@@ -31,6 +31,7 @@ from bcclone.simulator.scene.textures import ASPHALT, COBBLE
 from bcclone.simulator.track import MOUNTAIN_STYLE
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array, FloatArray, IndexArray
+from bcclone.system.compiled import compiled
 from bcclone.system.exact_math import cosine, exponentials
 
 CoverArray = npt.NDArray[np.uint32]
@@ -246,11 +247,8 @@ def surface_of(scene: Scene) -> Surface:
     roadmap = ground.roadmap
     road = scene.track.road
 
-    covers = np.zeros(heights_m.shape, np.uint32)
-    for channel in range(3):
-        sunlight = np.float64(AMBIENT[channel]) + np.float64(SUNLIGHT[channel]) * scene.light
-        color = np.clip(ground.cover[..., channel] * sunlight, 0, 255).astype(np.uint32)
-        covers |= color << 8 * channel
+    covers = np.empty(heights_m.shape, np.uint32)
+    _light_up(ground.cover, scene.light, AMBIENT, SUNLIGHT, covers)
     roadside_m = REACH_M if road.look.neighbor_m else _ROADSIDE_M
     covers[np.abs(roadmap.cross_track_m) < roadside_m] |= NEAR_ROAD
     covers[heights_m < ground.water_m] |= UNDER_WATER
@@ -277,6 +275,29 @@ def surface_of(scene: Scene) -> Surface:
         z=ground.grid.z,
         water_m=ground.water_m,
     )
+
+
+@compiled(cache=True)
+def _light_up(
+    colors: Float32Array,
+    light: Float32Array,
+    ambient: tuple[float, float, float],
+    sunlight: tuple[float, float, float],
+    covers: CoverArray,
+) -> None:
+    """Write each cell's colour under its light, red in the lowest bits.
+
+    colors: under full light, (side, side, 3)
+    light: sunlight on each cell, relative to level ground, (side, side)
+    """
+    for row in range(light.shape[0]):
+        for column in range(light.shape[1]):
+            cover = 0
+            for channel in range(3):
+                there = ambient[channel] + sunlight[channel] * light[row, column]
+                color = colors[row, column, channel] * there
+                cover |= int(min(max(color, 0.0), 255.0)) << 8 * channel
+            covers[row, column] = cover
 
 
 # ---- memory

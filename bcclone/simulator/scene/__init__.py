@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from scipy.spatial import cKDTree
+import numpy as np
 
 from bcclone.camera.images import Image
 from bcclone.simulator.roads import read_road_file
@@ -97,15 +97,15 @@ class Obstacles:
 
     def __init__(self, scene: Scene, track: Track) -> None:
         self._track = track
-        trees = scene.cards.placements[: scene.cards.tree_count, [0, 2]]
-        self._trees = cKDTree(trees) if len(trees) else None
+        self._trees = scene.cards.placements[: scene.cards.tree_count, [0, 2]]
 
     def hit(self, x: float, z: float, position: TrackPosition) -> bool:
         """Return whether a car at x, z touches something.
 
         position: the car's position on the track
         """
-        if self._trees is not None and self._trees.query((x, z))[0] < _TREE_M:
+        away = self._trees - (x, z)
+        if np.any((away * away).sum(axis=1) < _TREE_M * _TREE_M):
             return True
         wall_m = walls_at(self._track, position.along_m)
         if wall_m is None:

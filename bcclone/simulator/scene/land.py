@@ -16,6 +16,7 @@ from bcclone.simulator.scene.roadmap import CELL_M, Grid, RoadMap, map_road
 from bcclone.simulator.scene.textures import Field, resize, tiling_noise
 from bcclone.simulator.track import DESIGNED_STYLE, LAKE, LEVEL_M, Track
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray
+from bcclone.system.compiled import compiled
 from bcclone.system.exact_math import exponentials
 
 _NO_WATER_M = -1000.0  # height of the water on a track without water: below all ground
@@ -99,20 +100,35 @@ def _mixed_patches(grid: Grid, seed: int, covers: _Colors) -> Float32Array:
 
     The first colour covers most of the ground.
     """
-    # how much of each colour a cell has; the weights of a cell add up to 1
-    weights = [
-        exponentials(2.2 * _noise(grid, seed + 11 + number, 64)) for number in range(len(covers))
-    ]
+    # how much of each colour a cell has, before the shares of a cell add up to 1
+    weights = np.empty((len(covers), grid.side, grid.side), np.float32)
+    for number in range(len(covers)):
+        weights[number] = exponentials(2.2 * _noise(grid, seed + 11 + number, 64))
     weights[0] *= 2.5
-    total = sum(weights)
-    for weight in weights:
-        weight /= total
+    cover = np.empty((grid.side, grid.side, 3), np.float32)
+    _blend(weights, np.array(covers, np.float32), cover)
+    return cover
 
-    channels = []
-    for channel in range(3):
-        parts = (weight * cover[channel] for weight, cover in zip(weights, covers, strict=True))
-        channels.append(sum(parts))
-    return np.stack(channels, -1, dtype=np.float32)
+
+@compiled(cache=True)
+def _blend(weights: Float32Array, colors: Float32Array, result: Float32Array) -> None:
+    """Write the weighted mean of the colours of each cell.
+
+    weights: (colors, side, side)
+    colors: (colors, 3)
+    result: (side, side, 3)
+    """
+    count = weights.shape[0]
+    for row in range(result.shape[0]):
+        for column in range(result.shape[1]):
+            total = weights[0, row, column]
+            for number in range(1, count):
+                total += weights[number, row, column]
+            for channel in range(3):
+                mean = weights[0, row, column] / total * colors[0, channel]
+                for number in range(1, count):
+                    mean += weights[number, row, column] / total * colors[number, channel]
+                result[row, column, channel] = mean
 
 
 def _stone_on_slopes(
@@ -124,10 +140,20 @@ def _stone_on_slopes(
     steep: slope from which stone begins to show, in metres up for each metre
     """
     fraction = np.clip((_slope_of(heights) - steep) / 0.5, 0, 1)
-    channels = [
-        cover[..., channel] * (1 - fraction) + stone[channel] * fraction for channel in range(3)
-    ]
-    return np.stack(channels, -1, dtype=np.float32, casting="same_kind")
+    _mix(cover, np.array(stone, fraction.dtype), fraction, 1 - fraction)
+    return cover
+
+
+@compiled(cache=True)
+def _mix(cover: Float32Array, color: Field, fraction: Field, rest: Field) -> None:
+    """Mix a colour into a cover, (side, side, 3), which is changed; rest: 1 - fraction."""
+    for row in range(cover.shape[0]):
+        for column in range(cover.shape[1]):
+            for channel in range(3):
+                cover[row, column, channel] = (
+                    cover[row, column, channel] * rest[row, column]
+                    + color[channel] * fraction[row, column]
+                )
 
 
 def _slope_of(heights: Field) -> Field:

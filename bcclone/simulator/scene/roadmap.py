@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from bcclone.camera.images import cv2
 from bcclone.simulator.roads import REACH_M
 from bcclone.simulator.track import LAKE, Track
 from bcclone.system.arrays import BoolArray, Float32Array, FloatArray, IndexArray
+from bcclone.system.compiled import compiled
 
 CELL_M = 0.5  # side of a cell
 _UNMAPPED = 99.0  # stands for the cross_track_m of the cells that are not near the road
@@ -70,15 +69,17 @@ def map_road(track: Track, grid: Grid, on_ground: BoolArray) -> RoadMap:
 
     on_ground: whether each point of the centre line is on the ground, bool (points,)
     """
-    rows, columns = _cells_near(track.line[on_ground], grid)
+    # the nearest point of the centre line to each cell
+    index = np.full((grid.side, grid.side), -1)
+    squared_m = np.full((grid.side, grid.side), REACH_M * REACH_M)
+    points = np.flatnonzero(on_ground)
+    line = track.line[points][:, [0, 2]]
+    reach = math.ceil(REACH_M / CELL_M)
+    _find_nearest(line, (grid.x, grid.z), reach, squared_m, index)
+    rows, columns = np.nonzero(index >= 0)
     x = grid.x + (columns + 0.5) * CELL_M
     z = grid.z + (rows + 0.5) * CELL_M
-
-    # the nearest point of the centre line to each cell
-    points = np.flatnonzero(on_ground)
-    tree = cKDTree(track.line[points][:, [0, 2]])
-    _, index = tree.query(np.column_stack([x, z]))
-    nearest = points[index]
+    nearest = points[index[rows, columns]]
     point = track.line[nearest]
 
     # how far each cell is from its nearest point, along and across the road
@@ -90,8 +91,8 @@ def map_road(track: Track, grid: Grid, on_ground: BoolArray) -> RoadMap:
     right_m = dx * ahead_z - dz * ahead_x
     height_m = point[:, 1] + track.grade[nearest] * np.clip(forward_m, -1, 1)
 
-    # cells that are near enough, and not beyond the ends of the road
-    near = (dx * dx + dz * dz < REACH_M * REACH_M) & (np.abs(forward_m) < _PAST_M)
+    # cells that are not beyond the ends of the road
+    near = np.abs(forward_m) < _PAST_M
     cells = rows[near], columns[near]
     along_m = _field(grid, 0.0, cells, (nearest / track.points_a_metre + forward_m)[near])
     cross_track_m = _field(grid, _UNMAPPED, cells, right_m[near])
@@ -111,15 +112,39 @@ def map_road(track: Track, grid: Grid, on_ground: BoolArray) -> RoadMap:
     )
 
 
-def _cells_near(line: FloatArray, grid: Grid) -> tuple[IndexArray, IndexArray]:
-    """Return rows and columns of the cells that are about REACH_M or less from a line of points."""
-    mask = np.zeros((grid.side, grid.side), np.uint8)
-    pixels = ((line[:, [0, 2]] - (grid.x, grid.z)) / CELL_M).astype(np.int32)
-    # a disc around every fourth point, which is every two metres
-    for column, row in pixels[::4].tolist():
-        cv2.circle(mask, (column, row), int(REACH_M / CELL_M) + 2, 1, -1)
-    rows, columns = np.nonzero(mask)
-    return rows, columns
+@compiled(cache=True)
+def _find_nearest(
+    points: FloatArray,
+    corner: tuple[float, float],
+    reach: int,
+    squared_m: FloatArray,
+    index: IndexArray,
+) -> None:
+    """Write which point is the nearest to each cell, where one is near enough.
+
+    points: x and z, (points, 2)
+    corner: x and z of the grid's corner
+    reach: how many rows and columns away a cell can be near a point
+    squared_m: how near a point has to be to each cell, squared, (side, side); it becomes that of
+        the nearest point
+    index: of the nearest point, (side, side)
+    """
+    side = index.shape[0]
+    for number in range(points.shape[0]):
+        x = points[number, 0]
+        z = points[number, 1]
+        middle = int((x - corner[0]) / CELL_M)
+        left = max(middle - reach, 0)
+        right = min(middle + reach + 1, side)
+        middle = int((z - corner[1]) / CELL_M)
+        for row in range(max(middle - reach, 0), min(middle + reach + 1, side)):
+            dz = corner[1] + (row + 0.5) * CELL_M - z
+            for column in range(left, right):
+                dx = corner[0] + (column + 0.5) * CELL_M - x
+                away = dx * dx + dz * dz
+                if away < squared_m[row, column]:
+                    squared_m[row, column] = away
+                    index[row, column] = number
 
 
 def _field(

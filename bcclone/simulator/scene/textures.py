@@ -193,9 +193,19 @@ def _weighted(field: Field, weights: tuple[float, ...]) -> FloatArray:
 
     The field is mirrored at its edges.
     """
-    half = len(weights) // 2
-    padded = np.pad(field, ((half, half), (0, 0)), mode="reflect")
     result = np.zeros(field.shape)
-    for tap, weight in enumerate(np.array(weights, field.dtype)):
-        result += weight * padded[tap : tap + len(field)]
+    _add_rows(np.ascontiguousarray(field), np.array(weights, field.dtype), result)
     return result
+
+
+@compiled(cache=True)
+def _add_rows(field: Field, weights: Field, result: FloatArray) -> None:
+    """Add the weighted rows around each row to it, as _weighted() describes."""
+    last = field.shape[0] - 1
+    half = weights.size // 2
+    for row in range(field.shape[0]):
+        for tap in range(weights.size):
+            source = abs(row + tap - half)
+            source = min(source, 2 * last - source)
+            for column in range(field.shape[1]):
+                result[row, column] += weights[tap] * field[source, column]
