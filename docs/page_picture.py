@@ -182,7 +182,7 @@ def show_film() -> bytes:
             shutil.copy(image, folder / "centre")
         line = ["import", "centre", "-o", "film", "--steering", "from-motion", "--quiet"]
         subprocess.run([*_BCCLONE, *line], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        return _show_rows(folder, ["film"], shown=240, height=1037)
+        return _show_rows(folder, ["film"], shown=240, height=960)
 
 
 def _record_drive(folder: Path, laps: float) -> None:
