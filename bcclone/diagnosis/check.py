@@ -5,7 +5,6 @@ lines that say what to record next. docs/how-to/own-recording.md says what each 
 docs/results/recording-faults.json says how many of the known faults are found.
 """
 
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import read_trace
 from bcclone.system.arrays import FloatArray, runs
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import Location
 from bcclone.system.progress import ProgressBar
 from bcclone.system.values import to_json
@@ -253,8 +252,8 @@ def advise(recordings: Sequence[Diagnosis]) -> tuple[str, ...]:
         seconds = _rounded(_LEAST_SECONDS / 2)
         line = f"{seconds} in another light: all frames are alike in brightness"
         if road:
-            how = f"--road {shlex.quote(road)} --light 0.6 --sun-elevation 20"
-            line += f"; for example: bcclone simulate record other-light {how}"
+            how = ["--road", road, "--light", 0.6, "--sun-elevation", 20]
+            line += f"; for example: {shown_command('simulate', 'record', 'other-light', *how)}"
         lines.append(line)
     missing = _LEAST_SECONDS - sum(recording.usable_seconds for recording in usable)
     if missing > 0:
@@ -293,8 +292,8 @@ def _more_bends(recordings: Sequence[Diagnosis], road: str | None) -> Iterator[s
                 "the other way round"
             )
             if road:
-                line += " (with or without --reverse): bcclone play -o more --road "
-                line += shlex.quote(road)
+                play = shown_command("play", "-o", "more", "--road", road)
+                line += f" (with or without --reverse): {play}"
             yield line
 
 

@@ -6,7 +6,6 @@ pages set. `Pages` serves it. docs/reference/page.md describes fields, addresses
 
 import logging
 import math
-import shlex
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -27,7 +26,7 @@ from bcclone.drive.saliency_overlay import SaliencyThread
 from bcclone.model.policy import Policy
 from bcclone.recording.run_folder import Recorder, free_folder
 from bcclone.system.codec import parse_json
-from bcclone.system.errors import UserError, printable
+from bcclone.system.errors import UserError, command_line, printable
 from bcclone.web.page import guarded_app, plain_text, posted, render, with_pictures
 from bcclone.web.server import WebServer
 from bcclone.web.websocket import BadHandshake, Websocket
@@ -118,7 +117,7 @@ class Session(ABC):
                 words[place] = "--token=YOUR-TOKEN"
             elif word == "--token":
                 words[place + 1] = "YOUR-TOKEN"
-        return printable(shlex.join(words))
+        return printable(command_line(words))
 
     def _retyped(self, word: str) -> str:
         """Return a word of the command line as it is typed the next time."""

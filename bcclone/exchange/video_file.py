@@ -6,7 +6,6 @@ film in another form is refused with the command that converts it.
 """
 
 import re
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import simplejpeg
 
 from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, Image
 from bcclone.system.codec import UnfetchedFile, kind_of_content, open_file
-from bcclone.system.errors import UserError, first_line, require_package
+from bcclone.system.errors import UserError, command_line, first_line, require_package
 from bcclone.system.process import MOST_PIXELS
 
 # pattern of a file's first bytes -> its format for FFmpeg; the last one is of transport streams,
@@ -231,8 +230,8 @@ def _unreadable(path: Path, error: Exception) -> UserError:
         converted = path.with_name(f"{path.stem}-converted.mp4")
     # A stream without a container does not say how many frames a second there are. It is encoded
     # again, since a copy (-c copy) of frames without times may get them in a wrong order.
-    rate = "-r RATE " if path.suffix.lower() in _RAW_ENDINGS else ""
-    command = f"ffmpeg {rate}-i {shlex.quote(str(path))} {shlex.quote(str(converted))}"
+    rate = ["-r", "RATE"] if path.suffix.lower() in _RAW_ENDINGS else []
+    command = command_line(["ffmpeg", *rate, "-i", str(path), str(converted)])
     return UserError(
         f"{path}: cannot be read as a video: {reason}; copy it again, or convert it: {command}"
     )
@@ -248,11 +247,12 @@ def _only_stream(path: Path, streams: Sequence[Any]) -> Any:
     if len(films) <= 1:
         return films[0] if films else streams[0]
     first = list(streams).index(films[0])
-    one = shlex.quote(str(path.with_name(f"{path.stem}-{first + 1}{path.suffix}")))
-    command = f"ffmpeg -i {shlex.quote(str(path))} -map 0:v:{first} -c copy {one}"
+    one = path.with_name(f"{path.stem}-{first + 1}{path.suffix}")
+    words = ["ffmpeg", "-i", str(path), "-map", f"0:v:{first}", "-c", "copy", str(one)]
     raise UserError(
         f"{path}: {len(films)} videos in one file, as of several cameras; copy the one of the "
-        f"front camera into a file of its own, 0:v:{first} or one after it: {command}",
+        f"front camera into a file of its own, 0:v:{first} or one after it: "
+        f"{command_line(words)}",
         exit_code=2,
     )
 

@@ -4,7 +4,6 @@ In: the path of a log. Out: a `Log`: its dialect, usable rows, bad rows with rea
 rows; or a `ForeignLog` for a file of another kind.
 """
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -286,8 +285,7 @@ class ForeignLog(UserError):
         if is_table:
             reason += (
                 "; import another program's table (UNIT: deg, rad, or ratio for -1 to 1) with: "
-                f"bcclone import {shlex.quote(str(path))} -o recordings/NAME "
-                "--steering-column COLUMN --unit UNIT"
+                f"{_importing(path)} --steering-column COLUMN --unit UNIT"
             )
         exit_code = 1 if empty else 2
         super().__init__(f"{path}: not a log of the simulator: {reason}", exit_code=exit_code)
@@ -296,6 +294,11 @@ class ForeignLog(UserError):
 
 class OtherFile(ForeignLog, OtherKind):
     """A file of another kind, such as a store, as its first bytes tell."""
+
+
+def _importing(path: Location | str) -> str:
+    """Return the command that imports a file or folder."""
+    return shown_command("import", path, "-o", "recordings/NAME")
 
 
 def other_file(path: Location, begin: bytes) -> str:
@@ -314,7 +317,6 @@ def other_file(path: Location, begin: bytes) -> str:
     if not what or ";" in what:  # which has its remedy
         return what
     folder = path.parent if isinstance(path, Path) else path
-    importing = "bcclone import {} -o recordings/NAME"
     as_csv = "save it as a table of text (CSV) with the program that wrote it"
     remedies = {
         "an XML file": as_csv,
@@ -322,12 +324,12 @@ def other_file(path: Location, begin: bytes) -> str:
         "a store": f"train on it: {shown_command('model', path)}",
         "a model": f"let it drive: {shown_command('drive', path)}",
         "a picture": "name the folder of its recording, or import its pictures with a table: "
-        + importing.format(shlex.quote(str(folder))),
+        + _importing(folder),
         "a video": "import it with a table beside it, or with --steering from-motion: "
-        + importing.format(shlex.quote(str(path))),
+        + _importing(path),
     }
     others = (
-        f"of a tub or data set, name its folder: {importing.format('FOLDER')}; of another "
+        f"of a tub or data set, name its folder: {_importing('FOLDER')}; of another "
         "program, write its pictures as image files, with a table (CSV) of their steering, as in "
         "docs/how-to/exchange.md (Arrays of another program)"
     )

@@ -1,6 +1,9 @@
 """Errors that the user can fix, and parts of messages."""
 
+import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,7 +41,7 @@ def require_package(package: str, needed_for: str, install: str) -> None:
     install: what the message tells the user to install with pip
     """
     if find_spec(package) is None:
-        remedy = f"pip install {shlex.quote(install)}"
+        remedy = f"{command_line(['pip', 'install', install])}"
         raise UserError(f"{needed_for} needs the package {package}, which is missing: {remedy}")
 
 
@@ -68,8 +71,24 @@ def shown_command(*words: object) -> str:
 
     words: subcommand, options and values: texts, paths or numbers
     """
-    name, *others = map(typed, words)
-    return f"bcclone {name} {shlex.join(others)}".rstrip()
+    return command_line(["bcclone", *map(typed, words)])
+
+
+def command_line(words: Iterable[str], platform: str = sys.platform) -> str:
+    """Return the words of a command as a line that a user can paste.
+
+    platform: of the user's shell. On Windows, both cmd and PowerShell take double quotes; neither
+        has one that keeps it from replacing %NAME% or $NAME
+    """
+    if platform != "win32":
+        return shlex.join(words)
+    return " ".join(map(_quoted_on_windows, words))
+
+
+def _quoted_on_windows(word: str) -> str:
+    quoted = subprocess.list2cmdline([word])  # in quotes only if it has a space or is empty
+    is_plain = quoted != word or re.fullmatch(r"[\w.:/\\+=-]+", word)
+    return quoted if is_plain else f'"{word}"'
 
 
 def number_of(number: int, noun: str) -> str:

@@ -9,7 +9,6 @@ import hashlib
 import os
 import platform
 import re
-import shlex
 import shutil
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, command_line
 from bcclone.system.location import Location, reaching
 
 _PARTIAL = ".partial"  # ending of temporary names
@@ -408,7 +407,7 @@ def _write_owner(file: Path) -> None:
     """Write into a lock which process has it, for the messages of other processes."""
     # a file with a second name (a hard link) may be somebody's; writing would change it
     if file.stat().st_nlink == 1:
-        line = shlex.join((Path(sys.argv[0]).name, *sys.argv[1:]))[:300]
+        line = command_line((Path(sys.argv[0]).name, *sys.argv[1:]))[:300]
         with suppress(OSError), file.open("r+b") as opened:
             opened.seek(1)  # on Windows, nobody else can read the first byte of a lock
             opened.write(f"process {os.getpid()} ({line})".encode(errors="replace"))

@@ -9,7 +9,7 @@ import pytest
 from bcclone import UserError, open_store
 from bcclone.recording.files import find_logs
 from bcclone.recording.log import read_log
-from bcclone.system.errors import shown_command
+from bcclone.system.errors import command_line, shown_command
 from tests.running import run_script
 
 
@@ -61,3 +61,21 @@ def test_the_import_that_a_picture_needs_can_be_pasted(tmp_path):
 def test_any_name_can_be_pasted_into_a_shell(name):
     words = words_of(shown_command("edit", Path(name), "--undo"))
     assert words == ["bcclone", "edit", name, "--undo"]
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        (r"C:\Users\me\my drives\lap 1", r'edit "C:\Users\me\my drives\lap 1"'),
+        ("it's mine", 'edit "it\'s mine"'),
+        ("R&D", 'edit "R&D"'),
+        ("lake,mountain", 'edit "lake,mountain"'),
+        (r"C:\drives\lap1", r"edit C:\drives\lap1"),
+        ("--port=4567", "edit --port=4567"),
+        ("", 'edit ""'),
+        ("C:\\my drives\\", r'edit "C:\my drives\\"'),
+        ('say "hi"', r'edit "say \"hi\""'),
+    ],
+)
+def test_on_windows_words_have_the_quotes_that_its_shells_take(word, line):
+    assert command_line(["edit", word], platform="win32") == line

@@ -4,7 +4,6 @@ In: what the user says, and the shape of the network's input. Out: a `Preprocess
 donkeycar, which is recognised by the name of its input, the user need not say it.
 """
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from bcclone.dataset.preprocessing import PRESETS, Preprocessing, preprocessing_
 from bcclone.dataset.preprocessing_text import EACH_IMAGE, scaling_of
 from bcclone.model.model_path import is_litert, is_onnx
 from bcclone.system.arrays import Float32Array
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, command_line
 from bcclone.system.progress import note
 
 
@@ -99,7 +98,7 @@ def _examples(rows: int, columns: int, channels: int, scale: str) -> str:
     texts = [_text(name, "" if PRESETS[name].scale else scale) for name in fitting]
     if not texts:
         texts = [_text(f"rows 60-140, {columns}x{rows}, {_color(channels)}", scale)]
-    return " or ".join(f"--preprocess {shlex.quote(text)}" for text in texts)
+    return " or ".join(command_line(["--preprocess", text]) for text in texts)
 
 
 def _color(channels: int) -> str:
