@@ -40,6 +40,10 @@ _JUDGES_OF_FEW_ROWS: tuple[Judge, ...] = (
     steering_faults.constant_steering,
 )
 
+# share of rows with full steering that is not worth a word: few bends are as sharp as the
+# simulator's car can drive
+GREATEST_FULL_SHARE = 0.01
+
 
 class Use(StrEnum):
     """Whether a part of a recording can be used."""
@@ -320,9 +324,8 @@ def _reservation(evidence: Evidence) -> str:
 
 def noticeable_full_share(steering: FloatArray) -> float:
     """Return the share of rows with full steering, 0.0 where it is as in good driving."""
-    greatest = 0.01  # few bends are as sharp as the simulator's car can drive
     full = float(np.mean(np.abs(steering) >= 1))
-    return full if full > greatest else 0.0
+    return full if full > GREATEST_FULL_SHARE else 0.0
 
 
 def _unknown(evidence: Evidence) -> Iterator[str]:

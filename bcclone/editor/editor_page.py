@@ -24,6 +24,7 @@ from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, BadImage, read_file
 from bcclone.camera.vehicle import CAMERA_AHEAD_M
 from bcclone.diagnosis.check import RECORD_ALSO
 from bcclone.diagnosis.drive_rows import DriveRows
+from bcclone.diagnosis.judging import GREATEST_FULL_SHARE
 from bcclone.editor.fault_search import FaultSearch, Judgement
 from bcclone.editor.model_answers import ModelAnswers
 from bcclone.exchange.edited_tub import open_edited
@@ -214,6 +215,7 @@ class Viewed:
             # distance from the rear axle to the camera, in heights of the camera above the road
             "ahead": CAMERA_AHEAD_M / HEIGHT_M,
             "film_lens": self._film_lens(),
+            "greatest_full_share": GREATEST_FULL_SHARE,
             "left_out": self._left_out(),
         }
 

@@ -128,6 +128,36 @@ def in_a_thread(serve, *arguments, until="listening"):
         server.result = server.ended.result(20)
 
 
+@contextmanager
+def held_at(line, serve, settings):
+    """Run serve(settings, notify, stop) in a thread, which waits at a line that it prints until
+    `goes_on` is set.
+
+    line: how it begins
+    """
+    goes_on = threading.Event()
+
+    def start(notify, stop):
+        def notify_and_wait(printed):
+            notify(printed)
+            if printed.startswith(line):
+                assert goes_on.wait(120)
+
+        return serve(settings, notify_and_wait, stop)
+
+    with in_a_thread(start, until=line) as server:
+        server.goes_on = goes_on
+        try:
+            yield server
+        finally:
+            goes_on.set()
+
+
+def playing_once_read(model, **settings):
+    """A play that listens, and loads its model once `goes_on` is set; it may fail."""
+    return held_at("listening", play, PlaySettings(model, browser=False, port=0, **settings))
+
+
 def serving_in_a_thread(model, run_folder=None, port=0, **settings):
     """Serve a model's file, or a policy that is open already."""
     is_file = isinstance(model, Path)
@@ -240,24 +270,3 @@ def state_of(port):
 def wait_for_state(port, **values):
     """Wait until the server's state has these values."""
     wait_for(lambda: values.items() <= state_of(port).items())
-
-
-@contextmanager
-def playing_once_read(model, **settings):
-    """A play that listens, and loads its model once `read` is set; it may fail."""
-    read = threading.Event()
-
-    def start(notify, stop):
-        def notify_and_wait(line):
-            notify(line)
-            if line.startswith("listening"):
-                assert read.wait(120)
-
-        return play(PlaySettings(model, browser=False, port=0, **settings), notify_and_wait, stop)
-
-    with in_a_thread(start) as server:
-        server.read = read
-        try:
-            yield server
-        finally:
-            read.set()

@@ -18,7 +18,15 @@ from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.simulator.world import CarState
 from tests.drive.drive_server import next_event, raw, serving, telemetry_text
 from tests.drive.test_start import loading
-from tests.pages import BrowserPage, chromium, errors_of, named_controls, needs_browser, window_of
+from tests.pages import (
+    BrowserPage,
+    FakePage,
+    chromium,
+    errors_of,
+    named_controls,
+    needs_browser,
+    window_of,
+)
 from tests.processes import wait_for
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the dev extras")
@@ -256,6 +264,16 @@ def test_warnings_are_shown_and_counted(page, port):
         assert page.script(places) == before
 
 
+def test_a_page_that_watches_takes_the_wheel_before_it_controls_anything(page, port):
+    controls = ["recording", "autonomous", "saliency", "set-speed"]
+    with FakePage(port) as other:
+        other.send(wheel="ask")
+        wait_for(lambda: page.element("ask").is_displayed())
+        assert not any(page.element(name).is_enabled() for name in controls)
+        page.element("ask").click()
+        wait_for(lambda: all(page.element(name).is_enabled() for name in controls))
+
+
 def test_every_control_has_a_name_and_is_reached_by_the_tab_key(page):
     buttons = (
         "Start recording",
@@ -263,7 +281,7 @@ def test_every_control_has_a_name_and_is_reached_by_the_tab_key(page):
         "Show what decided the steering",
     )
     slider = ("slider", "Speed to hold")
-    copy = ("button", "Copy the command")
+    copy = ("button", "Copy: act as a simulator")
     assert named_controls(page.browser) == {*(("button", name) for name in buttons), copy, slider}
     assert page.element("set-speed").get_attribute("aria-valuetext") == "25 mph"
     reached = []
@@ -282,13 +300,36 @@ def test_the_page_while_loading_has_the_style_tells_what_is_loaded_and_goes_on(
     with loading(untrained_model, "threading") as server:
         browser.get(server.url)
         wait_for(lambda: "s so far" in browser.find_element(By.ID, "waited").text)
+        # nothing moves while the seconds count up
+        box = """
+            const waited = document.getElementById("waited");
+            if (arguments[0]) waited.textContent = arguments[0];
+            const { x, y, width, height } = waited.getBoundingClientRect();
+            return [x, y, width, height, document.body.scrollHeight];"""
+        for width in (1280, 400):
+            with window_of(browser, width):
+                texts = ("\u00a0", "0 s so far.", "7 s so far.", "188 s so far.")
+                assert len({tuple(browser.execute_script(box, text)) for text in texts}) == 1
         step = browser.find_element(By.ID, "step").text
         assert untrained_model.name in step
         assert str(untrained_model.parent) not in step
         font = "return getComputedStyle(document.body).fontFamily"
         assert "system-ui" in browser.execute_script(font)
-        server.loaded.set()
+        server.goes_on.set()
         wait_for(lambda: browser.find_elements(By.ID, "connection-text"))
+        browser.get("about:blank")
+
+
+def test_without_scripts_the_page_while_loading_asks_again_by_itself(browser, untrained_model):
+    with loading(untrained_model, "threading") as server:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+        try:
+            browser.get(server.url)
+            assert browser.find_element(By.ID, "step").text
+            server.goes_on.set()
+            wait_for(lambda: browser.find_elements(By.ID, "connection-text"))
+        finally:
+            browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
         browser.get("about:blank")
 
 

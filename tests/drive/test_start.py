@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -19,7 +18,7 @@ from bcclone.drive.drive_settings import DriveSettings
 from bcclone.system.errors import UserError
 from bcclone.web.access import Access
 from bcclone.web.server import WebServer
-from tests.drive.drive_server import MODES, Still, drive, in_a_thread
+from tests.drive.drive_server import MODES, Still, drive, held_at
 from tests.realcar.exports import exported_once
 from tests.running import command, run_process
 
@@ -44,25 +43,12 @@ print(imported)
 
 @contextmanager
 def loading(model, mode):
-    """A drive server that says that it loads its model, and loads it once `loaded` is set."""
-    loaded = threading.Event()
-
-    def start(notify, stop):
-        def notify_and_wait(line):
-            notify(line)
-            if line.startswith("loading"):
-                assert loaded.wait(120)
-
-        return serve(DriveSettings(model, port=0, async_mode=mode), notify_and_wait, stop)
-
-    with suppress(UserError), in_a_thread(start, until="loading") as server:
-        server.loaded = loaded
+    """A drive server that says that it loads its model, and loads it once `goes_on` is set."""
+    settings = DriveSettings(model, port=0, async_mode=mode)
+    with suppress(UserError), held_at("loading", serve, settings) as server:
         server.url = re.search(r"http://\S+/", server.lines[-1])[0]
         server.address = "127.0.0.1", int(server.url[:-1].rpartition(":")[2])
-        try:
-            yield server
-        finally:
-            loaded.set()
+        yield server
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -79,7 +65,7 @@ def test_a_page_says_that_the_model_is_loaded_and_a_car_waits_for_it(untrained_m
         waiting = [cars.submit(drive, server.address[1], Still(10)) for _ in range(2)]
         assert requests.get(f"{server.url}history", timeout=120).status_code == 503
         assert not any(car.done() for car in waiting)
-        server.loaded.set()
+        server.goes_on.set()
         assert max(car.result(60).telemetries for car in waiting) == 10
         assert json.loads(requests.get(f"{server.url}state", timeout=120).text)["frames"] >= 10
         assert requests.get(server.url, timeout=120).status_code == 200
@@ -98,7 +84,7 @@ def test_a_fault_of_the_model_closes_the_connection_of_a_car_that_waits(
     ):
         car.sendall(f"{request}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n".encode())
         assert requests.get(server.url, timeout=120).status_code == 503
-        server.loaded.set()
+        server.goes_on.set()
         with pytest.raises(UserError, match="damaged"):
             server.ended.result(20)
         assert b"101" not in car.recv(100)

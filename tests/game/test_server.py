@@ -105,7 +105,7 @@ def test_a_person_sees_the_world_and_drives_while_the_model_is_read(untrained_mo
         page.send(set={"recording": True})
         state = page.until(lambda state: state["recording"]["recorded"] > 5, **FASTER)
         assert (state["driver"], state["awaits_model"]) == (HUMAN, True)
-        server.read.set()
+        server.goes_on.set()
         state = page.until(lambda state: state["driver"] == MODEL, frames=3000, throttle_key=0)
         assert (state["awaits_model"], state["saliency"]["unavailable"]) == (False, "")
         recorded = state["recording"]["recorded"]
@@ -124,7 +124,7 @@ def test_a_model_that_cannot_be_read_ends_the_play_and_its_page_says_why(untrain
     ):
         page.send(set={"recording": True})
         page.until(lambda state: state["recording"]["recorded"] > 2, **FASTER)
-        server.read.set()
+        server.goes_on.set()
         message = {"kind": ""}
         while message["kind"] != "end":
             message, _ = page.receive()

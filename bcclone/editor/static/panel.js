@@ -18,7 +18,6 @@ const PLACES_SHOWN = 3; // spans of a finding whose times are listed
 const PATH_FROM = 1.6; // camera heights ahead, of an estimated path that is drawn
 const PATH_TO = 16;
 const PATH_STEP = 0.4;
-const GREATEST_FULL = 0.01; // share of rows with full steering that is not worth a word, as in judging.py
 
 const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 const list = (...texts) => texts.filter(Boolean).join("; ");
@@ -62,7 +61,7 @@ function commandBox(command) {
   const box = filled("span", "command", withOptions("code", command));
   if (!CAN_COPY) return box;
   const copy = Object.assign(make("button", "Copy"), { className: "copy" });
-  letCopy(copy);
+  letCopy(copy, () => announce("copied"));
   copy.setAttribute("aria-label", `copy ${command}`);
   box.append(copy);
   return box;
@@ -163,7 +162,7 @@ class Panel {
     const full = this.fullShare(times);
     this.parts.fovWords.textContent = list(
       `${degrees} degrees: ${change}`,
-      full > GREATEST_FULL && `careful: full in ${fixed(100 * full, 0)} % of the rows`,
+      full > this.info.greatest_full_share && `careful: full in ${fixed(100 * full, 0)} % of the rows`,
       !isImported && `import with --fov ${degrees}`,
     );
     this.drawn = null;

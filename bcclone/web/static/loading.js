@@ -21,7 +21,7 @@ async function ask() {
   if (line.textContent !== step) line.textContent = step; // screen readers read what changes
   document.body.classList.toggle("silent", step === SILENT);
   const seconds = Math.round((performance.now() - openedAt) / 1000);
-  document.getElementById("waited").textContent = `${seconds} s so far. `;
+  document.getElementById("waited").textContent = `${seconds} s so far.`;
   setTimeout(ask, answer ? ASK_MS : ASK_AGAIN_MS);
 }
 
