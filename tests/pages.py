@@ -1,6 +1,7 @@
 """The pages of drives and plays: one without a browser, and headless Chromium."""
 
 import json
+import re
 import shutil
 from contextlib import contextmanager
 
@@ -84,6 +85,18 @@ def named_controls(browser):
     }
     assert all(name for role, name in named if role in ("image", "region", "heading"))
     return {(role, name) for role, name in named if role in ("slider", "button", "link", "textbox")}
+
+
+def contrast(color, other):
+    """Return the contrast of two colours as WCAG defines it, 1 to 21; they are as rgb(1, 2, 3)."""
+
+    def luminance(text):
+        channels = [int(number) / 255 for number in re.findall(r"\d+", text)[:3]]
+        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    dark, light = sorted(map(luminance, (color, other)))
+    return (light + 0.05) / (dark + 0.05)
 
 
 class FakePage:

@@ -23,6 +23,19 @@ window.stick = {
 };
 navigator.getGamepads = () => [null, window.stick];
 """
+PLACES = """
+return [...document.querySelectorAll("h2, canvas, button, p, dl, input")]
+  .filter((element) => !element.closest(".overs, .guide, .over, #announcement"))
+  .map((element) => {
+    const { left, top, width, height } = element.getBoundingClientRect();
+    return [element.id || element.tagName, left, top, width, height].join(" ");
+  });
+"""
+ENABLED = """
+return [...document.querySelectorAll("main button:not(.copy), main input")]
+  .filter((control) => !control.disabled && control.checkVisibility())
+  .map((control) => control.id);
+"""
 
 
 @pytest.fixture(scope="module")
@@ -161,11 +174,20 @@ def test_a_page_that_takes_the_wheel_steers_and_this_one_watches(page, server):
     with FakePage(server.port) as other:
         other.until(lambda state: not state["steers"])
         assert not page.element("ask").is_displayed()
+        controls = page.script(ENABLED)
+        assert {"recording", "paused", "put-back", "kept", "set-speed"} <= {*controls}
+        before = page.script(PLACES)
         other.send(wheel="ask")
         assert other.until(lambda state: state["steers"])
         assert wait_for(lambda: page.element("ask").is_displayed())
+        # what this page cannot do now is disabled, and nothing moves
+        assert page.script(ENABLED) == ["ask"]
+        assert not page.element("keys").is_displayed()
+        assert page.script(PLACES) == before
         page.element("ask").click()
         page.until("state.steers")
+        wait_for(lambda: page.script(ENABLED) == controls)
+        assert page.script(PLACES) == before
         assert not other.until(lambda state: not state["steers"])["steers"]
 
 
@@ -178,6 +200,7 @@ def test_the_page_says_that_the_server_has_gone_and_finds_it_again(browser, tmp_
         assert wait_for(lambda: page.element("recording-lamp").is_displayed())
     wait_for(lambda: page.text("restart-text") == "bcclone play was stopped.")
     assert page.text("connection-text") == "ended"
+    assert page.script(ENABLED) == []
     rows = len(read_log(tmp_path / "run" / "driving_log.csv").rows)
     number = f"{rows} {'row was' if rows == 1 else 'rows were'}"
     said = f"{number} recorded into the folder {tmp_path / 'run'}."
@@ -211,10 +234,12 @@ def test_a_server_that_stands_still_is_told_within_three_seconds_and_the_page_go
         assert page.text("recording-text").startswith("When it last answered, ")
         assert not page.element("recording-lamp").is_displayed()
         assert not page.element("hud").is_displayed()
+        assert page.script(ENABLED) == []
         page.press("r")  # is not done later
         server.process.send_signal(signal.SIGCONT)
         page.until("state.recording.on && state.mode === 'driving'")
         wait_for(lambda: page.text("connection-text") == "you drive")
+        assert "recording" in page.script(ENABLED)
         # asleep and paused it goes on sending
         page.press(Keys.ESCAPE)
         page.until("state.mode === 'paused'")
@@ -242,16 +267,6 @@ def test_a_page_whose_network_was_cut_says_so_and_connects_anew(browser, server)
     browser.get_log("browser")
 
 
-PLACES = """
-return [...document.querySelectorAll("h2, canvas, button, p, dl, input")]
-  .filter((element) => !element.closest(".overs, .guide, .over, #announcement"))
-  .map((element) => {
-    const { left, top, width, height } = element.getBoundingClientRect();
-    return [element.id || element.tagName, left, top, width, height].join(" ");
-  });
-"""
-
-
 @pytest.mark.parametrize("width", [1280, 400])
 def test_the_world_is_there_while_its_model_is_read_and_nothing_moves_then(
     browser, untrained_model, width
@@ -262,7 +277,7 @@ def test_the_world_is_there_while_its_model_is_read_and_nothing_moves_then(
         assert page.text("over-frame").startswith("the model is being read")
         assert not page.element("set-speed").is_enabled()
         before = page.script(PLACES)
-        server.read.set()
+        server.goes_on.set()
         page.until("state.driver === 'model' && state.mode === 'driving' && !state.awaits_model")
         wait_for(page.element("set-speed").is_enabled)
         wait_for(lambda: page.text("connection-text") == "the model drives")
@@ -274,15 +289,33 @@ def test_the_world_is_there_while_its_model_is_read_and_nothing_moves_then(
         assert errors_of(browser) == []
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+def test_figures_with_more_digits_and_other_hints_move_nothing(page, width):
+    written = """
+        for (const [id, text] of Object.entries(arguments[0])) {
+          document.getElementById(id).textContent = text;
+        }"""
+    hints = ("The model drives once it is read.", "You drive until you let the model drive.")
+    texts = [
+        {"speed": "0.0", "target": "5", "steering-model": "–", "model-hint": hints[0]},
+        {"speed": "30.0", "target": "30", "steering-model": "−0.502", "model-hint": hints[1]},
+    ]
+    with window_of(page.browser, width, 800):
+        one, other = (page.script(written + PLACES, each) for each in texts)
+        assert one == other
+
+
 def test_at_1280_by_800_nothing_needs_scrolling_and_the_picture_is_the_largest(page):
     box = """
         const box = document.getElementById(arguments[0]).getBoundingClientRect();
         return [box.width, box.height, box.bottom];"""
     with window_of(page.browser, 1280, 800):
         size = (
-            "return [document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+            "const { scrollWidth, scrollHeight, offsetWidth } = document.documentElement;"
+            "return [scrollWidth, scrollHeight, offsetWidth]"
         )
-        assert page.script(size) == [1280, 800]
+        width, height, inside = page.script(size)
+        assert (width, height) == (inside, 800)
         width, height, _ = page.script(box, "frame")
         assert width >= 900
         assert height == pytest.approx(width / 2, abs=1)

@@ -5,6 +5,7 @@ hostile names as text.
 import base64
 import hashlib
 import io
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,7 +27,8 @@ from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
 from bcclone.training.result import SampleCounts, TrainResult, ValidationScore
 from tests.evaluation.conftest import FIGURES
-from tests.pages import chromium, errors_of, needs_browser, window_of
+from tests.pages import chromium, contrast, errors_of, named_controls, needs_browser, window_of
+from tests.processes import wait_for
 
 HOSTILE = """<script>alert(1)</script>"'&</title><img src=//evil.example/x onerror=alert(2)>"""
 LOADS = {
@@ -374,3 +376,41 @@ def test_in_dark_colours_a_plot_has_the_colours_of_the_page_and_a_photograph_its
     assert shown["dark", "plot"].max() > 200  # the lines and texts that were black
     middle = tuple(size // 2 for size in shown["dark", "photograph"].shape[:2])
     assert shown["dark", "photograph"][middle].tolist() == [200, 200, 200]
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_report_can_be_used_with_a_screen_reader_and_its_map_can_be_seen(tmp_path):
+    from selenium.webdriver import ActionChains, Keys
+
+    driven = [(10.0 * number, 5.0 * number) for number in range(6)]
+    film = clip(tmp_path / "clip.mp4")
+    written(tmp_path, clip=film, road_map=road_map(load_track("lake"), driven, []))
+    with chromium() as browser:
+        run = browser.execute_script
+        browser.get((tmp_path / "report.html").as_uri())
+        # a word's meaning is its description; Escape closes it until the word is looked at again
+        nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        described = [node.get("description", {}).get("value", "") for node in nodes]
+        assert any(text.startswith("how far the car was") for text in described)
+        word = browser.find_element("css selector", "dfn")
+        meaning = browser.find_element("css selector", "dfn span")
+        word.click()
+        assert meaning.is_displayed()
+        ActionChains(browser).send_keys(Keys.ESCAPE).perform()
+        assert not meaning.is_displayed()
+        run("arguments[0].blur(); arguments[0].focus()", word)
+        assert meaning.is_displayed()
+        # controls say what they are of
+        assert ("button", "Copy Drive") in named_controls(browser)
+        place = browser.find_element("id", "place")
+        wait_for(lambda: re.fullmatch(r"\d of 1 s", place.get_attribute("aria-valuetext")))
+        # the road stands out from the ground, and the driven line from the road
+        style = "return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]"
+        for scheme in ("light", "dark"):
+            feature = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", feature)
+            road = run(style, "#map .road", "stroke")
+            assert contrast(road, run(style, "body", "backgroundColor")) >= 3
+            assert contrast(road, run(style, "#map .driven", "stroke")) >= 3
+        assert not errors_of(browser)

@@ -58,6 +58,7 @@ function show(state, track) {
   if (IN_WORLD) showWorld(state, track);
   else showCar(state);
   showControls(state);
+  document.body.classList.toggle("powerless", !state.steers);
   element("wheel").hidden = state.steers;
   showWarnings(state);
   drawDial(element("dial"), state.steering_sent, state.steering_model);
@@ -73,6 +74,11 @@ function isNews(before, state) {
 // Lets the name of a toggle, if the page has it, say what a click does.
 function turn(id, on) {
   if (element(id)) element(id).dataset.on = String(on);
+}
+
+// Lets a control, if the page has it, be used or not.
+function enable(id, can) {
+  if (element(id)) element(id).disabled = !can;
 }
 
 // -- the status
@@ -160,6 +166,8 @@ function forgetTheMoment() {
   element("wheel").hidden = true;
   element("recording-lamp").hidden = true;
   for (const id of TOGGLES) turn(id, false);
+  for (const id of CONTROLS) enable(id, false);
+  document.body.classList.add("powerless");
   markPrimary("");
   write("sees", "");
   for (const id of OF_THE_MOMENT) write(id, id === "dialect" ? "" : "–");
@@ -240,7 +248,7 @@ function showControls(state) {
   for (const id of CONTROLS) {
     const isAwaited = id === "set-speed" && state.awaits_model;
     const isUnavailable = isAwaited || (id === "saliency" && state.saliency.unavailable !== "");
-    if (element(id)) element(id).disabled = shown.status === "watching" || isUnavailable;
+    enable(id, state.steers && !isUnavailable); // a page that watches says so over the picture
   }
   showRecording(state.recording);
   showModel(state);
@@ -259,7 +267,7 @@ function markPrimary(primary) {
 
 // Returns the id of the control that is most often wanted next, "" without one.
 function primaryOf(state) {
-  if (shown.status === "watching" || shown.status === "none") return "";
+  if (!state.steers || shown.status === "none") return "";
   if (state.mode === "paused") return "paused";
   if (IN_WORLD && element("kept") && !state.kept) return "kept";
   return IN_WORLD || state.autonomous ? "recording" : "autonomous";
@@ -283,7 +291,7 @@ function showRecording(recording) {
 function showModel(state) {
   const { saliency } = state;
   let hint = "The model drives while you do not steer.";
-  if (state.kept) hint = "You keep the wheel until you let the model drive.";
+  if (state.kept) hint = "You drive until you let the model drive.";
   else if (state.awaits_model) hint = "The model drives once it is read.";
   write("model-hint", hint);
   if (state.awaits_model) {

@@ -1,7 +1,7 @@
 "use strict";
 
 // What a report does: its clip is played below the picture, whose numbers nothing covers; the car
-// on the map follows the clip; commands are copied. Without scripts, the report can be read as well.
+// on the map follows the clip; commands are copied; Escape closes the meaning of a word. Without scripts, the report can be read as well.
 
 const video = document.querySelector("video");
 const car = document.getElementById("car");
@@ -9,6 +9,8 @@ const car = document.getElementById("car");
 if (video) playBelow();
 if (video && car) follow();
 if (CAN_COPY) document.querySelectorAll(".copy").forEach(showCopy);
+document.querySelectorAll("dfn").forEach(openAgain);
+document.addEventListener("keydown", closeMeanings);
 
 // Puts a button and a slider below the clip, instead of the browser's controls on it.
 function playBelow() {
@@ -29,10 +31,16 @@ function playBelow() {
   });
   video.addEventListener("play", showState);
   video.addEventListener("pause", showState);
-  video.addEventListener("timeupdate", () => {
-    if (!place.matches(":active")) place.value = video.currentTime / video.duration;
-  });
+  const showPlace = () => {
+    if (!place.matches(":active")) place.value = video.currentTime / video.duration || 0;
+    const [now, end] = [video.currentTime, video.duration || 0].map(Math.round);
+    place.setAttribute("aria-valuetext", `${now} of ${end} s`);
+  };
+  for (const type of ["timeupdate", "seeking", "loadedmetadata"]) {
+    video.addEventListener(type, showPlace);
+  }
   showState();
+  showPlace();
 }
 
 // Moves the car along the driven line as the clip is played.
@@ -55,4 +63,18 @@ function follow() {
 function showCopy(button) {
   button.classList.remove("by-script");
   letCopy(button);
+}
+
+// -- the meanings of words, which are shown while the pointer or the focus is on the word
+
+function closeMeanings({ key }) {
+  if (key !== "Escape") return;
+  document.querySelectorAll("dfn").forEach((word) => word.classList.add("closed"));
+}
+
+// Lets a meaning that was closed be shown the next time.
+function openAgain(word) {
+  for (const type of ["pointerenter", "focus"]) {
+    word.addEventListener(type, () => word.classList.remove("closed"));
+  }
 }
