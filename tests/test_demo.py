@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bcclone.system.files import locked
+from tests.pictures.test_words import undefined
 from tests.processes import said
 from tests.running import command, run_process, run_script
 
@@ -30,6 +31,7 @@ def test_the_demo_runs_every_step_and_several_at_once(tmp_path):
     logs = [f"lap{number}/driving_log.csv" for number in range(1, 7)]
     for name in (*logs, "data.h5", "model.h5", "run1.mp4", "drive/map.png", "first.mp4"):
         assert (folder / name).exists()
+    assert undefined(folder / "index.html") == {"step", "seconds", *names}
     assert "no empty folder" in run_script("demo", "--folder", folder, code=1).stderr
 
 

@@ -2,7 +2,8 @@
 
 import re
 
-# name of a figure -> what it means; N stands for any number
+# name of a figure -> what it means; N stands for any number. tests/pictures/test_words.py finds the
+# names in reports that are missing here
 _MEANINGS = {
     # of a drive
     "autonomy": "share of the time in which no person would have had to drive; each intervention "
@@ -24,6 +25,11 @@ _MEANINGS = {
     # of a training
     "of training": "from the first step to the last",
     "for the training on your machine": "with reading the data and drawing the pictures",
+    "validation": "what steers, measured on the validation samples, from which the network does "
+    "not learn",
+    "start": "the network from which this training began, as it was",
+    "halfway": "a network between the two: each of its weights is the mean of start's and "
+    "trained's",
     "trained": "the network of this training",
     "loss": "mean squared difference between the network's steering and what it should learn; "
     "smaller is better",
@@ -39,10 +45,12 @@ _MEANINGS = {
     "bends steered to their side": "share of the bends in which the network steers to the side to "
     "which the driver steered",
     # of a replay
+    "driver": "who steers: a network, or one of those to compare it with",
     "off N m": "how often the car was more than so far from the recorded path",
     "off N heights": "how often the car was more than so far from the recorded path, in heights of "
     "the camera above the road",
     "a km": "take-overs in a kilometre",
+    "a 1000": "take-overs in a way of 1,000 heights of the camera above the road",
     "rms": "how far the car is from the recorded path: the root of the mean square",
     "r": "correlation of the steering with the recorded one: 1 where they rise and fall together",
     "mean r": "correlation with the mean of the recorded steering over 9 rows, which a keyboard "
@@ -59,5 +67,9 @@ _MEANINGS = {
 
 
 def meaning_of(name: str) -> str | None:
-    """Return what a figure of this name means, None if there is no definition of it."""
-    return _MEANINGS.get(re.sub(r" [0-9.]+ ", " N ", name))
+    """Return what a figure of this name means, None if there is no definition of it.
+
+    The name may begin with whose figure it is, such as "model.h5: left the road".
+    """
+    figure = name.rpartition(": ")[2]
+    return _MEANINGS.get(re.sub(r" [0-9.]+ ", " N ", figure))
