@@ -74,8 +74,8 @@ def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
     """Return the policy of the model, and say how it drives."""
     server.loading(
         f"Reading the model {settings.model.name}.",
-        "This usually takes 5 seconds, longer while other programs are busy; a simulator that "
-        "connects meanwhile waits.",
+        "This usually takes 5 seconds, longer while other programs are busy. Start the simulator "
+        "meanwhile, and choose a track and AUTONOMOUS MODE: it waits for the model.",
     )
     server.notify(
         f"loading {settings.model}; a simulator that connects waits, "
@@ -134,18 +134,12 @@ def _serve(
         driver = Driver(policy, settings, hands)
         arbiter = ConnectionArbiter(driver)
         stats = DriveStats(arbiter)
-        framing = framing_of_policy(policy)
-        with (
-            run_recorder(settings.run_folder, framing) as recorder,
-            saliency_thread(policy, lambda: stats.last_frame) as saliency,
-        ):
-            # the parts that speak with cars and pages
-            cars = Cars(arbiter, stats, recorder, server)
-            session = DriveSession(cars, hands, saliency, policy)
-            session.typed = typed
-            session.next_step = next_step
-            session.token = settings.token
-            pages = Pages(session, server)
+        recorder = run_recorder(settings.run_folder, framing_of_policy(policy))
+        saliency = saliency_thread(policy, lambda: stats.last_frame)
+        # the parts that speak with cars and pages
+        cars = Cars(arbiter, stats, recorder, server)
+        session = DriveSession(cars, hands, saliency, policy)
+        with Pages(session, server, typed, next_step) as pages, recorder, saliency:
             server.show(cars.with_page(pages.app()), cars.check)
             server.wait(
                 f"listening on {server.address}; "
@@ -153,7 +147,6 @@ def _serve(
                 f"watch it drive: {server.url}"
             )
             cars.finish()
-        pages.end()  # all rows are written
     return DriveResult(
         answered=driver.answered,
         faults=driver.faults,

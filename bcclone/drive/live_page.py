@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import flask
 
@@ -26,7 +26,7 @@ from bcclone.drive.saliency_overlay import SaliencyThread
 from bcclone.model.policy import Policy
 from bcclone.recording.run_folder import Recorder, free_folder
 from bcclone.system.codec import parse_json
-from bcclone.system.errors import UserError, command_line, printable
+from bcclone.system.errors import UserError, command_line, first_line, printable
 from bcclone.web.page import guarded_app, plain_text, posted, render, with_pictures
 from bcclone.web.server import WebServer
 from bcclone.web.websocket import BadHandshake, Websocket
@@ -65,8 +65,6 @@ class Session(ABC):
     """A drive or a play, for its pages."""
 
     program = ""  # name of the command, such as bcclone drive
-    typed: tuple[str, ...] = ()  # the words that started it, () if no command line did
-    token = ""  # of the server, which no page shows
     default_port = 0  # of the command
     track = ""  # name of the built-in world's track, "" for the car of another program
     track_map: dict[str, Any] | None = None  # `line`: x and z of its centre line in metres
@@ -86,8 +84,6 @@ class Session(ABC):
         self.recorder = recorder
         self.driver = driver  # the model and its controller, None if only a person drives
         self.saliency = saliency  # None without a model
-        # returns the line that says what to do with the recording in a folder, "" if none does
-        self.next_step: Callable[[Path], str] = lambda folder: ""
 
     @property
     def has_model(self) -> bool:
@@ -108,11 +104,13 @@ class Session(ABC):
     def state(self) -> dict[str, Any]:
         """Return the state, for JSON."""
 
-    @property
-    def command(self) -> str:
-        """Return the command line that starts the session again, "" if none started it."""
-        words = [self._retyped(word) for word in self.typed]
-        for place, word in enumerate(self.typed):
+    def command(self, typed: Sequence[str]) -> str:
+        """Return the command line that starts the session again, without its token.
+
+        typed: the words that started it; without any there is no line, ""
+        """
+        words = [self._retyped(word) for word in typed]
+        for place, word in enumerate(typed):
             if word.startswith("--token="):
                 words[place] = "--token=YOUR-TOKEN"
             elif word == "--token":
@@ -243,13 +241,37 @@ _ENDING_LOOK_SECONDS = 0.01
 
 
 class Pages:
-    """The open pages of a session, and the app that serves them."""
+    """The open pages of a session, and the app that serves them.
 
-    def __init__(self, session: Session, server: WebServer) -> None:
+    At the end of its `with` block, the pages are told what was recorded, what comes next and how to
+    start again; all rows should be written then.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        server: WebServer,
+        typed: Sequence[str] = (),
+        next_step: Callable[[Path], str] = lambda folder: "",
+    ) -> None:
+        """Make the pages.
+
+        typed: the words of the command line that started the session
+        next_step: returns the line that says what to do with the recording in a folder, "" if
+            nothing comes next
+        """
         self._session = session
         self._server = server
+        self._typed = typed
+        self._next_step = next_step
         self._pages: list[_Page] = []
         self._last_message = b""  # what every page is sent at the end
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        self._end(first_line(error) if isinstance(error, Exception) else "")
 
     def app(self) -> flask.Flask:
         """Return the WSGI app of the page, which asks for the server's token."""
@@ -265,8 +287,8 @@ class Pages:
         for page in list(self._pages):
             page.changed.set()
 
-    def end(self, failure: str = "") -> None:
-        """Tell the pages what was recorded, what comes next and how to start again; close them.
+    def _end(self, failure: str) -> None:
+        """Tell the pages that the session ends, and close them.
 
         failure: why it ends, "" if somebody has ended it
         """
@@ -274,13 +296,13 @@ class Pages:
         next_step = ""
         if recorder.folder is not None and recorder.recorded:
             with suppress(OSError, UserError):  # such as: the disk is gone
-                next_step = self._session.next_step(recorder.folder)
+                next_step = self._next_step(recorder.folder)
         end = {
             "kind": "end",
             "failure": failure,
             "recording": recorder.state(),
             "next": next_step,
-            "command": self._session.command,
+            "command": self._session.command(self._typed),
         }
         self._last_message = with_pictures(end)
         self.wake()
@@ -293,8 +315,13 @@ class Pages:
         port = int(flask.request.environ["SERVER_PORT"])
         # for the commands that the page shows
         option = "" if port == self._session.default_port else f" --port {port}"
-        highest_speed = f"{HIGHEST_SPEED_MPH:g}"
-        return render("page.html", page=self._session, option=option, highest_speed=highest_speed)
+        return render(
+            "page.html",
+            page=self._session,
+            command=self._session.command(self._typed),
+            option=option,
+            highest_speed=f"{HIGHEST_SPEED_MPH:g}",
+        )
 
     def _socket(self) -> Any:
         """Serve a page over its websocket until it closes."""

@@ -59,8 +59,8 @@ def serve_page(
 ) -> None:
     """Serve the page of recordings, one below the other, until Ctrl-C, SIGTERM or `stop`.
 
-    A model is loaded when the recordings are on the page. Raises UserError for a recording or a
-    model that cannot be read, and for a port that is in use.
+    A model is loaded when the recordings are on the page; if it cannot be read, the page and a line
+    say so. Raises UserError for a recording that cannot be read, and for a port that is in use.
 
     model: shows how it would steer, too
     port: 0 for the usual one, or a free one if it is in use
@@ -83,10 +83,23 @@ def serve_page(
             open_in_browser(server.url)
         server.notify(f"look at the recording here: {server.url}; Ctrl-C ends")
         if model is not None:
-            policy, _ = load_driving_policy(model, None)
-            for each in viewed:
-                each.ask(policy)
+            _let_answer(model, viewed, server)
         server.wait()
+
+
+def _let_answer(model: Path, viewed: Sequence["Viewed"], server: WebServer) -> None:
+    """Load the model, and ask it for the steering of the recordings on the page."""
+    try:
+        policy, _ = load_driving_policy(model, None)
+    except UserError as error:  # the recordings can be edited without it
+        server.notify(f"the model does not answer: {error}")
+        for each in viewed:
+            each.fail(f"cannot be read: {error}")
+    except KeyboardInterrupt:  # it ends the page, as later
+        server.stop()
+    else:
+        for each in viewed:
+            each.ask(policy)
 
 
 def _usual_port() -> int:
@@ -185,6 +198,10 @@ class Viewed:
     def ask(self, policy: Policy) -> None:
         """Ask the model for the steering of each row, in a thread."""
         self._start(partial(self._answers.run, policy))
+
+    def fail(self, error: str) -> None:
+        """Show that no model answers. error: why, after its name"""
+        self._answers.fail(error)
 
     def _start(self, run: Callable[[], None]) -> None:
         thread = threading.Thread(target=run, daemon=True)

@@ -51,8 +51,12 @@ class ModelAnswers:
         try:
             self._ask(policy)
         except Exception as error:  # the model may be anybody's, and raise anything
-            self.error = f"it fails: {first_line(error)}"
-            self.rows_to_ask = self.rows_asked
+            self.fail(f"fails: {first_line(error)}")
+
+    def fail(self, error: str) -> None:
+        """Ask for no more rows. error: what the model does instead, after its name"""
+        self.error = error
+        self.rows_to_ask = self.rows_asked
 
     def _ask(self, policy: Policy) -> None:
         from bcclone.evaluation.predict import PictureInputs  # loads the simulator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bcclone.game.play_settings import PlayResult, PlaySettings
 from bcclone.model.model_path import check_model_path
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, first_line
 from bcclone.system.hardware import open_in_browser
 from bcclone.system.progress import Notify
 from bcclone.web.access import Access
@@ -88,27 +88,16 @@ def play_typed(
             start_offset_m=settings.start_offset_m,
             awaited=settings if settings.model is not None else None,
         )
-        game.typed = typed
-        game.next_step = next_step
-        game.token = settings.token
-        pages = Pages(game, server)
-        failure = ""
-        try:
-            # serve the page, while a thread drives the world
-            with recorder, ExitStack() as resources:
-                resources.enter_context(_driven(game, pages.wake, server))
-                server.show(pages.app())
-                server.notify(f"listening on {server.address}; drive here: {server.url}")
-                try:
-                    _let_model_drive(settings, game, server, resources)
-                except KeyboardInterrupt:  # it ends as later: what was recorded is said
-                    server.stop()
-                server.wait()
-        except UserError as error:
-            failure = str(error)
-            raise
-        finally:
-            pages.end(failure)  # all rows are written
+        # serve the page, while a thread drives the world
+        with Pages(game, server, typed, next_step) as pages, recorder, ExitStack() as resources:
+            resources.enter_context(driven(game, pages.wake, server))
+            server.show(pages.app())
+            server.notify(f"listening on {server.address}; drive here: {server.url}")
+            try:
+                _let_model_drive(settings, game, server, resources)
+            except KeyboardInterrupt:  # it ends as later: what was recorded is said
+                server.stop()
+            server.wait()
     best = game.best_lap_seconds
     return PlayResult(
         frames=game.frames,
@@ -141,9 +130,13 @@ def _let_model_drive(
 
 
 @contextmanager
-def _driven(game: "Play", on_frame: Callable[[], None], server: WebServer) -> Iterator[None]:
-    """Let a thread drive the world within the block; if that fails, the server is stopped."""
+def driven(game: "Play", on_frame: Callable[[], None], server: WebServer) -> Iterator[None]:
+    """Let a thread drive the world within the block.
+
+    If that fails, the server is stopped, and a UserError is raised at the end of the block.
+    """
     over = threading.Event()
+    failures = []
 
     def drive() -> None:
         next_at = game.clock()
@@ -151,8 +144,9 @@ def _driven(game: "Play", on_frame: Callable[[], None], server: WebServer) -> It
             while not over.is_set():
                 next_at = max(next_at + game.step(on_frame), game.clock())
                 over.wait(max(next_at - game.clock(), 0.0))
-        except Exception:
+        except Exception as error:
             logger.exception("the world cannot go on")
+            failures.append(error)
             server.stop()
 
     thread = threading.Thread(target=drive, name="bcclone-world", daemon=True)
@@ -162,3 +156,5 @@ def _driven(game: "Play", on_frame: Callable[[], None], server: WebServer) -> It
     finally:
         over.set()
         thread.join()
+    if failures:
+        raise UserError(f"the world cannot go on: {first_line(failures[0])}")

@@ -226,19 +226,18 @@ def test_the_line_that_starts_it_again_is_quoted_without_its_token_and_names_a_f
     tmp_path,
 ):
     page = make_page()
-    assert page.command == ""
-    page.typed = ("bcclone", "drive", "my model.h5", "run1", "--token=sesame and more")
-    page.token = "sesame and more"
-    assert page.command == "bcclone drive 'my model.h5' run1 --token=YOUR-TOKEN"
+    assert page.command(()) == ""
+    typed = ("bcclone", "drive", "my model.h5", "run1", "--token=sesame and more")
+    assert page.command(typed) == "bcclone drive 'my model.h5' run1 --token=YOUR-TOKEN"
     folder = tmp_path / "run1"
     with Recorder(lambda held: RunWriter(folder)) as recorder:
         page.recorder = recorder
-        page.typed = ("bcclone", "drive", "model.h5", str(folder))
+        typed = ("bcclone", "drive", "model.h5", str(folder))
         recorder.turn(True)
-        assert page.command.endswith("/run1")
+        assert page.command(typed).endswith("/run1")
         recorder.record(lambda writer: None)
         wait_for(lambda: recorder.recorded)
-        assert page.command.endswith("/run1-2")
+        assert page.command(typed).endswith("/run1-2")
 
 
 @pytest.mark.parametrize(

@@ -182,14 +182,26 @@ def test_a_recording_is_on_its_page_while_the_model_is_read(recording, untrained
     stop = threading.Event()
     damaged = tmp_path / "damaged.h5"
     damaged.write_bytes(untrained_model.read_bytes()[:5000])
-    with pytest.raises(UserError, match="damaged"):
-        serve_page([str(recording)], damaged, 0, False, look, stop)
+    serve_page([str(recording)], damaged, 0, False, look, stop)
     (((panel,), state, curves, picture),) = seen
     assert panel["model"] == "damaged.h5"
     assert (state["model"]["done"], state["model"]["of"]) == (0, 120)
     assert len(curves["steering"]) == 120
     assert np.isnan(curves["model"]).all()
     assert len(picture) > 1000
+
+
+def test_a_recording_can_be_edited_where_the_model_cannot_be_read(recording, tmp_path):
+    damaged = tmp_path / "damaged.h5"
+    damaged.write_bytes(b"no model")
+    with looking_at(recording, model=damaged) as page:
+        wait_for(lambda: page.state()["model"]["error"])
+        model = page.state()["model"]
+        assert model["error"].startswith("cannot be read: ")
+        assert "damaged.h5" in model["error"]
+        assert (model["done"], model["of"]) == (0, 0)
+        page.edit(delete=[[3, 5]])
+        assert page.state()["deleted"] == [[3, 5]]
 
 
 def test_a_tub_keeps_its_own_list_of_deleted_records(tmp_path):

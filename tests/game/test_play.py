@@ -4,6 +4,7 @@ timed, a lost car is put back, and rows are recorded in the simulator's format.
 
 import datetime
 import math
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from types import SimpleNamespace
 
@@ -14,7 +15,8 @@ from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
 from bcclone.drive.hands import RELEASED, HandInput
-from bcclone.game.play import play
+from bcclone.drive.live_page import Pages
+from bcclone.game.play import driven, play
 from bcclone.game.play_settings import PlaySettings
 from bcclone.game.played_world import Play, play_recorder
 from bcclone.recording.log import read_log
@@ -25,8 +27,11 @@ from bcclone.simulator.track import load_track
 from bcclone.simulator.world import WorldPace
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
+from bcclone.web.access import Access
+from bcclone.web.server import WebServer
 from tests.drive.drive_server import Clock
 from tests.drive.laws import LAWS
+from tests.pages import FakePage
 from tests.processes import full_disk, wait_for
 
 PAGE = "a page"
@@ -84,6 +89,40 @@ class Played:
             if condition(state):
                 return state
         raise AssertionError(state)
+
+
+class Breaking(Play):
+    """A play whose world breaks, in a way that nobody foresaw, once a page is open."""
+
+    def step(self, on_frame=lambda: None):
+        if self.hands.is_watched:
+            raise ZeroDivisionError("odd world")
+        return super().step(on_frame)
+
+
+def test_a_world_that_breaks_ends_the_play_and_its_page_says_why(renderer):
+    game = Breaking(renderer, load_track("lake"), play_recorder(None))
+    listening = Future()
+
+    def serve():
+        with (
+            WebServer(("127.0.0.1", 0), Access(), lambda line: None) as server,
+            Pages(game, server) as pages,
+            driven(game, pages.wake, server),
+        ):
+            server.show(pages.app())
+            listening.set_result(server.port)
+            server.wait()
+
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(serve)
+        with FakePage(listening.result(20)) as page:
+            message = {"kind": ""}
+            while message["kind"] != "end":
+                message, _ = page.receive()
+        with pytest.raises(UserError, match="the world cannot go on: odd world"):
+            ended.result(20)
+    assert message["failure"] == "the world cannot go on: odd world"
 
 
 def test_a_model_drives_until_a_person_steers(renderer):
