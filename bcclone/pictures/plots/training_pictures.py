@@ -309,7 +309,7 @@ def _plot_windows(subject: Subject, path: Path) -> None:
         heat = colormaps["inferno"](change / max(change.max(), 1.0), bytes=True)[..., :3]
         recorded = float(subject.table["steering"][window[-1]])
         texts = [""] * len(headings)  # only the newest frame, the last but one image, has a text
-        texts[-2] = f"sample {recorded:+.2f}\nnetwork {steering:+.2f}"
+        texts[-2] = f"sample {recorded:+z.2f}\nnetwork {steering:+z.2f}"  # z: no "-0.00"
         rows.append(list(zip([*frames[shown], heat], headings, texts, strict=True)))
         headings = [""] * len(headings)  # they stand above the first row alone
     save_images(path, rows, row_inches=1.75)
