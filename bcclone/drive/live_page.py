@@ -77,7 +77,7 @@ class Session(ABC):
         self,
         hands: Hands,
         recorder: Recorder[Any],
-        driver: Driver | None,
+        driver: Driver | None = None,
         saliency: SaliencyThread | None = None,
     ) -> None:
         self.hands = hands  # the open pages, which of them has the wheel, and what it does

@@ -63,7 +63,6 @@ class Play(Session):
         renderer: Renderer,
         track: Track,
         recorder: Recorder[CarRecording],
-        driver: Driver | None = None,
         start_m: float = 0.0,
         start_offset_m: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
@@ -71,14 +70,14 @@ class Play(Session):
     ) -> None:
         """Put a car on the track.
 
-        driver: the model and its controller, None if only a person drives, or a model is awaited
         start_m: where the car begins, in metres along the road from the start of the lap
         start_offset_m: how far to the right of the road's middle it begins, in metres
         clock: in seconds
-        awaited: how fast the model is to drive that let_drive() will bring, None for no such model
+        awaited: how fast the model is to drive that let_drive() will bring; None if only a person
+            drives
         """
-        by = HUMAN if driver is None and awaited is None else MODEL
-        super().__init__(Hands(DrivenBy(by), clock), recorder, driver)
+        by = HUMAN if awaited is None else MODEL
+        super().__init__(Hands(DrivenBy(by), clock), recorder)
         line = track.line[::_MAP_STEP, [0, 2]].round(1).tolist()
         self.track = track.road.name
         self.track_map = {"line": line}
@@ -117,7 +116,7 @@ class Play(Session):
 
     @property
     def has_model(self) -> bool:
-        return super().has_model or self._awaited is not None
+        return self._awaited is not None
 
     @property
     def set_speed_mph(self) -> float | None:

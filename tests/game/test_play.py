@@ -64,12 +64,15 @@ class Played:
 
     def __init__(self, renderer, policy=None, speed=None, recorder=None, **start):
         speed = speed or SpeedSettings(speed_mph=20.0)
-        driver = None if policy is None else Driver(policy, speed)
+        if policy is not None:
+            start["awaited"] = speed
         self.seconds = 0.0
         self.shown = 0
         recorder = recorder or play_recorder(None)
         track = load_track("lake")
-        self.game = Play(renderer, track, recorder, driver, clock=lambda: self.seconds, **start)
+        self.game = Play(renderer, track, recorder, clock=lambda: self.seconds, **start)
+        if policy is not None:
+            self.game.let_drive(Driver(policy, speed), None, "")
         self.game.hands.join(PAGE)
 
     def count(self):
