@@ -117,10 +117,12 @@ def _picture(file: Path) -> dict[str, Any]:
     """Return a PNG as data, with its size, so that nothing moves while the page is shown."""
     with PIL.Image.open(file) as picture:
         width, height = picture.size
-    kind = "image/png"
-    if is_drawn(file):
-        kind += ";content=drawing"  # report.css asks for it
-    return {"data": _data(kind, file), "width": width, "height": height}
+    return {
+        "data": _data("image/png", file),
+        "width": width,
+        "height": height,
+        "is_drawn": is_drawn(file),
+    }
 
 
 def _clip(file: Path) -> dict[str, Any]:

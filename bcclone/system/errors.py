@@ -41,7 +41,7 @@ def require_package(package: str, needed_for: str, install: str) -> None:
     install: what the message tells the user to install with pip
     """
     if find_spec(package) is None:
-        remedy = f"{command_line(['pip', 'install', install])}"
+        remedy = command_line(["pip", "install", install])
         raise UserError(f"{needed_for} needs the package {package}, which is missing: {remedy}")
 
 

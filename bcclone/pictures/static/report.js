@@ -1,7 +1,8 @@
 "use strict";
 
 // What a report does: its clip is played below the picture, whose numbers nothing covers; the car
-// on the map follows the clip; commands are copied; Escape closes the meaning of a word. Without scripts, the report can be read as well.
+// on the map follows the clip; commands are copied; Escape closes the meaning of a word. Without
+// scripts, the report can be read as well.
 
 const video = document.querySelector("video");
 const car = document.getElementById("car");

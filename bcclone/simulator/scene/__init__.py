@@ -4,6 +4,7 @@ The land, the sunlight on it and the road are grids with a value for each cell o
 trees are a table of cards, walls and houses a table of parallelograms.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -66,23 +67,26 @@ def _build(
     sun = towards_sun(sun_elevation, sun_azimuth)
     track = load_track(track_name)
     world_seed = texture_seed + _ROAD_FACTOR * track.road.look.seed
-    ground = make_ground(track, world_seed)
-    cards = place_cards(track, ground, world_seed)
+    with ThreadPoolExecutor(1, "bcclone-textures") as meanwhile:
+        textures = meanwhile.submit(make_textures, world_seed)
+        pictures = meanwhile.submit(draw_pictures, world_seed)
+        ground = make_ground(track, world_seed)
+        cards = place_cards(track, ground, world_seed)
 
-    is_level = ground.roadmap.distance_m < LEVEL_M  # the road and its verge
-    light = bake_light(ground.heights_m, is_level, sun)
-    trees = cards.placements[: cards.tree_count, [0, 2, 3]]  # x, z and height
-    light = add_tree_shadows(light, ground.grid, trees, sun)
-    return Scene(
-        track=track,
-        ground=ground,
-        light=light,
-        shoulders=make_shoulders(track, sun),
-        cards=cards,
-        pictures=draw_pictures(world_seed),
-        faces=build_structures(track, ground),
-        textures=make_textures(world_seed),
-    )
+        is_level = ground.roadmap.distance_m < LEVEL_M  # the road and its verge
+        light = bake_light(ground.heights_m, is_level, sun)
+        trees = cards.placements[: cards.tree_count, [0, 2, 3]]  # x, z and height
+        light = add_tree_shadows(light, ground.grid, trees, sun)
+        return Scene(
+            track=track,
+            ground=ground,
+            light=light,
+            shoulders=make_shoulders(track, sun),
+            cards=cards,
+            pictures=pictures.result(),
+            faces=build_structures(track, ground),
+            textures=textures.result(),
+        )
 
 
 _TREE_M = 1.3  # a car whose middle is nearer to a trunk touches it
