@@ -200,6 +200,17 @@ def after_check(inputs: Sequence[str], reports: Sequence["RecordingReport"]) -> 
     has_faults = any(diagnosis.findings for diagnosis in found)
     if not found or (has_faults and not any(each.usable_seconds for each in found)):
         return ""
+    return _lines_of_good(recordings, logs)
+
+
+def after_editing(recording: str, log: Location) -> str:
+    """Return the command that comes first after a recording in which the editor finds no fault."""
+    first, *_ = _lines_of_good([recording], [log]).splitlines()
+    return first.removeprefix("next: ")
+
+
+def _lines_of_good(recordings: Sequence[str], logs: Sequence[Location]) -> str:
+    """Return what comes after recordings that can be used as they are."""
     if any(map(_is_framed, logs)):
         return _lines("good recording of a framed car", recordings=recordings)
     for log in filter(framing_of, logs):

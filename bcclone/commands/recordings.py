@@ -75,11 +75,20 @@ def edit(
             raise UserError(
                 "the page edits by itself; leave out the edit and --json, or the page", exit_code=2
             )
+        from bcclone.commands.next_steps import after_editing
         from bcclone.editor.editor_page import serve_page
 
         recordings = [name for name in (settings.recording, page.other) if name]
         access = Access(token=page.token, allow_host=page.allow_host)
-        serve_page(recordings, page.model, page.port, browser, given.say, access=access)
+        serve_page(
+            recordings,
+            page.model,
+            page.port,
+            browser,
+            given.say,
+            access=access,
+            next_step=after_editing,
+        )
         # Python ends by looking through all objects for garbage, for seconds on a loaded machine;
         # frozen objects are left out, so that Ctrl-C ends the command at once
         gc.freeze()

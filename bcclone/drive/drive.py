@@ -73,9 +73,9 @@ def serve_policy(
 def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
     """Return the policy of the model, and say how it drives."""
     server.loading(
-        f"Reading the model {settings.model.name}.",
-        "This usually takes 5 seconds, longer while other programs are busy. Start the simulator "
-        "meanwhile, and choose a track and AUTONOMOUS MODE: it waits for the model.",
+        f"Reading {settings.model.name}.",
+        "This usually takes 5 seconds, longer while other programs are busy. Start the Udacity "
+        "simulator meanwhile, and choose a track and Autonomous mode: it waits for the model.",
     )
     server.notify(
         f"loading {settings.model}; a simulator that connects waits, "

@@ -56,6 +56,7 @@ def serve_page(
     notify: Notify = print,
     stop: threading.Event | None = None,
     access: Access | None = None,
+    next_step: Callable[[str, Path], str] = lambda recording, log: "",
 ) -> None:
     """Serve the page of recordings, one below the other, until Ctrl-C, SIGTERM or `stop`.
 
@@ -68,6 +69,8 @@ def serve_page(
     notify: called with lines for the user
     stop: an event that any thread may set to end the server
     access: who may see the page; None for browsers on this machine
+    next_step: returns the command that comes after a recording without faults, "" for none; called
+        with the recording and the path of its log
     """
     if model is not None:
         check_model_path(model, inside=False)
@@ -77,7 +80,7 @@ def serve_page(
         ExitStack() as stack,
     ):
         server.loading("Reading the recording.", "This usually takes some seconds.")
-        viewed = [stack.enter_context(Viewed(name, model)) for name in recordings]
+        viewed = [stack.enter_context(Viewed(name, model, next_step)) for name in recordings]
         server.show(_app(server, viewed))
         if browser:
             open_in_browser(server.url)
@@ -161,10 +164,17 @@ class Viewed:
 
     path: the recording, as the user typed it
     model: path of the model that ask() will bring, whose name the page shows; None for none
+    next_step: as serve_page() takes it
     """
 
-    def __init__(self, path: str, model: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        model: Path | None = None,
+        next_step: Callable[[str, Path], str] = lambda recording, log: "",
+    ) -> None:
         self.recorded = open_edited(path)
+        self._next = next_step(path, self.recorded.path)
         self.name = str(self.recorded.path)  # path of the log, or of the tub's folder
         self.rows = self.recorded.rows
         self._model = model.name if model else ""
@@ -233,6 +243,7 @@ class Viewed:
             "ahead": CAMERA_AHEAD_M / HEIGHT_M,
             "film_lens": self._film_lens(),
             "greatest_full_share": GREATEST_FULL_SHARE,
+            "next": self._next,
             "left_out": self._left_out(),
         }
 

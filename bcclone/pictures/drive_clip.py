@@ -52,7 +52,9 @@ def drawn_clip(path: Path, with_map: bool) -> Iterator[Watch]:
             if overlay is None:
                 height, width, _ = frame.shape
                 size = (width, height)
-                overlay = Overlay(path.stem, _WIDTH, size, [info], "sent", track, with_map=with_map)
+                overlay = Overlay(
+                    path.stem, _WIDTH, size, [info], "network", track, with_map=with_map
+                )
             overlay.drive(info.place)
             writer.write(overlay.draw(frame, info))
 

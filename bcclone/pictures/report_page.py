@@ -126,11 +126,17 @@ def _picture(file: Path) -> dict[str, Any]:
 
 
 def _clip(file: Path) -> dict[str, Any]:
-    """Return an MP4 as data, with its size."""
+    """Return an MP4 as data, with its size and length."""
     film = cv2.VideoCapture(str(file))
     width, height = film.get(cv2.CAP_PROP_FRAME_WIDTH), film.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    seconds = film.get(cv2.CAP_PROP_FRAME_COUNT) / film.get(cv2.CAP_PROP_FPS)
     film.release()
-    return {"data": _data("video/mp4", file), "width": round(width), "height": round(height)}
+    return {
+        "data": _data("video/mp4", file),
+        "width": round(width),
+        "height": round(height),
+        "seconds": round(seconds),
+    }
 
 
 def _visible(value: Any) -> Any:

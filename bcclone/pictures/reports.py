@@ -4,7 +4,7 @@ A folder gets pictures, figures.json and a report; a training has its pictures a
 already. Each function returns the paths of its files, the report's last.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from bcclone.evaluation.suite import SuiteResult, clean_rows
 from bcclone.pictures.encoder import write_begin
 from bcclone.pictures.plots.drive_pictures import (
     plot_curves,
-    plot_deviations,
+    plot_deviation,
     plot_drives,
     plot_frames,
 )
@@ -27,7 +27,6 @@ from bcclone.pictures.plots.style import words_of
 from bcclone.pictures.report_page import REPORT_NAME, KeyFigure, Section, write_report
 from bcclone.pictures.road_map import road_map
 from bcclone.recording.files import find_log
-from bcclone.simulator.score import autonomy_text
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.files import write_text
@@ -63,7 +62,7 @@ def write_evaluation(
     way = settings.track
     if settings.reverse:
         way += " reversed"
-    scored = f"{way}, {settings.speed_mph:g} mph: autonomy {_score_words(evaluation)}"
+    scored = f"{way}, {settings.speed_mph:g} mph: {_score_words(evaluation)}"
     plot_drives("", track, {scored: evaluation}, map_path)
     plot_frames([("", view) for view in evaluation.views], views_path)
     files = [map_path, views_path]
@@ -89,7 +88,7 @@ def write_evaluation(
     report = folder / REPORT_NAME
     write_report(
         report,
-        _describe_takeovers(model.name, way, evaluation),
+        _drive_headline(model.name, way, evaluation),
         sentences,
         [
             Section(
@@ -121,22 +120,17 @@ def drive_figures(figures: Mapping[str, Any]) -> list[KeyFigure]:
 
 def _score_words(drive: Evaluation) -> str:
     """Return the score of a drive in a few words."""
-    score = drive.score
-    return f"{autonomy_text(score.autonomy_percent)}, {score.interventions} interventions"
+    return f"left the road {_times(drive.score.interventions)}"
 
 
-def _describe_takeovers(model: str, way: str, evaluation: Evaluation) -> str:
+def _drive_headline(model: str, way: str, evaluation: Evaluation) -> str:
     score = evaluation.score
     ended = "" if score.complete else f"; the drive ended before its goal: {score.ended}"
     places = evaluation.interventions
-    first = f", first after {places[0].after_m:,.0f} m" if places else ""
-    return f"{_takeovers_in_words(model, way, len(places))}{first}{ended}"
-
-
-def _takeovers_in_words(model: str, way: str, count: int) -> str:
-    if not count:
-        return f"{model} needs no take-over on {way}"
-    return f"{model} on {way}: a person would have had to take over {_times(count)}"
+    if not places:
+        return f"{model} drives {way} without leaving the road{ended}"
+    first = f", first after {places[0].after_m:,.0f} m"
+    return f"{model} leaves the road {_times(len(places))} on {way}{first}{ended}"
 
 
 def _times(count: int) -> str:
@@ -151,9 +145,8 @@ def _describe_worst(evaluation: Evaluation, track: Track) -> str:
     along_m = nearest / track.points_a_metre - track.start_m
     side = "right" if worst.cross_track_m > 0 else "left"
     return (
-        f"It was farthest from the centre line {along_m:,.0f} m along the road: "
-        f"{abs(worst.cross_track_m):.1f} m to the {side}, at ({worst.x:.0f}, {worst.z:.0f}) on the "
-        f"map; the road is {track.road.width_m:g} m wide"
+        f"At worst, it was {abs(worst.cross_track_m):.1f} m to the {side} of the middle of the "
+        f"road, which is {track.road.width_m:g} m wide, {along_m:,.0f} m along it"
     )
 
 
@@ -163,10 +156,10 @@ def _describe_worst(evaluation: Evaluation, track: Track) -> str:
 def write_replay(
     folder: Path, recording: str, replayed: Replayed, commands: Mapping[str, str]
 ) -> list[Path]:
-    """Write the files of a replay: a picture, the figures and a report.
+    """Write the files of a replay: pictures, the figures and a report.
 
-    The picture shows how far each driver deviates from the path, and below them one who always
-    steers the same. For a recording without speeds, it shows the steering of each driver.
+    The pictures show how far each driver deviates from the path, the last one of them a driver who
+    always steers the same. For a recording without speeds, one shows the steering of each driver.
 
     recording: folder or log of the recording
     commands: what to do next -> the command for it
@@ -179,33 +172,34 @@ def write_replay(
     for control in ("shipped", "mean"):
         if control in replayed.controls:
             drivers[CONTROLS[control]] = replayed.controls[control]
-    limit_m = replayed.limit_m
+    pictures = {}
     if replayed.has_scores:
-        rollouts = {driver: driven.rollouts[limit_m] for driver, driven in drivers.items()}
-        picture = folder / "deviation.png"
-        caption = (
-            f"deviation from the recorded path; a person takes over at {limit_m:g} {reference.unit}"
-        )
-        plot_deviations(f"{name}: {caption}", seconds, rollouts, limit_m, picture)
+        for number, (driver, driven) in enumerate(drivers.items(), 1):
+            rollout = driven.rollouts[replayed.limit_m]
+            file = folder / f"deviation-{number}.png"
+            plot_deviation(seconds, rollout, replayed.limit_m, reference.unit, file)
+            pictures[f"{driver}: {_times(len(rollout.intervention_rows))} off the path"] = file
     else:
-        picture = folder / "steering.png"
-        caption = "steering on the recording's own frames"
         steering = {CONTROLS["human"]: reference.steering}
         steering |= {driver: driven.steering for driver, driven in replayed.results.items()}
-        plot_curves(f"{name}: {caption}", seconds, steering, picture)
+        file = folder / "steering.png"
+        plot_curves(f"{name}: steering on the recording's own frames", seconds, steering, file)
+        pictures["Steering on the recording's own frames"] = file
 
     figures = folder / _FIGURES_NAME
     write_text(figures, json_text(replayed.figures(), indent=2))
     report = folder / REPORT_NAME
     first, *others = replayed.sentences()
     careful = list(replayed.careful())
+    if replayed.has_scores:
+        first = f"its steering was tried on the recording's own pictures: {first}"
     said = {*careful, *replayed.legend()}  # the headings of the report's table have definitions
     write_report(
         report,
         _replay_headline(replayed, name),
         [first, *careful],
         [
-            Section("On the way", pictures={caption.capitalize(): picture}),
+            Section("On the way", pictures=pictures),
             Section("What to do now", commands=commands),
             Section(
                 "All figures",
@@ -215,7 +209,7 @@ def write_replay(
         ],
         _replay_figures(replayed),
     )
-    return [picture, figures, report]
+    return [*pictures.values(), figures, report]
 
 
 def _replay_headline(replayed: Replayed, recording: str) -> str:
@@ -228,7 +222,11 @@ def _replay_headline(replayed: Replayed, recording: str) -> str:
         if r is not None:
             how = f"and its driver's have a correlation of {r:.2f}"
         return f"{Path(model).name} on {recording}: its steering {how}"
-    return _takeovers_in_words(Path(model).name, recording, figures["interventions"])
+    limit = f"{replayed.limit_m:g} {replayed.reference.unit}"
+    if not figures["interventions"]:
+        return f"{Path(model).name} stays within {limit} of the recorded path on {recording}"
+    times = _times(figures["interventions"])
+    return f"{Path(model).name} comes {limit} off the recorded path {times} on {recording}"
 
 
 def _replay_figures(replayed: Replayed) -> list[KeyFigure]:
@@ -240,7 +238,8 @@ def _replay_figures(replayed: Replayed) -> list[KeyFigure]:
             compared[CONTROLS[control]] = replayed.by_driver[CONTROLS[control]]
     if replayed.has_scores:
         return [
-            (f"{figures['interventions']}", "take-overs", who) for who, figures in compared.items()
+            (f"{figures['interventions']}", "times off the path", who)
+            for who, figures in compared.items()
         ]
     correlations = {who: figures["steering_correlation"] for who, figures in compared.items()}
     return [
@@ -279,7 +278,7 @@ def write_suite(
         drives = result.drives[row.name]
         titled = {f"{model}: {_score_words(drive)}": drive for model, drive in drives.items()}
         track = load_track(row.settings.track, row.settings.reverse)
-        plot_drives(row.description, track, titled, maps / f"{row.name}.png")
+        plot_drives("", track, titled, maps / f"{row.name}.png")
 
     # the report shows the maps of the drives with the most interventions
     hardest = result.hardest(result.models)[:_MAX_MAPS]
@@ -370,13 +369,13 @@ def write_training(
         _training_headline(result),
         [
             *([result.note] if result.note else []),
-            "These errors do not tell whether the car stays on the road; a drive does, "
-            "so score it next",
+            *_training_sentences(result),
+            "Whether the car stays on the road, only a drive tells: let it drive next",
         ],
         [
             Section(
                 "What it sees",
-                ["What is lit decided the network's steering (VisualBackProp)"] if looks else (),
+                ["What is lit decided the network's steering"] if looks else (),
                 {words_of(pictures[name]): pictures[name] for name in looks},
             ),
             Section(
@@ -407,10 +406,17 @@ def _training_headline(result: TrainResult) -> str:
         return f"{model} was trained for {result.epochs} epochs"
     if result.val_mae >= mean.mae:
         return f"{model} has not learned to steer: always steering the same is no worse"
-    return (
-        f"{model} has learned to steer: it is {_degrees(result.val_mae)} degrees off the driver, "
-        f"and would be {_degrees(mean.mae)} if it always steered the same"
-    )
+    return f"{model} has learned to steer"
+
+
+def _training_sentences(result: TrainResult) -> Iterator[str]:
+    """Compare the network with a driver who always gives the mean steering."""
+    mean = result.drivers.get(MEAN_STEERING)
+    if result.val_mae is not None and mean is not None:
+        yield (
+            f"on average, it steers {_degrees(result.val_mae)} degrees off the driver; who always "
+            f"steers the same is {_degrees(mean.mae)} degrees off"
+        )
 
 
 def _training_figures(result: TrainResult) -> list[KeyFigure]:

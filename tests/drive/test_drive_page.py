@@ -155,6 +155,7 @@ def test_without_a_simulator_the_page_shows_what_to_do(page):
     assert "Autonomous mode" in page.text("guide")
     assert "bcclone simulate drive" in page.text("guide")
     assert not page.element("frame").is_displayed()
+    assert not page.element("keys").is_displayed()  # nothing can be steered yet
     copy = page.browser.find_element(By.CSS_SELECTOR, "#guide .copy")
     copy.click()
     wait_for(lambda: copy.text == "Copied")

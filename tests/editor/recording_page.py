@@ -8,6 +8,7 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 
+from bcclone.commands.next_steps import after_editing
 from bcclone.editor.editor_page import serve_page
 from bcclone.recording.log import read_log
 from tests.processes import wait_for
@@ -73,7 +74,8 @@ def looking_at(*recordings, model=None):
     notices = []
     stop = threading.Event()
     work = ([*map(str, recordings)], model, 0, False, notices.append, stop)
-    server = threading.Thread(target=serve_page, args=work)
+    next_step = {"next_step": after_editing}
+    server = threading.Thread(target=serve_page, args=work, kwargs=next_step)
 
     def url():
         for notice in notices:

@@ -120,18 +120,29 @@ def test_a_faulty_recording_is_looked_at_cut_and_mended(faulty, browser):
     assert by_page.equals(edited_by_commands(faulty, *edits))
 
 
-def test_the_page_says_no_fault_and_what_to_record_also_in_one_thought(winding_recording, browser):
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_page_of_a_good_recording_says_what_comes_next_and_what_to_record_also(
+    winding_recording, browser, width
+):
     checked = run_script("preprocess", winding_recording, "--check").stdout
-    (next_line, *_) = result_of("preprocess", winding_recording, "--check")["record_next"]
-    with looking_at(winding_recording) as server, window_of(browser, 1280, 800):
+    with looking_at(winding_recording) as server, window_of(browser, width, 800):
         page = ShownPage(browser, server)
         page.checked()
-        verdict, first = page.part("verdict").text, page.part("first").text
+        verdict = page.part("verdict").text
         assert verdict.startswith("No fault was found")
-        words, _, _ = next_line.partition(": bcclone")
-        heading = first.replace("\n", " ").partition(f" {words}")[0]
         assert verdict in checked
-        assert f"{heading}:\n  {next_line}" in checked
+        said, command, copy = page.part("first").text.splitlines()
+        assert said == "What comes next:"
+        assert f"next: {command}\n" in checked
+        assert copy == "Copy"
+        bar = browser.find_element("css selector", ".look > .bar").rect
+        shown = page.part("first").rect
+        assert shown["y"] + shown["height"] <= bar["y"]
+        (first_line, *_) = result_of("preprocess", winding_recording, "--check")["record_next"]
+        heading = page.part("nextBox").find_element("css selector", "h3").text
+        assert f"{heading}:\n  {first_line}" in checked
+        shown = page.part("next").find_element("css selector", "li").text.split("\n")[0]
+        assert shown.rstrip(":") == first_line.partition(": bcclone")[0]
 
 
 def test_a_change_by_a_command_is_seen_and_a_server_that_ends_is_said(recording, browser):

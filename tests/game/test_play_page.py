@@ -199,6 +199,10 @@ def test_the_page_says_that_the_server_has_gone_and_finds_it_again(browser, tmp_
         page.until("state.recording.on")
         assert wait_for(lambda: page.element("recording-lamp").is_displayed())
     wait_for(lambda: page.text("restart-text") == "bcclone play was stopped.")
+    # what can do nothing any more is not there
+    assert not page.element("recording").is_displayed()
+    assert not page.element("map").is_displayed()
+    assert page.element("restart").is_displayed()
     assert page.text("connection-text") == "ended"
     assert page.script(ENABLED) == []
     rows = len(read_log(tmp_path / "run" / "driving_log.csv").rows)
@@ -232,6 +236,7 @@ def test_a_server_that_stands_still_is_told_within_three_seconds_and_the_page_go
         assert time.monotonic() - stopped < 4
         assert page.text("over-frame").startswith("no answer for ")
         assert page.text("recording-text").startswith("When it last answered, ")
+        assert page.element("recording").text.startswith("Stop recording")  # as it was
         assert not page.element("recording-lamp").is_displayed()
         assert not page.element("hud").is_displayed()
         assert page.script(ENABLED) == []

@@ -19,7 +19,7 @@ from bcclone.model.network import build_network
 from bcclone.pictures.all_pictures import draw_pictures
 from bcclone.pictures.plots.drive_pictures import (
     plot_curves,
-    plot_deviations,
+    plot_deviation,
     plot_drives,
     plot_frames,
     plot_framing,
@@ -158,10 +158,9 @@ def test_the_pictures_of_a_replay_can_be_read(figures, tmp_path):
     rollout = SimpleNamespace(
         deviations_m=np.sin(SECONDS), interventions=[], intervention_rows=[90]
     )
-    rollouts = dict.fromkeys(("runs/a-long-name/model.h5", "the human", "no steering"), rollout)
-    title = f"{path}: deviation from the recorded path; a person takes over at 2 m"
-    plot_deviations(title, SECONDS, rollouts, 2.0, tmp_path / "deviation.png")
-    steering = dict.fromkeys(rollouts, 0.3 * np.sin(SECONDS))
+    plot_deviation(SECONDS, rollout, 2.0, "camera heights", tmp_path / "deviation-1.png")
+    drivers = ("runs/a-long-name/model.h5", "the human", "no steering")
+    steering = dict.fromkeys(drivers, 0.3 * np.sin(SECONDS))
     plot_curves(f"{path}: steering", SECONDS, steering, tmp_path / "steering.png")
     check(figures, tmp_path)
 

@@ -231,9 +231,7 @@ def test_a_drive_is_reported_with_its_map_views_figures_and_commands(tmp_path):
         assert any(figure in text for text in page.texts["td"]), figure
     assert page.texts["dd"][:3] == ["1 ", "0.13 ", "25 "]
     assert page.texts["th"] == ["figure", "value"]  # each figure's name has a definition
-    assert page.texts["h1"][0].endswith(
-        "a person would have had to take over once, first after 512 m"
-    )
+    assert page.texts["h1"][0].endswith("leaves the road once on lake, first after 512 m")
     assert page.texts["code"]
     assert all(line.startswith("bcclone ") for line in page.texts["code"])
 

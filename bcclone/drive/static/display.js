@@ -33,7 +33,6 @@ const STILL = {
   "asleep": "the world stands still: press a key",
   "awaiting": "the model is being read, and drives in some seconds; you may drive meanwhile",
 };
-const TOGGLES = ["recording", "paused", "kept", "autonomous", "saliency"];
 // elements with what is only known while the server answers
 const OF_THE_MOMENT = [
   "dialect", "steering-model", "steering-sent", "steering-degrees", "throttle", "speed", "target",
@@ -154,6 +153,10 @@ function showLost() {
   write("again", status === "ended" ? "Start it again:" : "If it has ended, start it again:");
   if (shown.end) write("command", shown.end.command);
   element("next-step").hidden = !shown.end?.next;
+  for (const code of document.querySelectorAll("#restart code")) {
+    const isFirst = code.id === "next" || !shown.end?.next;
+    code.parentElement.querySelector(".copy").classList.toggle("primary", isFirst);
+  }
   if (shown.end) write("next", shown.end.next.replace(/^next: /, ""));
   showStatus(status, null);
 }
@@ -165,7 +168,6 @@ function forgetTheMoment() {
   if (element("warned")) element("warned").hidden = true;
   element("wheel").hidden = true;
   element("recording-lamp").hidden = true;
-  for (const id of TOGGLES) turn(id, false);
   for (const id of CONTROLS) enable(id, false);
   document.body.classList.add("powerless");
   markPrimary("");
@@ -184,7 +186,8 @@ function whatIsRecorded() {
     return shown.end ? "Nothing was recorded." : `${when}nothing was recorded.`;
   }
   const were = recording.recorded === 1 ? "was" : "were";
-  return `${when}${rowsOf(recording)} ${were} recorded into the folder ${recording.folder}.`;
+  const stay = shown.end ? "" : ", where they stay";
+  return `${when}${rowsOf(recording)} ${were} recorded into the folder ${recording.folder}${stay}.`;
 }
 
 function rowsOf({ recorded, dropped, failure }) {
@@ -269,6 +272,7 @@ function markPrimary(primary) {
 function primaryOf(state) {
   if (!state.steers || shown.status === "none") return "";
   if (state.mode === "paused") return "paused";
+  if (state.off_road) return "put-back";
   if (IN_WORLD && element("kept") && !state.kept) return "kept";
   return IN_WORLD || state.autonomous ? "recording" : "autonomous";
 }
@@ -280,7 +284,10 @@ function showRecording(recording) {
   const folder = `the folder ${recording.folder}`;
   const isBegun = recording.recorded || recording.dropped || recording.failure;
   let text = "nothing is recorded";
-  if (recording.on && shown.status === "none" && !isBegun) {
+  const isAhead = recording.on && shown.status === "none" && !isBegun;
+  const stop = element("recording").querySelector(".on");
+  stop.textContent = isAhead ? "Do not record" : "Stop recording";
+  if (isAhead) {
     text = `will record into ${folder} once a simulator connects`;
   } else if (recording.on) text = `recording: ${rows} into ${folder}`;
   else if (recording.folder && isBegun) text = `not recording: ${rows} are in ${folder}`;

@@ -38,8 +38,7 @@ const wordsAndCommand = (text) => asSentence(text).split(/(?<=:) (?=bcclone )/);
 function partsOfLine(text) {
   const [words, command] = wordsAndCommand(text);
   if (!command) return [withOptions("span", words)];
-  const colon = filled("span", "colon", ":"); // only where the command is shown, too
-  return [filled("span", "", withOptions("span", words.slice(0, -1)), colon), commandBox(command)];
+  return [withOptions("span", words), commandBox(command)];
 }
 
 // Returns an element with a text, whose options, such as --road, are not broken at a hyphen.
@@ -284,7 +283,7 @@ class Panel {
     this.showFirst();
     this.showFindings();
     this.showLines("unknown", check.unknown);
-    this.showLines("next", check.record_next, this.firstAdvice());
+    this.showLines("next", check.record_next);
     this.showModel();
     const again = key && (this.keyed(key) ?? this.keyed(key.replace(/^\S+/, "sentence")));
     if (again && !this.root.contains(document.activeElement)) again.focus();
@@ -295,25 +294,20 @@ class Panel {
     return this.root.querySelector(`[data-key="${CSS.escape(key)}"]:enabled`);
   }
 
-  // Returns what to record next, if nothing matters more: it is then said below the verdict.
-  firstAdvice() {
-    const { findings, not_judged: notJudged, record_next: [next] } = this.state.check;
-    return findings.length || notJudged ? "" : next;
-  }
-
   // Shows below the verdict how far the check has come, and in the same place what matters most: the
-  // worst fault; or what was not judged; or what to record next.
+  // worst fault; or what was not judged; or the command that comes next.
   showFirst() {
     const { check } = this.state;
     const { bar, percent: words, progress, worst: worstBox, first } = this.parts;
     const isReading = check.done < check.of;
     const worst = check.findings.filter(({ fault }) => fault === check.worst);
-    const advice = this.firstAdvice();
-    const instead = advice ? `${this.parts.recordAlso.textContent} ${advice}` : check.not_judged;
+    const next = this.info.next && `What comes next: ${this.info.next}`;
+    const instead = check.not_judged || next;
     progress.hidden = !this.isChecking();
     worstBox.hidden = this.isChecking() || !worst.length;
     first.hidden = this.isChecking() || Boolean(worst.length);
     this.rebuild("first", instead, () => (instead ? partsOfLine(instead) : []));
+    first.querySelector(".copy")?.classList.add("primary");
     const isOneOfSeveral = check.findings.length > 1;
     this.rebuild("worst", [worst, this.isChecking(), isOneOfSeveral], () => (
       worst.map((finding) => this.worstItem(finding, isOneOfSeveral))
@@ -425,12 +419,9 @@ class Panel {
   }
 
   // Shows the lines of the check that say what was not judged, or what to record next.
-  // above: the line that a wide window shows below the verdict alone
-  showLines(part, lines, above) {
+  showLines(part, lines) {
     this.parts[`${part}Box`].hidden = this.isChecking() || !lines.length;
-    this.rebuild(part, [lines, above], () => lines.map((line) => (
-      filled("li", line === above ? "above" : "", ...partsOfLine(line))
-    )));
+    this.rebuild(part, lines, () => lines.map((line) => filled("li", "", ...partsOfLine(line))));
   }
 
   showModel() {

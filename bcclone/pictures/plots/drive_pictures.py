@@ -7,8 +7,10 @@ from textwrap import fill, wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap
 
 from bcclone.camera.framing import STEPS_PER_PIXEL, Framing, Lens, sampling_of
 from bcclone.camera.images import Image
@@ -80,6 +82,8 @@ def plot_drives(title: str, track: "Track", drives: Mapping[str, "Evaluation"], 
 # consecutive points of a driven line are nearer than this, unless the car was set back
 _SET_BACK_M = 2.0
 _WORST_M = 2.0  # distance from the centre line at which the colour scale ends
+# without the palest colours, which are hardly seen on white
+_SCALE = ListedColormap(colormaps["plasma"](np.linspace(0.0, 0.75, 256)))
 
 
 def _draw_line(axes: Axes, drive: "Evaluation") -> LineCollection:
@@ -88,7 +92,7 @@ def _draw_line(axes: Axes, drive: "Evaluation") -> LineCollection:
     connected = np.hypot(*(points[1:] - points[:-1]).T) < _SET_BACK_M
     offset_m = np.abs([point.cross_track_m for point in drive.trace])[1:]
     line = LineCollection(
-        list(segments[connected]), array=offset_m[connected], cmap="plasma", clim=(0, _WORST_M)
+        list(segments[connected]), array=offset_m[connected], cmap=_SCALE, clim=(0, _WORST_M)
     )
     line.set(linewidth=2.5, zorder=3)
     axes.add_collection(line)
@@ -101,38 +105,39 @@ def _draw_line(axes: Axes, drive: "Evaluation") -> LineCollection:
     return line
 
 
-def plot_deviations(
-    title: str, seconds: FloatArray, drives: Mapping[str, "Rollout"], limit: float, path: Path
+def plot_deviation(
+    seconds: FloatArray, drive: "Rollout", limit: float, unit: str, path: Path
 ) -> None:
-    """Draw the deviations of several drives from the recorded path over time into a PNG.
+    """Draw the deviation of a drive from the recorded path over time into a PNG.
 
     seconds: time at the end of each row since the start, (rows,)
-    drives: name of the driver -> drive
-    limit: deviation at which a person takes over, in metres or camera heights as the deviations
+    limit: deviation at which the car is set back
+    unit: of the deviations
     """
-    figure = new_figure(0.8 + 1.9 * len(drives), title)
-    column = figure.subplots(len(drives), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (name, drive) in zip(column, drives.items(), strict=True):
-        deviations = np.array(drive.deviations_m)
-        taken_over = np.array(drive.intervention_rows, int)
+    figure = new_figure(2.4)
+    axes = figure.subplots()
+    deviations = np.array(drive.deviations_m)
+    set_back = np.array(drive.intervention_rows, int)
 
-        # the line has a gap after each row at whose end a person took over
-        breaks = taken_over + 1
-        shown_seconds = np.insert(seconds, breaks, np.nan)
-        shown_deviations = np.insert(deviations, breaks, np.nan)
-        axes.plot(shown_seconds, shown_deviations, color=BLUE, linewidth=1)
+    # the line has a gap after each row at whose end the car was set back
+    breaks = set_back + 1
+    shown_seconds = np.insert(seconds, breaks, np.nan)
+    shown_deviations = np.insert(deviations, breaks, np.nan)
+    axes.plot(shown_seconds, shown_deviations, color=BLUE, linewidth=1)
 
-        crosses = np.clip(deviations[taken_over], -limit, limit)
-        axes.plot(seconds[taken_over], crosses, "x", color=RED, markersize=4)
-        for side in (-limit, 0, limit):
-            style = "-" if side == 0 else "--"
-            axes.axhline(side, color=GRAY, linewidth=0.6, linestyle=style)
-        axes.set_ylim(-1.15 * limit, 1.15 * limit)
-        axes.set_title(fill(f"{name}: {len(taken_over)} take-overs", _TITLE_LETTERS))
-        axes.set_ylabel("to the right")
-    tidy(*column)
-    column[-1].set_xlabel("seconds driven")
+    crosses = np.clip(deviations[set_back], -limit, limit)
+    axes.plot(seconds[set_back], crosses, "x", color=RED, markersize=4)
+    for side in (-limit, 0, limit):
+        style = "-" if side == 0 else "--"
+        axes.axhline(side, color=GRAY, linewidth=0.6, linestyle=style)
+    axes.set_ylim(-1.15 * limit, 1.15 * limit)
+    axes.set_ylabel(fill(f"to the right, {unit}", _LABEL_LETTERS))
+    tidy(axes)
+    axes.set_xlabel("seconds driven")
     save(figure, path)
+
+
+_LABEL_LETTERS = 20  # in a line beside an axis
 
 
 _FRAMES_ACROSS = 2  # frames in a row

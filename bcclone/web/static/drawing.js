@@ -86,13 +86,15 @@ function drawDial(canvas, sent, model) {
   context.arc(x, y, radius, angle(-1), angle(1));
   context.stroke();
   context.fillStyle = colors.quiet;
-  context.textAlign = "center";
+  const sides = { "-1": "right", "0": "center", "1": "left" }; // where the text begins at its mark
   for (const mark of DIAL_MARKS) {
     const at = angle(mark);
     const text = String(mark).replace("-", "−");
     line(at, radius - 6, radius);
-    context.fillText(text, x + Math.cos(at) * (radius + 11), y + Math.sin(at) * (radius + 11) + 4);
+    context.textAlign = sides[Math.sign(mark)];
+    context.fillText(text, x + Math.cos(at) * (radius + 5), y + Math.sin(at) * (radius + 9) + 4);
   }
+  context.textAlign = "center";
   // the needles; one that is beyond the scale shows that it is
   const needle = (value, length, lineWidth, style) => {
     if (value === null || value === undefined) return;
