@@ -71,7 +71,7 @@ function drawDial(canvas, sent, model) {
   const { context, width, height } = wipe(canvas);
   const x = width / 2;
   const y = height - 18;
-  const radius = Math.min(height - 38, width / 2 - 20);
+  const radius = Math.min(height - 38, width / 2 - 23);
   const angle = (steering) => -Math.PI / 2 + steering * DIAL_TURN;
   const line = (at, from, to) => {
     context.beginPath();
