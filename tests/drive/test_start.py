@@ -56,7 +56,7 @@ def test_a_page_says_that_the_model_is_loaded_and_a_car_waits_for_it(untrained_m
     with loading(untrained_model, mode) as server, ThreadPoolExecutor(2) as cars:
         page = requests.get(server.url, timeout=120)
         assert page.status_code == 503
-        assert f"Reading the model {untrained_model.name}." in page.text
+        assert f"Reading {untrained_model.name}." in page.text
         assert page.headers["Content-Security-Policy"].startswith("default-src 'self'")
         for name in ("style.css", "loading.js", "icon.svg"):
             assert f'"static/{name}"' in page.text
