@@ -174,7 +174,9 @@ class Viewed:
         next_step: Callable[[str, Path], str] = lambda recording, log: "",
     ) -> None:
         self.recorded = open_edited(path)
-        self._next = next_step(path, self.recorded.path)
+        # a tub is imported before it is trained on, which its owner has to name
+        is_log = self.recorded.kind == "recording"
+        self._next = next_step(path, self.recorded.path) if is_log else ""
         self.name = str(self.recorded.path)  # path of the log, or of the tub's folder
         self.rows = self.recorded.rows
         self._model = model.name if model else ""

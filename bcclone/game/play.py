@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bcclone.game.play_settings import PlayResult, PlaySettings
 from bcclone.model.model_path import check_model_path
-from bcclone.system.errors import UserError, first_line
+from bcclone.system.errors import UserError, first_line, number_of
 from bcclone.system.hardware import open_in_browser
 from bcclone.system.progress import Notify
 from bcclone.web.access import Access
@@ -89,15 +89,22 @@ def play_typed(
             awaited=settings if settings.model is not None else None,
         )
         # serve the page, while a thread drives the world
-        with Pages(game, server, typed, next_step) as pages, recorder, ExitStack() as resources:
-            resources.enter_context(driven(game, pages.wake, server))
-            server.show(pages.app())
-            server.notify(f"listening on {server.address}; drive here: {server.url}")
-            try:
-                _let_model_drive(settings, game, server, resources)
-            except KeyboardInterrupt:  # it ends as later: what was recorded is said
-                server.stop()
-            server.wait()
+        try:
+            with Pages(game, server, typed, next_step) as pages, recorder, ExitStack() as resources:
+                resources.enter_context(driven(game, pages.wake, server))
+                server.show(pages.app())
+                server.notify(f"listening on {server.address}; drive here: {server.url}")
+                try:
+                    _let_model_drive(settings, game, server, resources)
+                except KeyboardInterrupt:  # it ends as later: what was recorded is said
+                    server.stop()
+                server.wait()
+        except UserError as error:
+            if not recorder.recorded:
+                raise
+            rows = number_of(recorder.recorded, "row")
+            kept = f"{error}; {rows} recorded before are in {recorder.folder}"
+            raise UserError(kept, exit_code=error.exit_code) from error
     best = game.best_lap_seconds
     return PlayResult(
         frames=game.frames,

@@ -165,7 +165,8 @@ class Play(Session):
 
         on_frame: called when a frame is new
         """
-        self._was_begun |= self.hands.are_on
+        if not self._paused:
+            self._was_begun |= self.hands.are_on
         mode = self.mode
         is_lost = abs(self.tracked.position.cross_track_m) > LOST_M  # nothing leads back
         if self._put_back or is_lost:

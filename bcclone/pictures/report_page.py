@@ -129,7 +129,7 @@ def _clip(file: Path) -> dict[str, Any]:
     """Return an MP4 as data, with its size and length."""
     film = cv2.VideoCapture(str(file))
     width, height = film.get(cv2.CAP_PROP_FRAME_WIDTH), film.get(cv2.CAP_PROP_FRAME_HEIGHT)
-    seconds = film.get(cv2.CAP_PROP_FRAME_COUNT) / film.get(cv2.CAP_PROP_FPS)
+    seconds = film.get(cv2.CAP_PROP_FRAME_COUNT) / (film.get(cv2.CAP_PROP_FPS) or 1.0)
     film.release()
     return {
         "data": _data("video/mp4", file),

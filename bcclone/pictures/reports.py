@@ -237,9 +237,10 @@ def _replay_figures(replayed: Replayed) -> list[KeyFigure]:
         if control in replayed.controls:
             compared[CONTROLS[control]] = replayed.by_driver[CONTROLS[control]]
     if replayed.has_scores:
+        times = {who: figures["interventions"] for who, figures in compared.items()}
         return [
-            (f"{figures['interventions']}", "times off the path", who)
-            for who, figures in compared.items()
+            (f"{count}", f"{'time' if count == 1 else 'times'} off the path", who)
+            for who, count in times.items()
         ]
     correlations = {who: figures["steering_correlation"] for who, figures in compared.items()}
     return [

@@ -49,8 +49,9 @@ _MEANINGS = {
     "off N m": "how often the car was more than so far from the recorded path",
     "off N heights": "how often the car was more than so far from the recorded path, in heights of "
     "the camera above the road",
-    "a km": "take-overs in a kilometre",
-    "a 1000": "take-overs in a way of 1,000 heights of the camera above the road",
+    "a km": "how often the car was set back in a kilometre",
+    "a 1000": "how often the car was set back in a way of 1,000 heights of the camera above the "
+    "road",
     "rms": "how far the car is from the recorded path: the root of the mean square",
     "r": "correlation of the steering with the recorded one: 1 where they rise and fall together",
     "mean r": "correlation with the mean of the recorded steering over 9 rows, which a keyboard "

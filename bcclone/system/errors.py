@@ -86,9 +86,12 @@ def command_line(words: Iterable[str], platform: str = sys.platform) -> str:
 
 
 def _quoted_on_windows(word: str) -> str:
-    quoted = subprocess.list2cmdline([word])  # in quotes only if it has a space or is empty
-    is_plain = quoted != word or re.fullmatch(r"[\w.:/\\+=-]+", word)
-    return quoted if is_plain else f'"{word}"'
+    if re.fullmatch(r"[\w.:/\\+=-]+", word):
+        return word
+    # a space and a letter more, so that list2cmdline() puts any word into quotes
+    quoted = subprocess.list2cmdline([f"{word} x"]).removesuffix(' x"')
+    ending = len(quoted) - len(quoted.rstrip("\\"))  # backslashes, which would escape the quote
+    return quoted + "\\" * ending + '"'
 
 
 def number_of(number: int, noun: str) -> str:

@@ -75,6 +75,8 @@ def test_any_name_can_be_pasted_into_a_shell(name):
         ("", 'edit ""'),
         ("C:\\my drives\\", r'edit "C:\my drives\\"'),
         ('say "hi"', r'edit "say \"hi\""'),
+        ("C:\\R&D\\", r'edit "C:\R&D\\"'),
+        ('a"b&c', r'edit "a\"b&c"'),
     ],
 )
 def test_on_windows_words_have_the_quotes_that_its_shells_take(word, line):

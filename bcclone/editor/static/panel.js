@@ -301,8 +301,8 @@ class Panel {
     const { bar, percent: words, progress, worst: worstBox, first } = this.parts;
     const isReading = check.done < check.of;
     const worst = check.findings.filter(({ fault }) => fault === check.worst);
-    const next = this.info.next && `What comes next: ${this.info.next}`;
-    const instead = check.not_judged || next;
+    const isGood = check.mark === "good" && this.info.next;
+    const instead = check.not_judged || (isGood ? `What comes next: ${this.info.next}` : "");
     progress.hidden = !this.isChecking();
     worstBox.hidden = this.isChecking() || !worst.length;
     first.hidden = this.isChecking() || Boolean(worst.length);
