@@ -271,7 +271,12 @@ class Pages:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        self._end(first_line(error) if isinstance(error, Exception) else "")
+        failure = ""
+        if isinstance(error, UserError):
+            failure = str(error)  # whole, since its remedy stands at its end
+        elif isinstance(error, Exception):
+            failure = first_line(error)
+        self._end(failure)
 
     def app(self) -> flask.Flask:
         """Return the WSGI app of the page, which asks for the server's token."""
