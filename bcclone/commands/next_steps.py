@@ -14,7 +14,7 @@ from bcclone.model.model_path import is_litert, is_onnx, shipped_model
 from bcclone.recording.origin import Origin, origin_of
 from bcclone.recording.run_tables import MOTION, read_drivers
 from bcclone.simulator.world_settings import Conditions
-from bcclone.system.errors import UserError, command_line, shown_command, typed
+from bcclone.system.errors import UserError, command_line, printable, shown_command, typed
 from bcclone.system.location import Location
 from bcclone.system.settings import option_words
 from bcclone.system.values import part_of
@@ -153,7 +153,9 @@ def _filled(line: str, values: Mapping[str, object]) -> tuple[str, str, str]:
         value = values[word[1:-1]] if word.startswith("{") else word
         words += map(typed, value if isinstance(value, (list, tuple)) else [value])
     gap = " " * (len(rest) - len(rest.lstrip()))
-    return f"{label}{colon}{gap}", command_line(words), comment.format_map(values)
+    # a name with a newline would end the comment, and its rest be a command
+    told = {name: printable(str(value), kept="") for name, value in values.items()}
+    return f"{label}{colon}{gap}", command_line(words), comment.format_map(told)
 
 
 # ---- recordings

@@ -26,7 +26,7 @@ from bcclone.drive.saliency_overlay import SaliencyThread
 from bcclone.model.policy import Policy
 from bcclone.recording.run_folder import Recorder, free_folder
 from bcclone.system.codec import parse_json
-from bcclone.system.errors import UserError, command_line, first_line, printable
+from bcclone.system.errors import UserError, command_line, first_line
 from bcclone.web.page import guarded_app, plain_text, posted, render, with_pictures
 from bcclone.web.server import WebServer
 from bcclone.web.websocket import BadHandshake, Websocket
@@ -115,7 +115,7 @@ class Session(ABC):
                 words[place] = "--token=YOUR-TOKEN"
             elif word == "--token":
                 words[place + 1] = "YOUR-TOKEN"
-        return printable(command_line(words))
+        return command_line(words)
 
     def _retyped(self, word: str) -> str:
         """Return a word of the command line as it is typed the next time."""

@@ -45,10 +45,13 @@ def require_package(package: str, needed_for: str, install: str) -> None:
         raise UserError(f"{needed_for} needs the package {package}, which is missing: {remedy}")
 
 
-def printable(text: str) -> str:
-    """Return a text with its control characters escaped, so that it cannot change the terminal."""
+def printable(text: str, kept: str = "\n\t") -> str:
+    """Return a text with its control characters escaped, so that it cannot change the terminal.
+
+    kept: control characters that stay
+    """
     return "".join(
-        each if each.isprintable() or each in "\n\t" else repr(each)[1:-1] for each in text
+        each if each.isprintable() or each in kept else repr(each)[1:-1] for each in text
     )
 
 
@@ -77,15 +80,37 @@ def shown_command(*words: object) -> str:
 def command_line(words: Iterable[str], platform: str = sys.platform) -> str:
     """Return the words of a command as a line that a user can paste.
 
+    The line has only printable characters: a terminal would obey others, such as a newline, when
+    the line is pasted.
+
     platform: of the user's shell. On Windows, both cmd and PowerShell take double quotes; neither
         has one that keeps it from replacing %NAME% or $NAME
     """
-    if platform != "win32":
-        return shlex.join(words)
-    return " ".join(map(_quoted_on_windows, words))
+    quote = _quoted_on_windows if platform == "win32" else _quoted
+    return " ".join(map(quote, words))
+
+
+def _quoted(word: str) -> str:
+    """Return a word in quotes for bash, zsh and other shells of POSIX; bytes as $'\\351'."""
+    if word.isprintable():
+        return shlex.quote(word)
+    return f"$'{''.join(map(_in_dollar_quotes, word))}'"
+
+
+def _in_dollar_quotes(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    # Python reads a byte of a name that is no UTF-8 as one of these characters
+    is_byte = "\udc80" <= character <= "\udcff"
+    encoded = character.encode(errors="surrogateescape" if is_byte else "surrogatepass")
+    return "".join(f"\\{byte:03o}" for byte in encoded)
 
 
 def _quoted_on_windows(word: str) -> str:
+    # no file of Windows has such a name, and its shells have no quotes for it
+    word = printable(word, kept="")
     if re.fullmatch(r"[\w.:/\\+=-]+", word):
         return word
     # a space and a letter more, so that list2cmdline() puts any word into quotes

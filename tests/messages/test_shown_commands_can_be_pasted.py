@@ -1,7 +1,10 @@
 """Commands in messages: a shell splits them into the words that are meant, spaces in paths kept."""
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,38 @@ def test_the_import_that_a_picture_needs_can_be_pasted(tmp_path):
 def test_any_name_can_be_pasted_into_a_shell(name):
     words = words_of(shown_command("edit", Path(name), "--undo"))
     assert words == ["bcclone", "edit", name, "--undo"]
+
+
+# what a terminal would obey or show otherwise when the line is pasted, and bytes that are no UTF-8
+STRANGE = [
+    "lap\necho gone\n",
+    "lap\rrm -r .",
+    "\x1b[201~lap\x07\x00"[:-1],
+    "it's\ta \\ lap\n",
+    "lap\n1'$(exit)`exit`\"!",
+    "caf\udce9",
+    "\u202egpj.pal\u200b\u00a0",
+    "é\udcc3\n7",
+    "-\x7f\x9b31m",
+]
+
+
+@pytest.mark.parametrize("name", STRANGE, ids=ascii)
+@pytest.mark.skipif(sys.platform == "win32", reason="has no file with such a name")
+def test_a_line_with_strange_names_is_printable_and_still_names_the_file(name, tmp_path):
+    line = shown_command("edit", name, Path(name), "--undo")
+    assert line.isprintable()
+    # bash has read the line when it runs it, so that its words are what a paste would give
+    script = f"printf '%s\\0' {line.partition(' ')[2]}"
+    done = subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, check=True)
+    words = [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]]
+    path = f"./{name}" if name.startswith("-") else name
+    assert words == ["edit", name, path, "--undo"]
+
+
+@pytest.mark.parametrize("name", STRANGE, ids=ascii)
+def test_a_line_with_strange_names_is_printable_on_windows(name):
+    assert command_line(["edit", name], platform="win32").isprintable()
 
 
 @pytest.mark.parametrize(
