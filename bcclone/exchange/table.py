@@ -19,7 +19,7 @@ import numpy as np
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, LeftOut
 from bcclone.exchange.source_files import files_inside, is_image
-from bcclone.recording.dialect import COLUMNS, nul_characters, text_of
+from bcclone.recording.dialect import ASCII_NUMBERS, COLUMNS, nul_characters, text_of
 from bcclone.recording.log import other_file
 from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.recording.run_tables import SIDECARS
@@ -298,7 +298,7 @@ def number_of(cell: Any) -> float:
     if isinstance(cell, str):
         if "_" in cell:  # Python would ignore it within a number
             return math.nan
-        cell = cell.replace("\N{MINUS SIGN}", "-")
+        cell = cell.translate(ASCII_NUMBERS)
     try:
         return math.nan if isinstance(cell, bool) else float(cell)
     except (TypeError, ValueError, OverflowError):

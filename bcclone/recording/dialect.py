@@ -24,6 +24,17 @@ _NUMBER = re.compile(r"[-+]?(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?\d++)?+")
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _WHOLE_NUMBER = re.compile(r"[-+\deE]+")
 _SEPARATORS = ",;\t|"
+# what .NET writes into numbers in some languages of the system: the minus of Swedish and others,
+# the invisible marks of Hebrew, Arabic and Persian, and the decimal mark of Arabic
+ASCII_NUMBERS = str.maketrans(
+    {
+        "\N{MINUS SIGN}": "-",
+        "\N{LEFT-TO-RIGHT MARK}": "",
+        "\N{RIGHT-TO-LEFT MARK}": "",
+        "\N{ARABIC LETTER MARK}": "",
+        "\N{ARABIC DECIMAL SEPARATOR}": ".",
+    }
+)
 BLANK = f'{_SEPARATORS} \r"'  # a line of only these characters is blank
 # the cell of an image, and the separator behind it: an empty cell, and a cell with a path
 _EMPTY = re.compile(rf' *+(?:"" *+)?+(?P<separator>[{_SEPARATORS}])')
@@ -255,7 +266,7 @@ def _split_numbers(rest: str, separator: str) -> tuple[list[str], str, int]:
     rest: the line after the images
     separator: what separates the images
     """
-    rest = rest.strip().rstrip(f"{separator} ")
+    rest = rest.translate(ASCII_NUMBERS).strip().rstrip(f"{separator} ")
     if rest.count('"') % 2:  # the whole line is quoted; its first quote went with the images
         rest = rest.replace('"', "")
     cells = re.split(r",\s+", rest)

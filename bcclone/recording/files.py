@@ -138,12 +138,13 @@ class ImageIndex:
     """Finds the JPEG files of a log by base name, in all folders where logs have their images.
 
     Each folder is listed only once, when the index is made. Upper and lower case do not matter, as
-    on Windows and macOS; nor do the bytes in which a name is written, see normal_name().
+    on Windows and macOS; nor do the bytes in which a name is written, see normal_name(). Nor do the
+    folders in the name of a file, such as IMG\\a.jpg, see base_name().
     """
 
     def __init__(self, log_path: Location) -> None:
         home = log_path.parent
-        self.folders = [home / IMAGES, home, home / IMAGES / IMAGES, home / IMAGES.lower()]
+        self.folders = [home / IMAGES, home, home / IMAGES / IMAGES, *_folders_of_images(home)]
         if home.name in _IMAGE_FOLDERS:
             self.folders.append(home.parent)
         # name of a file -> its folder, with a separator at the end. If several folders have a file
@@ -190,13 +191,30 @@ class ImageIndex:
         return self._by_key.get(_image_key(name))
 
 
+def _folders_of_images(home: Location) -> list[Location]:
+    """Return the folders beside a log that are called IMG in other letters, such as Img."""
+    if not home.is_dir():
+        return []
+    with reaching(home):
+        names = [path.name for path in home.iterdir()]
+    return [home / name for name in names if name != IMAGES and name.upper() == IMAGES]
+
+
+def base_name(name: str) -> str:
+    """Return the name of a file without the folders that an archive of Windows may have left in it.
+
+    A program that writes "\\" into an archive leaves a file called IMG\\a.jpg on other systems.
+    """
+    return name.rpartition("\\")[2]
+
+
 def _image_key(name: str) -> str:
     """Return the key by which the name of an image is found, whatever its case and its bytes."""
-    return normal_name(name).lower()
+    return normal_name(base_name(name)).lower()
 
 
 def _is_image(name: str) -> bool:
-    return name.lower().endswith((".jpg", ".jpeg")) and not is_hidden(name)
+    return name.lower().endswith((".jpg", ".jpeg")) and not is_hidden(base_name(name))
 
 
 def _expand(name: str) -> list[Location]:
@@ -270,10 +288,11 @@ def _logs_in_folder(folder: Location) -> list[Location]:
     if not folder.is_dir():
         return []
     others = {table.name for table in SIDECARS}
-    paths = sorted((path for path in folder.iterdir() if not is_hidden(path.name)), key=str)
+    listed = (path for path in folder.iterdir() if not is_hidden(base_name(path.name)))
+    paths = sorted(listed, key=str)
     tables = [path for path in paths if path.name.lower().endswith(".csv")]
     return [
         path
         for path in tables
-        if path.name not in others and path.is_file() and path.stat().st_size
+        if base_name(path.name) not in others and path.is_file() and path.stat().st_size
     ]

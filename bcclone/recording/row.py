@@ -28,6 +28,7 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _EPOCH = datetime.datetime(1970, 1, 1)
+_LONGEST_MONTH = 32  # days; the Nepali calendar has months of 32, no other one has more
 
 
 class RowError(ValueError):
@@ -61,8 +62,10 @@ def camera_of(name: str) -> str | None:
 def time_of(name: str) -> int:
     """Return the time in an image's base name, in milliseconds since 1970 on the recorder's clock.
 
-    Names are `[camera_]yyyy_MM_dd_HH_mm_ss_fff.jpg`. Raises RowError if the name holds no valid
-    time.
+    Names are `[camera_]yyyy_MM_dd_HH_mm_ss_fff.jpg`. .NET writes them in the calendar of the
+    system, such as the Persian one, whose second month has 31 days. A day that our month lacks
+    counts on into the next one, since only the differences of times matter. Raises RowError if the
+    name holds no valid time.
     """
     match = _NAME.match(name)
     if match is None:
@@ -78,6 +81,7 @@ def time_of(name: str) -> int:
 @lru_cache(16)  # consecutive rows share their second
 def _seconds_since_epoch(text: str) -> int:
     year, month, day, hour, minute, second = map(int, text.split("_"))
-    return round(
-        (datetime.datetime(year, month, day, hour, minute, second) - _EPOCH).total_seconds()
-    )
+    if not 1 <= day <= _LONGEST_MONTH:
+        raise ValueError(f"day {day}, expected 1 to {_LONGEST_MONTH}")
+    first = datetime.datetime(year, month, 1, hour, minute, second)
+    return round((first + datetime.timedelta(day - 1) - _EPOCH).total_seconds())

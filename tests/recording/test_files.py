@@ -41,6 +41,23 @@ def test_images_are_found_in_spite_of_other_letters_as_on_windows_and_macos(tmp_
     )
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a name cannot hold a backslash on Windows")
+@pytest.mark.parametrize("name", ["IMG\\{}", "lake\\IMG\\{}", "IMG\\{}".upper(), "Img/{}"])
+def test_images_are_found_where_an_archive_of_windows_left_them(tmp_path, name):
+    path = tmp_path / name.format("center_x.jpg")
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"")
+    (tmp_path / "IMG\\._center_y.jpg").write_bytes(b"")  # of macOS
+    index = ImageIndex(tmp_path / "driving_log.csv")
+    assert index.find("center_x.jpg") == str(path)
+    assert index.find("center_y.jpg") is None
+    assert index.orphans(["center_x.jpg"]) == []
+    log = tmp_path / "lake\\driving_log.csv"
+    for other in (log, tmp_path / "lake\\trace.csv", tmp_path / "lake\\._driving_log.csv"):
+        other.write_text("x")
+    assert find_logs([str(tmp_path)]) == [log]
+
+
 def test_folders_files_and_patterns_name_each_log_once(tmp_path):
     logs = []
     for name in ("a", "b", ".cache"):

@@ -71,6 +71,14 @@ DIALECTS = {
         "\ufeff" + HEADER,
         *log_lines(folder="")[1:],
     ],
+    "a minus of typography": [line.replace(",-", ",\u2212") for line in log_lines()],
+    "a minus of typography, decimal comma": [
+        line.replace(", -", ", \u2212") for line in log_lines(", ", comma=True)
+    ],
+    "a minus behind a mark of direction": [
+        line.replace(";-", ";\u200e\u2212").replace("E-", "E\u200e\u2212")
+        for line in log_lines(";", comma=True)
+    ],
     "joined, with points and commas": [*log_lines()[:2], *log_lines(", ", comma=True)[2:]],
 }
 
@@ -345,3 +353,18 @@ def test_a_line_takes_a_time_proportional_to_its_length(tmp_path, kind):
     with cpu_limit(20):
         log = read_log(write(tmp_path, [*good, *[ENDLESS[kind]] * 20]))
     assert (len(log.rows), len(log.bad_rows)) == (4, 20)
+
+
+@pytest.mark.parametrize("day", ["1405_02_31", "2569_02_29", "2026_02_30", "2082_02_32"])
+def test_a_day_of_another_calendar_is_a_day(tmp_path, day):
+    lines = [line.replace("2019_03_07", day) for line in log_lines()]
+    log = read_log(write(tmp_path, lines))
+    assert log.rows["time_ms"].diff().tolist()[1:] == [69, 68]
+    assert not log.bad_rows
+
+
+@pytest.mark.parametrize("day", ["2026_02_00", "2026_02_33", "2026_13_01"])
+def test_a_day_of_no_calendar_is_a_bad_row(tmp_path, day):
+    lines = log_lines()
+    log = read_log(write(tmp_path, [lines[0].replace("2019_03_07", day), *lines[1:]]))
+    assert [bad.row for bad in log.bad_rows] == [1]
