@@ -89,7 +89,7 @@ def _marked_times(origin: Origin | None) -> IndexArray | None:
             given = {**origin.options, "source": str(origin.source)}
             settings = from_json(ImportSettings, given)
             seen = Seen(settings.min_throttle)
-            items = read_tub(settings, seen, read=lambda folder, name: str(folder / name))
+            items = read_tub(settings, seen, read=lambda folder, name, _: str(folder / name))
             marks: dict[tuple[int, int], bool] = {}  # recording and time of each row
             for item in items:
                 if isinstance(item, Row) and seen.takes(item):

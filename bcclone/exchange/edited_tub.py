@@ -16,7 +16,7 @@ import pandas as pd
 
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import LeftOut, Row, Seen
-from bcclone.exchange.source_files import read_inside
+from bcclone.exchange.source_files import path_in_source, read_inside
 from bcclone.exchange.tub import MANIFEST, deleted_file, is_tub, read_deleted, read_tub
 from bcclone.recording.dialect import Dialect
 from bcclone.recording.editing import EditedRecording, EditResult
@@ -34,7 +34,7 @@ from bcclone.recording.log import Log
 from bcclone.recording.row import CAMERAS, NUMBERS, image_stamp
 from bcclone.recording.run_tables import DrivenBy
 from bcclone.system.arrays import IndexArray, runs
-from bcclone.system.codec import parse_json, path_inside
+from bcclone.system.codec import parse_json
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import write_bytes
 
@@ -151,9 +151,9 @@ class _TubImages:
         return sorted(self._paths.keys() - set(named))
 
 
-def _path_of(folder: Path, name: str) -> str:
+def _path_of(folder: Path, name: str, follow_links: bool) -> str:
     """Return an image's path instead of reading it; the image is read when it is shown."""
-    return str(path_inside(folder, name))
+    return str(path_in_source(folder, name, follow_links))
 
 
 def _table_of(records: Sequence[Row]) -> pd.DataFrame:

@@ -177,6 +177,12 @@ class ImportSettings(Checked):
         1000,
         shown="by the times",
     )
+    follow_links: bool = setting(
+        False,
+        "read also what links in the source lead to outside of its folder, such as pictures on "
+        "another disk, or a data set of links; without it they are refused",
+        rare=True,
+    )
     film_offset: float | None = _table(
         None,
         "how much later the film begins than the first row of its table, if the table has not one "

@@ -33,7 +33,7 @@ from bcclone.exchange.source_files import (
     IMAGE_ENDINGS,
     FolderImages,
     is_image,
-    read_linked_image,
+    read_image,
     suffix_of,
 )
 from bcclone.exchange.table import (
@@ -86,7 +86,7 @@ def _rows_without_table(settings: ImportSettings, seen: Seen) -> Items:
     def by_numbers(path: str) -> list[str]:  # frame2 comes before frame10
         return [part.zfill(20) for part in re.split(r"(\d+)", path)]
 
-    paths = sorted(FolderImages(folder).paths, key=by_numbers)
+    paths = sorted(FolderImages(folder, settings.follow_links).paths, key=by_numbers)
     times = times_in_names([PurePosixPath(path).stem for path in paths])
     if settings.frame_rate:
         times = counted(range(len(paths)), settings.frame_rate)
@@ -97,7 +97,8 @@ def _rows_without_table(settings: ImportSettings, seen: Seen) -> Items:
         place = folder / paths[index]
         try:
             values = {"time_ms": times.of(index), "steering": 0.0}
-            row = row_of(values, {_CENTER: read_linked_image(place)}, str(place))
+            image = read_image(folder, paths[index], settings.follow_links)
+            row = row_of(values, {_CENTER: image}, str(place))
         except ValueError as error:
             yield LeftOut.of(str(place), error)
             continue
@@ -129,7 +130,7 @@ def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
     seen.columns_left_out = [name for name in table.columns if name not in used]
 
     folder = settings.source if settings.source.is_dir() else table.path.parent
-    images = FolderImages(folder)
+    images = FolderImages(folder, settings.follow_links)
     named: set[str] = set()  # images that rows name
     for row in range(len(table.lines)):
         place = table.place(row)
@@ -142,7 +143,10 @@ def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
                 "time_ms": times.of(row),
                 **numbers_at(controls, control_columns, table, row),
             }
-            contents = {camera: read_linked_image(folder / path) for camera, path in paths.items()}
+            contents = {
+                camera: read_image(folder, path, settings.follow_links)
+                for camera, path in paths.items()
+            }
             read_row = row_of(values, contents, place, called={"time_ms": "time"})
         except ValueError as error:
             yield LeftOut.of(place, error)

@@ -18,7 +18,7 @@ import numpy as np
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, Items, LeftOut, Seen, row_of
-from bcclone.exchange.source_files import FolderImages, files_inside
+from bcclone.exchange.source_files import FolderImages, files_inside, path_in_source
 from bcclone.exchange.table import (
     TABLE_ENDINGS,
     SourceTable,
@@ -56,7 +56,15 @@ def is_labelled_video(path: Path) -> bool:
         return is_video(path)
     if len(videos) == 1 and videos[0].suffix.lower() in VIDEO_ENDINGS:
         return True
-    return bool(videos) and path.is_dir() and not FolderImages(path).paths
+    return bool(videos) and path.is_dir() and not _holds_images(path)
+
+
+def _holds_images(folder: Path) -> bool:
+    """Return whether a folder holds images; a link to another folder is said to lead to some."""
+    try:
+        return bool(FolderImages(folder).paths)
+    except UserError:
+        return True
 
 
 def _videos(source: Path) -> list[Path]:
@@ -75,11 +83,17 @@ def _videos(source: Path) -> list[Path]:
     return paths
 
 
-def only_video(source: Path) -> Path:
-    """Return the video of a source; raises UserError for none, and for several."""
+def only_video(source: Path, follow_links: bool = False) -> Path:
+    """Return the video of a source.
+
+    Raises UserError for none, for several, and as path_in_source().
+    """
     paths = _videos(source)
     if len(paths) == 1:
-        return paths[0]
+        path = paths[0]
+        if path != source:
+            path_in_source(path.parent, path.name, follow_links)
+        return path
     if not paths:
         raise UserError(f"{source}: no video in it; name one itself", exit_code=2)
     listed = ", ".join(path.name for path in paths[:20])
@@ -99,7 +113,7 @@ def read_video(settings: ImportSettings, seen: Seen) -> Items:
 
     Without a table, for a film whose steering will be estimated, each frame has a steering of 0.
     """
-    path = only_video(settings.source)
+    path = only_video(settings.source, settings.follow_links)
     with open_video(path) as video:
         if settings.steering:
             yield from _labelled(video, _without_table(path, settings.frame_rate, seen), seen)

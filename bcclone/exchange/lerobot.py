@@ -18,7 +18,7 @@ from typing import Any
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, Items, LeftOut, Row, Seen, row_of
-from bcclone.exchange.source_files import read_inside
+from bcclone.exchange.source_files import path_in_source, read_inside
 from bcclone.exchange.table import SourceTable, camera_of_name
 from bcclone.exchange.video_file import VideoFrame, open_video
 from bcclone.recording.row import CAMERAS, RowError
@@ -29,14 +29,13 @@ from bcclone.system.codec import (
     one_line,
     open_file,
     parse_record,
-    path_inside,
     whole_number,
 )
 from bcclone.system.errors import UserError, require_package
 from bcclone.system.location import is_hidden
 
 INFO = "meta/info.json"
-_REMEDY = "download the data set again; copy a data set of links with cp -rL first"
+_REMEDY = "download the data set again"
 _EPISODES = "meta/episodes/*/*.parquet"
 # features that every data set has, none of which is a control
 _INDEXES = {"episode_index", "frame_index", "timestamp", "index", "task_index"}
@@ -63,9 +62,10 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
     """
     require_package("pyarrow", "the format lerobot", "bcclone[lerobot]")
     folder = settings.source
-    info, fps, features = _read_info(folder)
+    info, fps, features = _read_info(folder, settings.follow_links)
     pattern = _NAME_IN_PATH.sub("*", info["data_path"])
-    if not _files_of(folder, pattern):
+    links = settings.follow_links
+    if not _files_of(folder, pattern, links):
         raise UserError(f"{folder}/{pattern}: there are no Parquet files; {_REMEDY}")
     kinds = {name: feature["dtype"] for name, feature in features.items()}
     pictures = [name for name, kind in kinds.items() if kind in ("image", "video")]
@@ -74,7 +74,7 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
     read: dict[str, str] = {}
     table = SourceTable(folder, {})
     if not settings.steering:
-        table = _read_numbers(folder, pattern, features)
+        table = _read_numbers(folder, pattern, features, links)
         controls, read = read_controls(table, settings, seen, _PREFERRED)
     used = (*cameras.values(), *_INDEXES, *read.values())
     seen.columns_left_out = [
@@ -87,11 +87,11 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
     needed = ["episode_index", "frame_index", *images.values()]
     with ExitStack() as stack:
         videos = {
-            camera: stack.enter_context(closing(_EpisodeVideo(folder, name, info, fps)))
+            camera: stack.enter_context(closing(_EpisodeVideo(folder, name, info, fps, links)))
             for camera, name in cameras.items()
             if kinds[name] == "video"
         }
-        records = _read_records(folder, pattern, needed, ["timestamp"])
+        records = _read_records(folder, pattern, links, needed, ["timestamp"])
         for index, (place, record) in enumerate(records):
             try:
                 numbers = {"steering": 0.0, **numbers_at(controls, read, table, index)}
@@ -134,7 +134,7 @@ def _row_of_record(
 # ---- what meta/info.json says
 
 
-def _read_info(folder: Path) -> tuple[dict[str, Any], float, Mapping[str, Any]]:
+def _read_info(folder: Path, follow_links: bool) -> tuple[dict[str, Any], float, Mapping[str, Any]]:
     """Return the description of a data set, its frames a second, and its features.
 
     The description has `data_path`, `chunks_size` and, for videos, `video_path`. A feature is its
@@ -142,7 +142,7 @@ def _read_info(folder: Path) -> tuple[dict[str, Any], float, Mapping[str, Any]]:
     """
     expected = f"expected `features`, `fps`, `data_path` and `video_path`; {_REMEDY}"
     with explained(folder / INFO, "the description of a LeRobot data set", expected):
-        info = parse_record(read_inside(folder, INFO, "json"))
+        info = parse_record(read_inside(folder, INFO, "json", follow_links))
         fps = number("fps", info["fps"], 0.001, 10_000)
         checked: dict[str, Any] = {
             "chunks_size": whole_number("chunks_size", info.get("chunks_size", 1000), 1),
@@ -201,7 +201,9 @@ _NAME_IN_PATH = re.compile(r"\{(\w+)(?::0?(\d{1,2})d?)?\}")
 _ROWS_AT_ONCE = 16
 
 
-def _read_numbers(folder: Path, pattern: str, features: Mapping[str, Any]) -> SourceTable:
+def _read_numbers(
+    folder: Path, pattern: str, features: Mapping[str, Any], follow_links: bool
+) -> SourceTable:
     """Return the numbers of a data set as a table."""
     columns_of = {
         feature: _columns_of(feature, declared)
@@ -211,7 +213,7 @@ def _read_numbers(folder: Path, pattern: str, features: Mapping[str, Any]) -> So
     columns: dict[str, list[Any]] = {
         column: [] for column in chain.from_iterable(columns_of.values())
     }
-    for _, record in _read_records(folder, pattern, [], list(columns_of)):
+    for _, record in _read_records(folder, pattern, follow_links, [], list(columns_of)):
         for feature, names in columns_of.items():
             value = record.get(feature)
             values = value if isinstance(value, list) else [value]
@@ -220,7 +222,7 @@ def _read_numbers(folder: Path, pattern: str, features: Mapping[str, Any]) -> So
     return SourceTable(folder / INFO, columns)
 
 
-def _files_of(folder: Path, pattern: str) -> list[Path]:
+def _files_of(folder: Path, pattern: str, follow_links: bool) -> list[Path]:
     """Return the files that a pattern finds, in the order of the numbers in their paths."""
 
     def by_numbers(name: str) -> tuple[list[int], str]:
@@ -229,11 +231,17 @@ def _files_of(folder: Path, pattern: str) -> list[Path]:
     with explained(folder / INFO, "the description of a LeRobot data set", _REMEDY):
         paths = [path for path in folder.glob(pattern) if not is_hidden(path.name)]
         names = [str(path.relative_to(folder)) for path in paths]
-        return [path_inside(folder, name) for name in sorted(names, key=by_numbers)]
+        return [
+            path_in_source(folder, name, follow_links) for name in sorted(names, key=by_numbers)
+        ]
 
 
 def _read_records(
-    folder: Path, pattern: str, needed: Collection[str], optional: Collection[str] = ()
+    folder: Path,
+    pattern: str,
+    follow_links: bool,
+    needed: Collection[str],
+    optional: Collection[str] = (),
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the file and number of each row, for messages, and its values, by column.
 
@@ -241,7 +249,7 @@ def _read_records(
     """
     from pyarrow import parquet
 
-    for path in _files_of(folder, pattern):
+    for path in _files_of(folder, pattern, follow_links):
         with explained(path, "a file of this data set", _REMEDY), open_file(path, "table") as file:
             size = file.seek(0, 2)
             table = parquet.ParquetFile(file)
@@ -281,8 +289,11 @@ _TOLERANCE = 0.6
 class _EpisodeVideo:
     """The video files of one camera, each decoded once, forwards."""
 
-    def __init__(self, folder: Path, feature: str, info: Mapping[str, Any], fps: float) -> None:
+    def __init__(
+        self, folder: Path, feature: str, info: Mapping[str, Any], fps: float, follow_links: bool
+    ) -> None:
         self._folder = folder
+        self._follow_links = follow_links
         self._feature = feature  # the camera
         self._info = info
         self._fps = fps
@@ -337,7 +348,7 @@ class _EpisodeVideo:
         start_name = f"videos/{self._feature}/from_timestamp"
         names = ("episode_index", chunk_name, file_name, start_name)
         places: dict[int, tuple[str, float]] = {}
-        for place, row in _read_records(self._folder, _EPISODES, names):
+        for place, row in _read_records(self._folder, _EPISODES, self._follow_links, names):
             with explained(place, "an episode of this data set", _REMEDY):
                 episode = whole_number("episode_index", row["episode_index"])
                 chunk = whole_number(chunk_name, row[chunk_name])
@@ -362,6 +373,6 @@ class _EpisodeVideo:
         self._open.close()
         self._begun.append(file)
         with explained(self._folder / file, "", _REMEDY):
-            path = path_inside(self._folder, file)
+            path = path_in_source(self._folder, file, self._follow_links)
         self._frames = self._open.enter_context(open_video(path)).frames()
         self._next = deque(islice(self._frames, 2))

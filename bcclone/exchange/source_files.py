@@ -1,6 +1,8 @@
 """The files of a source.
 
-No link to a file outside of its folder is followed; links to folders are, in FolderImages.
+A link that leads out of its folder is followed only if the user says so: whoever has made the
+source may have made the link, to a file of the user. The source itself may be a link, since the
+user has named it.
 """
 
 import os
@@ -10,7 +12,15 @@ from pathlib import Path, PurePosixPath
 
 from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, LeftOut
 from bcclone.recording.row import CAMERAS, RowError
-from bcclone.system.codec import FileKind, UnfitFile, explained, path_inside, read_bytes
+from bcclone.system.codec import (
+    FileKind,
+    LinkOut,
+    UnfitFile,
+    explained,
+    path_inside,
+    read_bytes,
+)
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import is_hidden, normal_name
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
@@ -26,64 +36,69 @@ def suffix_of(image: bytes) -> str:
     return ".png" if image.startswith(b"\x89PNG") else ".jpg"
 
 
-def read_inside(folder: Path, name: str, file_kind: FileKind) -> bytes:
-    """Return the content of a file that a source names.
+def path_in_source(folder: Path, name: str, follow_links: bool = False) -> Path:
+    """Return the path of a file that a source names.
 
-    Raises OSError if it cannot be read or is outside of the folder.
+    Raises ValueError for a name that leads out of the folder; UserError for a link that does,
+    unless links are followed.
     """
     try:
-        path = path_inside(folder, name)
+        return path_inside(folder, name, follow_links)
+    except LinkOut as error:
+        command = shown_command("import", folder, "-o", "recordings/NAME", "--follow-links")
+        raise UserError(
+            f"{error}; remove the link, or if it belongs to this source, import with "
+            f"--follow-links, too: {command}"
+        ) from None
+
+
+def read_inside(folder: Path, name: str, file_kind: FileKind, follow_links: bool = False) -> bytes:
+    """Return the content of a file that a source names.
+
+    Raises OSError if it cannot be read or has a name that leads out of the folder; UserError as
+    path_in_source().
+    """
+    try:
+        path = path_in_source(folder, name, follow_links)
     except ValueError as error:
         raise UnfitFile(folder / name, str(error)) from None
     return read_bytes(path, file_kind)
 
 
-def read_image(folder: Path, name: str) -> bytes:
+def read_image(folder: Path, name: str, follow_links: bool = False) -> bytes:
     """Return the content of an image that a row names.
 
-    Raises LeftOut if it cannot be read or is outside of the folder.
+    Raises LeftOut if it cannot be read or has a name that leads out of the folder; UserError as
+    path_in_source().
     """
     try:
-        return read_inside(folder, name, "image")
+        return read_inside(folder, name, "image", follow_links)
     except OSError as error:
         kind = MISSING if isinstance(error, FileNotFoundError) else UNREADABLE
         raise LeftOut(f"image {name[:200]!r} cannot be read: {error.strerror}", kind) from None
 
 
-def read_linked_image(path: Path) -> bytes:
-    """Return the content of an image, whose folder may be a link; raises LeftOut."""
-    return read_image(path.parent.resolve(), path.name)
-
-
 def file_of(source: Path, name: str) -> Path:
-    """Return the file of this name in a source that is a folder, or the source itself.
-
-    Raises UserError for a link that leads out of the folder.
-    """
-    if not source.is_dir():
-        return source
-    with explained(source / name, "", "name the file itself"):
-        path_inside(source, name)
-    return source / name
+    """Return the file of this name in a source that is a folder, or the source itself."""
+    return source / name if source.is_dir() else source
 
 
 def files_inside(folder: Path, endings: tuple[str, ...]) -> list[Path]:
-    """Return a folder's files with one of the endings, without hidden ones; raises UserError as
-    file_of().
-    """
+    """Return a folder's files with one of the endings, without hidden ones."""
     with explained(folder, "", "name the folder of the source"):
         names = sorted(path.name for path in folder.iterdir())
     return [
-        file_of(folder, name)
-        for name in names
-        if name.lower().endswith(endings) and not is_hidden(name)
+        folder / name for name in names if name.lower().endswith(endings) and not is_hidden(name)
     ]
 
 
 class FolderImages:
-    """The images of a folder and the folders in it, found by path, name, or name without ending."""
+    """The images of a folder and the folders in it, found by path, name, or name without ending.
 
-    def __init__(self, folder: Path) -> None:
+    Raises UserError for a folder that is a link out of this one, unless links are followed.
+    """
+
+    def __init__(self, folder: Path, follow_links: bool = False) -> None:
         self.paths: set[str] = set()
         self._named: defaultdict[str, list[str]] = defaultdict(list)
         self._unmarked: defaultdict[str, list[str]] = defaultdict(list)  # by folder and name
@@ -97,6 +112,8 @@ class FolderImages:
             folders[:] = sorted(name for name in folders if not is_hidden(name))
             images = [name for name in names if is_image(name) and not is_hidden(name)]
             inner = Path(where).relative_to(folder)
+            for below in folders:
+                path_in_source(folder, str(inner / below), follow_links)
             self.paths.update((inner / name).as_posix() for name in images)
         for path in self.paths:
             name = PurePosixPath(path)

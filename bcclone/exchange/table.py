@@ -18,7 +18,7 @@ import numpy as np
 
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, LeftOut
-from bcclone.exchange.source_files import files_inside, is_image
+from bcclone.exchange.source_files import files_inside, is_image, path_in_source
 from bcclone.recording.dialect import ASCII_NUMBERS, COLUMNS, nul_characters, text_of
 from bcclone.recording.log import other_file
 from bcclone.recording.row import CAMERAS, camera_of
@@ -99,7 +99,7 @@ def find_table(settings: ImportSettings) -> Path:
     # the table of a video often has its name
     paths = [path for path in paths if path.stem == source.stem] or paths
     if len(paths) == 1:
-        return paths[0]
+        return path_in_source(folder, paths[0].name, settings.follow_links)
     if paths:
         listed = ", ".join(map(str, paths[:20]))
         reason = f"which table has the steering? Name it with --table; there are: {listed}"

@@ -116,21 +116,23 @@ class _Tub:
 
 
 def read_tub(
-    settings: ImportSettings, seen: Seen, read: Callable[[Path, str], Any] = read_image
+    settings: ImportSettings, seen: Seen, read: Callable[[Path, str, bool], Any] = read_image
 ) -> Items:
     """Yield the records of a tub, also deleted ones.
 
     Raises UserError for a manifest or catalog that cannot be read, and for a steering or times that
     a tub does not have.
 
-    read: folder and image name in it -> the image that the row holds, by default the file's content
+    read: folder, image name in it, and whether links are followed -> the image that the row holds,
+        by default the file's content
     """
     folder = settings.source
+    links = settings.follow_links
     files = _record_files(folder)
     if files and not (folder / MANIFEST).is_file():
         tub = _open_files(settings, files, seen)
     else:
-        tub = _open_catalogs(folder, seen)
+        tub = _open_catalogs(folder, seen, links)
     seen.is_middle_of_format = not settings.steering
     if settings.left_positive:
         seen.notes.append("steering: positive to the left")
@@ -153,7 +155,9 @@ def read_tub(
             values, called = _values_of(record, index, tub, settings)
             if isinstance(values.get("steering"), int | float):
                 steered.append(values["steering"])
-            contents = {camera: read(folder, tub.images + name) for camera, name in names.items()}
+            contents = {
+                camera: read(folder, tub.images + name, links) for camera, name in names.items()
+            }
             row = row_of(values, contents, place, index in tub.deleted, called)
         except ValueError as error:
             yield LeftOut.of(place, error)
@@ -253,7 +257,7 @@ def _catalogs_of(folder: Path) -> list[str]:
     return [name for _, name in by_number]
 
 
-def _open_catalogs(folder: Path, seen: Seen) -> _Tub:
+def _open_catalogs(folder: Path, seen: Seen, follow_links: bool) -> _Tub:
     """Return a tub of donkeycar 4 or later.
 
     The manifest is written anew with each record, so a power failure may leave it empty, while the
@@ -267,13 +271,13 @@ def _open_catalogs(folder: Path, seen: Seen) -> _Tub:
     content = b""
     if manifest.exists():
         with readable():
-            content = read_inside(folder, MANIFEST, "json")
+            content = read_inside(folder, MANIFEST, "json", follow_links)
     try:
         with readable():
             lines = [parse_record(line) for line in content.splitlines()]
             names = [one_line("a catalog", name) for name in lines[-1]["paths"]]
             inputs, metadata = set(lines[0]), lines[2]
-            deleted = read_deleted(folder)
+            deleted = read_deleted(folder, follow_links)
             if present and not names:
                 raise ValueError("it names no catalog")
     except UserError:
@@ -291,7 +295,7 @@ def _open_catalogs(folder: Path, seen: Seen) -> _Tub:
             "the other catalogs are then read, also those that were deleted"
         )
         with explained(folder / name, "a catalog", remedy):
-            contents[folder / name] = read_inside(folder, name, "json")
+            contents[folder / name] = read_inside(folder, name, "json", follow_links)
     return _Tub(
         images=f"{_IMAGES}/",
         inputs=inputs,
@@ -317,15 +321,18 @@ def _record_files(folder: Path) -> list[tuple[int, Path]]:
 def _open_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], seen: Seen) -> _Tub:
     """Return a tub of donkeycar 2 or 3; raises UserError for records without times."""
     folder = settings.source
+    links = settings.follow_links
     about = folder / "meta.json"
     with explained(about, "the description of a tub", "correct it, or remove it"):
-        meta = parse_record(read_inside(folder, about.name, "json")) if about.exists() else {}
+        meta = {}
+        if about.exists():
+            meta = parse_record(read_inside(folder, about.name, "json", links))
         inputs = set(meta.get("inputs", ()))
         start_ms = round(1000 * number("start", meta.get("start", 0)))
     records: list[tuple[str, dict[str, Any] | RowError]] = []
     for _, path in files:
         try:
-            record = _parsed(read_inside(folder, path.name, "json"))
+            record = _parsed(read_inside(folder, path.name, "json", links))
         except OSError as error:
             record = RowError(f"cannot be read: {error.strerror}")
         records.append((str(path), record))
@@ -351,7 +358,7 @@ def _open_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], see
     return _Tub(
         images="",
         inputs=inputs,
-        deleted=read_deleted(folder),
+        deleted=read_deleted(folder, links),
         records=records,
         time_input=times.column or _INPUTS["time_ms"],
     )
@@ -371,7 +378,7 @@ def deleted_file(folder: Path) -> Path:
     return folder / _EXCLUDED
 
 
-def read_deleted(folder: Path) -> set[int]:
+def read_deleted(folder: Path, follow_links: bool = False) -> set[int]:
     """Return the numbers of a tub's deleted records; raises UserError if they cannot be read."""
     path = deleted_file(folder)
     if path.name == _EXCLUDED and not path.exists():
@@ -381,7 +388,7 @@ def read_deleted(folder: Path) -> set[int]:
         command = shown_command("import", folder, "-o", "recordings/NAME")
         remedy = f"copy the tub again, or import the records that it has: {command}"
     with explained(path, "a list of deleted records", remedy):
-        content = read_inside(folder, path.name, "json")
+        content = read_inside(folder, path.name, "json", follow_links)
         if path.name == MANIFEST:
             indexes = parse_json(content.splitlines()[-1])["deleted_indexes"]
         else:

@@ -310,7 +310,7 @@ def _angle_of_view(stretched: Framing, settings: ImportSettings) -> float:
     """
     if settings.fov:
         return settings.fov
-    focal_mm = stated_focal_mm(settings.source)
+    focal_mm = stated_focal_mm(settings.source, settings.follow_links)
     if focal_mm is None:
         command = shown_command(
             "import", settings.source, "-o", settings.output, "--steering", FROM_MOTION, "--fov"
@@ -326,11 +326,11 @@ def _angle_of_view(stretched: Framing, settings: ImportSettings) -> float:
     return math.degrees(2 * math.atan(half_mm / focal_mm))
 
 
-def stated_focal_mm(source: Path) -> float | None:
+def stated_focal_mm(source: Path, follow_links: bool = False) -> float | None:
     """Return the focal length that a video states, for film of 36x24 mm; None for none."""
     if not is_labelled_video(source):
         return None
-    with open_video(only_video(source)) as video:
+    with open_video(only_video(source, follow_links)) as video:
         return video.focal_mm
 
 

@@ -31,7 +31,7 @@ LOG_NAME = "driving_log.csv"
 IMAGES = "IMG"
 # an empty file in a recording's folder while it is being recorded; a killed program leaves it
 UNFINISHED = "recording.unfinished"
-_IMAGE_FOLDERS = (IMAGES, IMAGES.lower())
+IMAGE_FOLDERS = (IMAGES, IMAGES.lower())
 _DEFAULT_FOLDERS = ("recordings", "data")
 
 
@@ -145,7 +145,7 @@ class ImageIndex:
     def __init__(self, log_path: Location) -> None:
         home = log_path.parent
         self.folders = [home / IMAGES, home, home / IMAGES / IMAGES, *_folders_of_images(home)]
-        if home.name in _IMAGE_FOLDERS:
+        if home.name in IMAGE_FOLDERS:
             self.folders.append(home.parent)
         # name of a file -> its folder, with a separator at the end. If several folders have a file
         # of this name, the first folder counts, since it is listed last
@@ -259,7 +259,7 @@ def _logs_of(path: Location) -> list[Location]:
     if logs:
         return logs
     # a user may name the folder of the images instead of the folder of the recording
-    if path.name in _IMAGE_FOLDERS and (path.parent / LOG_NAME).is_file():
+    if path.name in IMAGE_FOLDERS and (path.parent / LOG_NAME).is_file():
         return [path.parent / LOG_NAME]
     if deeper := min(map(str, path.glob(f"*/*/{LOG_NAME}")), default=""):
         remedy = f"name one, such as {deeper}"
@@ -282,7 +282,7 @@ def subfolders(outer: Location) -> list[Location]:
 
 def _logs_in_folder(folder: Location) -> list[Location]:
     """Return driving_log.csv, or else all CSV files except empty ones and sidecars."""
-    for inner in (folder, *(folder / name for name in _IMAGE_FOLDERS)):
+    for inner in (folder, *(folder / name for name in IMAGE_FOLDERS)):
         if (inner / LOG_NAME).is_file():
             return [inner / LOG_NAME]
     if not folder.is_dir():

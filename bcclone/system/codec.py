@@ -205,21 +205,30 @@ def fits(text: str, file_kind: FileKind) -> bool:
     return len(text.encode()) <= _MOST_BYTES[file_kind]
 
 
-def path_inside(folder: Path, name: str) -> Path:
+class LinkOut(ValueError):
+    """A file of a folder is a link that leads out of it, or stands behind one."""
+
+
+def path_inside(folder: Path, name: str, follow_links: bool = False) -> Path:
     """Return the path of the file `name` in a folder, with links resolved; it need not exist.
 
-    Raises ValueError for a name that leads out of the folder: an absolute one, one with `..`, and a
-    link to elsewhere.
+    Raises ValueError for a name that leads out of the folder, an absolute one or one with `..`;
+    LinkOut for a link to elsewhere.
+
+    follow_links: allow links to elsewhere
     """
     try:
-        path = (folder / name).resolve()
         home = folder.resolve()
+        named = Path(os.path.normpath(home / name))
+        path = named.resolve()
     except (OSError, ValueError, RuntimeError):  # a NUL, or links in a circle
         raise ValueError(f"{shown(name)} is not the name of a file") from None
-    if not path.is_relative_to(home):
+    if not named.is_relative_to(home):
         raise ValueError(
             f"{shown(name)} leads out of the folder {folder}; expected a file inside it"
         )
+    if not follow_links and not path.is_relative_to(home):
+        raise LinkOut(f"{folder / name}: a link leads out of the folder {folder}, to {path}")
     return path
 
 

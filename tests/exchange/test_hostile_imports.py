@@ -1,5 +1,6 @@
 """A hostile tub, data set or table is refused with its file; nothing outside its folder is read."""
 
+import itertools
 import json
 import os
 import struct
@@ -7,6 +8,7 @@ import sys
 import tempfile
 import tracemalloc
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -224,26 +226,63 @@ def test_no_image_outside_the_folder_is_read(tmp_path, format, path, words):
     assert refused(folder, words)
 
 
-@pytest.mark.parametrize("format", ["tub", "csv"])
-def test_no_image_is_read_through_a_link_that_leads_out(tmp_path, format):
-    folder = exported(tmp_path, format)
-    secret = outside(tmp_path)
-    image = image_file(folder)
-    image.unlink()
-    image.symlink_to(secret)
-    assert refused(folder, "cannot be read: ")
+def link_image(folder, path):
+    path.unlink()
+    path.symlink_to(outside(folder.parent))
 
 
-@pytest.mark.parametrize("format", ["tub", "csv"])
-def test_a_linked_folder_of_images_is_read_for_a_table_as_for_a_recording(tmp_path, format):
+def link_folder(folder, path):
+    path.parent.rename(folder.parent / "moved")
+    path.parent.symlink_to(folder.parent / "moved")
+
+
+def link_root(folder, path):
+    (path.parent / "all").symlink_to("/")
+
+
+@pytest.mark.parametrize(
+    ("format", "link"),
+    [
+        *itertools.product(("tub", "csv", "recording"), (link_image, link_folder)),
+        ("csv", link_root),
+        ("frames", link_image),
+        ("frames", link_root),
+    ],
+)
+def test_a_link_out_of_a_source_is_refused_unless_the_user_says_that_it_is_read(
+    tmp_path, format, link
+):
     folder = exported(tmp_path, format)
-    images = image_file(folder).parent
-    images.rename(tmp_path / "moved")
-    images.symlink_to(tmp_path / "moved")
-    if format == "csv":
-        assert not refused(folder)
-    else:
-        assert refused(folder, "cannot be read: ")
+    link(folder, image_file(folder))
+    settings = ImportSettings(folder, tmp_path / "out", **settings_for(format))
+    with pytest.raises(UserError, match="leads out of the folder.*--follow-links"):
+        import_recording(settings)
+    assert not (tmp_path / "out").exists()
+    if link is not link_root:  # it would be searched for pictures
+        assert import_recording(replace(settings, follow_links=True)).rows
+
+
+@pytest.mark.parametrize("format", ["csv", *IMPORT_FORMATS])
+def test_links_within_a_source_are_read_and_the_source_may_be_one(tmp_path, format):
+    folder = exported(tmp_path, format)
+    rows = import_recording(ImportSettings(folder, tmp_path / "1", **settings_for(format))).rows
+    for path in files_of(folder):
+        path.rename(path.with_name(f".{path.name}"))
+        path.symlink_to(f".{path.name}")
+    (folder / "circle").symlink_to(folder)
+    (tmp_path / "link").symlink_to(folder)
+    settings = ImportSettings(tmp_path / "link", tmp_path / "2", **settings_for(format))
+    assert import_recording(settings).rows == rows
+
+
+def test_names_that_lead_out_are_no_links_that_are_followed(tmp_path):
+    folder = exported(tmp_path, "tub")
+    outside(tmp_path)
+    catalog = folder / "catalog_0.catalog"
+    catalog.write_text(catalog.read_text().replace(image_file(folder).name, "../../secret.jpg"))
+    result = import_recording(ImportSettings(folder, tmp_path / "out", follow_links=True))
+    assert (result.rows, result.seen.unreadable_images) == (1, 1)
+    assert "leads out of the folder" in result.seen.left_out[0]
 
 
 @pytest.mark.parametrize("format", ["csv", *IMPORT_FORMATS])
@@ -253,6 +292,8 @@ def test_no_file_of_a_source_may_be_a_link_that_leads_out(tmp_path, format):
         other = path.rename(tmp_path / f"other{number}")
         path.symlink_to(other)
         assert refused(folder, "leads out of the folder")
+        settings = ImportSettings(folder, follow_links=True, **settings_for(format))
+        assert list(FORMATS[format if format != "csv" else "frames"].read(settings, Seen()))
         path.unlink()
         other.rename(path)
     assert not refused(folder)

@@ -27,8 +27,8 @@ def test_a_recording_with_images_of_another_size_is_imported_with_its_tables(tmp
     folder = make_driven(tmp_path / "lake")
     for path in (folder / "IMG").iterdir():
         write_image(path, 3, (64, 48))
-        path.rename(tmp_path / path.name)
-        path.symlink_to(tmp_path / path.name)
+        path.rename(folder / path.name)
+        path.symlink_to(folder / path.name)
     (folder / "IMG" / "left_2025_12_31_23_59_59_000.jpg").write_bytes(b"")
     result = imported(folder, tmp_path / "out")
     assert (result.format, result.rows, result.converted) == ("recording", 6, 18)
