@@ -19,6 +19,7 @@ from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError, number_of, shown_command, typed
 from bcclone.system.files import NEW_FOLDER, make_folder, writing
 from bcclone.system.hardware import usable_cores
+from bcclone.system.location import free_name
 from bcclone.system.pool import open_pool
 from bcclone.system.settings import Checked, Count, Laps, Mph, setting
 
@@ -249,13 +250,15 @@ def _write_page(
                     "Take the wheel: the network drives in your browser, until you steer": (
                         shown_command("play", model)
                     ),
-                    "Let it drive in the Udacity simulator": shown_command("drive", model, "run1"),
+                    "Let it drive in the Udacity simulator": (
+                        shown_command("drive", model, free_name("run1"))
+                    ),
                     "Cut a recording on a page": shown_command("edit", folder / "lap1"),
                     "Train on a recording of your own": shown_command(
-                        "preprocess", "RECORDING", "-o", "data.h5"
+                        "preprocess", "RECORDING", "-o", free_name("data.h5")
                     ),
                     "Drive a real car: begin with what it recorded": shown_command(
-                        "import", "TUB", "-o", "recordings/mine"
+                        "import", "TUB", "-o", free_name("recordings/mine")
                     ),
                 },
             ),

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from bcclone.camera.framing import FRAMING_NAME, framing_of
 from bcclone.model.model_path import is_litert, is_onnx, shipped_model
+from bcclone.pictures.settings import ClipSettings
 from bcclone.recording.origin import Origin, origin_of
 from bcclone.recording.run_tables import MOTION, read_drivers
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError, command_line, printable, shown_command, typed
-from bcclone.system.location import Location
+from bcclone.system.location import Location, free_name
 from bcclone.system.settings import option_words
 from bcclone.system.values import part_of
 
@@ -32,63 +33,65 @@ if TYPE_CHECKING:  # they load pandas, OpenCV or Keras
     from bcclone.realcar.export import ExportModelResult
     from bcclone.training.result import TrainResult
 
-# what was made -> the lines to print. A word in braces stands for one word or several. A report
-# shows the commands by their comments; lines that stand in a report alone have no label
+# what was made -> the lines to print. A word in braces stands for one word or several, and
+# {new=NAME} for NAME, or where that exists for the next free name like it. A report shows the
+# commands by their comments; lines that stand in a report alone have no label
 _NEXT = {
     # a recording
     "recording": ("next: bcclone preprocess {recording} --check",),
     "recording of a car, not framed yet": (
-        "next: bcclone calibrate {any_camera} {recording} -o car.h5",
+        "next: bcclone calibrate {any_camera} {recording} -o {new=car.h5}",
         "or:   bcclone preprocess {recording} --check  # to train without any-camera.h5",
     ),
     "recording of a film": (
         "next: bcclone edit {recording}  # look at the path; Ctrl-C ends the page",
-        "then: bcclone preprocess {recordings} -o data.h5 --size 64",
+        "then: bcclone preprocess {recordings} -o {new=data.h5} --size 64",
     ),
-    "drive of a model": ("next: bcclone video {recording} --overlay",),
-    "drive with take-overs": ("next: bcclone improve {model} {recording} -o better.h5",),
+    "drive of a model": ("next: bcclone video {recording} --overlay {clip}",),
+    "drive with take-overs": ("next: bcclone improve {model} {recording} -o {new=better.h5}",),
     # a recording that was checked
-    "good recording": ("next: bcclone preprocess {recordings} -o data.h5",),
+    "good recording": ("next: bcclone preprocess {recordings} -o {new=data.h5}",),
     "good recording of a car, not framed yet": (
-        "next: bcclone calibrate {any_camera} {recording} -o car.h5",
-        "or:   bcclone preprocess {recordings} -o data.h5  # to train without any-camera.h5",
+        "next: bcclone calibrate {any_camera} {recording} -o {new=car.h5}",
+        "or:   bcclone preprocess {recordings} -o {new=data.h5}  # to train without any-camera.h5",
     ),
     "good recording of a framed car": (
-        "next: bcclone preprocess {recordings} -o data.h5 --size 64",
+        "next: bcclone preprocess {recordings} -o {new=data.h5} --size 64",
     ),
     "recording with faults": (
         "next: bcclone edit {faulty}  # repair the faults above; Ctrl-C ends the page",
         "then: bcclone preprocess {recordings} --check",
     ),
     # a store
-    "store": ("next: bcclone model {store} -o model.h5",),
+    "store": ("next: bcclone model {store} -o {new=model.h5}",),
     "store with take-overs": (
-        "next: bcclone model {store} -o better.h5 --from MODEL  # the one that drove",
+        "next: bcclone model {store} -o {new=better.h5} --from MODEL  # the one that drove",
         # a recording does not say which model drove
-        "or:   bcclone model {store} -o model.h5  # if that was ONNX or LiteRT, or of other images",
+        "or:   bcclone model {store} -o {new=model.h5}"
+        "  # if that was ONNX or LiteRT, or of other images",
     ),
     "store of a short drive": (
-        "next: bcclone model {store} -o model.h5 --from {any_road} --epochs {epochs}",
+        "next: bcclone model {store} -o {new=model.h5} --from {any_road} --epochs {epochs}",
     ),
     "store of a calibrated camera": (
-        "next: bcclone model {store} -o pilot.h5 --from {calibrated} --epochs 10",
+        "next: bcclone model {store} -o {new=pilot.h5} --from {calibrated} --epochs 10",
     ),
     "store of another camera": (
-        "next: bcclone model {store} -o pilot.h5 --from {any_camera} --epochs 6",
+        "next: bcclone model {store} -o {new=pilot.h5} --from {any_camera} --epochs 6",
     ),
     # a model
     "model": (
-        "next: bcclone evaluate {model} --run run1 {preprocess}",
-        "or:   bcclone drive {model} run1 {preprocess}  # in Udacity's simulator",
+        "next: bcclone evaluate {model} --run {new=run1} {preprocess}",
+        "or:   bcclone drive {model} {new=run1} {preprocess}  # in Udacity's simulator",
     ),
     "model of a donkeycar": (
         "next: bcclone replay {model} {recording}  # score it; another drive says more",
-        "then: bcclone export {model} --to donkeycar --quantize int8 --calibrate {source}"
-        "  # write it for your car",
+        "then: bcclone export {model} --to donkeycar {exported} --quantize int8"
+        " --calibrate {source}  # write it for your car",
     ),
     "model of a car": (
         "next: bcclone replay {model} {recording}  # score it; another drive says more",
-        "then: bcclone export {model} --to litert  # write it for your car",
+        "then: bcclone export {model} --to litert {exported}  # write it for your car",
     ),
     "several replayed models": (),  # a person chooses one
     "replayed model that does not read the place": (
@@ -96,13 +99,13 @@ _NEXT = {
     ),
     "replayed file of a car": (),  # an ONNX or LiteRT file is written already
     "replayed model of a donkeycar": (
-        "next: bcclone export {model} --to donkeycar --quantize int8 --calibrate {source}"
-        " {preprocess}  # write it for your car",
+        "next: bcclone export {model} --to donkeycar {exported} --quantize int8"
+        " --calibrate {source} {preprocess}  # write it for your car",
     ),
     "replayed model of a car": (
-        "next: bcclone export {model} --to litert {preprocess}  # write it for your car",
+        "next: bcclone export {model} --to litert {exported} {preprocess}  # write it for your car",
     ),
-    "improved model": ("next: bcclone play {model} -o drive2",),
+    "improved model": ("next: bcclone play {model} -o {new=drive2}",),
     "calibrated model": ("next: bcclone import {source} -o {output} {options}",),
     "edited again": (
         "then: bcclone edit {output} {edit}  # if it has {rows} rows, as {recording}",
@@ -112,11 +115,11 @@ _NEXT = {
     ),
     # a report
     "report on a model": (
-        "bcclone evaluate {model} -o score {preprocess}  # score it by a simulated lap",
-        "bcclone drive {model} run1 {preprocess}  # let it drive the Udacity simulator",
-        "bcclone video run1 --overlay  # make a clip of that drive",
+        "bcclone evaluate {model} -o {new=score} {preprocess}  # score it by a simulated lap",
+        "bcclone drive {model} {new=run1} {preprocess}  # let it drive the Udacity simulator",
+        "bcclone video {new=run1} --overlay  # make a clip of that drive",
         "bcclone play {model} {preprocess}  # drive with it in the browser, and take over",
-        "bcclone suite {model} -o suite {preprocess}  # score it in 20 other conditions",
+        "bcclone suite {model} -o {new=suite} {preprocess}  # score it in 20 other conditions",
         "bcclone replay {model} RECORDING {preprocess}  # score it on a recording of yours",
     ),
     "report on a model that leaves the road": (
@@ -124,7 +127,7 @@ _NEXT = {
         "leaves the road, to train it on that",
     ),
     "report on a recorded drive": (
-        "bcclone video {recording} --overlay  # make a clip of this drive",
+        "bcclone video {recording} --overlay {clip}  # make a clip of this drive",
     ),
 }
 
@@ -150,7 +153,11 @@ def _filled(line: str, values: Mapping[str, object]) -> tuple[str, str, str]:
     label, colon, rest = template.rpartition(":")
     words: list[str] = []
     for word in rest.split():
-        value = values[word[1:-1]] if word.startswith("{") else word
+        value: object = word
+        if word.startswith("{new="):
+            value = free_name(word[5:-1])
+        elif word.startswith("{"):
+            value = values[word[1:-1]]
         words += map(typed, value if isinstance(value, (list, tuple)) else [value])
     gap = " " * (len(rest) - len(rest.lstrip()))
     # a name with a newline would end the comment, and its rest be a command
@@ -169,7 +176,7 @@ def after_drive(folder: Path, model: Path) -> str:
     """Return what comes after a recorded drive of a model, in which a person may have steered."""
     took_over = any(driven.take_over for driven in read_drivers(folder).values())
     made = "drive with take-overs" if took_over and _is_of_keras(model) else "drive of a model"
-    return _lines(made, recording=folder, model=model)
+    return _lines(made, recording=folder, model=model, clip=_clip_of(folder))
 
 
 def after_import(result: "ImportResult", settings: "ImportSettings") -> str:
@@ -268,7 +275,7 @@ def _trained(result: "TrainResult") -> tuple[str, dict[str, object]]:
     of_cars = [recording.path for recording in result.recordings if recording.framing]
     if not of_cars:
         return "model", {"model": model, "preprocess": ()}
-    return _of_a_car("model", of_cars[0], model=model, recording=_shown(of_cars[0].parent))
+    return _of_a_car("model", of_cars[0], model, recording=_shown(of_cars[0].parent))
 
 
 def after_replay(recording: str, replayed: "Replayed", preprocess: str | None = None) -> str:
@@ -294,7 +301,7 @@ def _replayed(
         return "model", values
     if not _is_of_keras(model):
         return "replayed file of a car", values
-    return _of_a_car("replayed model", log, **values)
+    return _of_a_car("replayed model", log, model, preprocess=values["preprocess"])
 
 
 def after_model(model: Path) -> str:
@@ -307,7 +314,7 @@ def after_improvement(model: Path) -> str:
 
 
 def after_evaluation(folder: Path) -> str:
-    return _lines("drive of a model", recording=folder)
+    return _lines("drive of a model", recording=folder, clip=_clip_of(folder))
 
 
 def after_calibration(result: "CalibrationResult", settings: "CalibrateSettings") -> str:
@@ -322,22 +329,23 @@ def after_calibration(result: "CalibrationResult", settings: "CalibrateSettings"
 
     is_left_positive = bool(settings.left_positive) != result.mirrored
     if not is_recording(settings.frames):  # a tub, which holds its edits itself
-        name = settings.frames.resolve().name
-        return _import_again(result, name, str(settings.frames), {}, is_left_positive)
+        framed = Path(free_name(Path("recordings") / settings.frames.resolve().name))
+        return _import_again(result, framed, str(settings.frames), {}, is_left_positive)
     log = Path(str(find_log(str(settings.frames)))).resolve()
     origin = origin_of(log)
     edited = edited_of_import(log, origin)
     if is_left_positive:
         is_left_positive = turn_edited(edited, log, origin)
-    name = f"{(log.parent.parent if len(edited) > 1 else log.parent).name}-framed"
+    imported = log.parent.parent if len(edited) > 1 else log.parent
+    framed = Path(free_name(Path("recordings") / f"{imported.name}-framed"))
     source = str(_shown(origin.source)) if origin else "SOURCE"
     options = origin.options if origin else {}
     # the recording's steering is that of its source with the first import's sign
     is_left_positive ^= bool(options.get("left_positive"))
-    lines = [_import_again(result, name, source, options, is_left_positive)]
+    lines = [_import_again(result, framed, source, options, is_left_positive)]
     for one in edited:
         recording = _shown(recording_name(one.log))
-        output = Path("recordings") / name / one.name
+        output = framed / one.name
         for edit in one.edits:
             values = {"output": output, "edit": edit.options(), "recording": recording}
             lines.append(_lines("edited again", rows=one.rows, **values))
@@ -352,13 +360,14 @@ def after_calibration(result: "CalibrationResult", settings: "CalibrateSettings"
 
 def _import_again(
     result: "CalibrationResult",
-    name: str,
+    output: Path,
     source: str,
     options: Mapping[str, object],
     is_left_positive: bool,
 ) -> str:
     """Return the line that imports a source with the framing that was found.
 
+    output: the recording to write
     options: of its first import
     """
     from bcclone.exchange.exchange_settings import ImportSettings
@@ -376,7 +385,6 @@ def _import_again(
     except (ValueError, UserError):  # of a file that another version wrote
         words = option_words(ImportSettings(Path("SOURCE"), framing=result.framing_file))
     options_shown = [_shown(word) if Path(word).is_absolute() else word for word in words]
-    output = Path("recordings") / name
     return _lines("calibrated model", source=source, output=output, options=options_shown)
 
 
@@ -416,7 +424,9 @@ def drive_commands(model: Path, settings: "EvaluateSettings") -> dict[str, str]:
         return _offered("model", values, "evaluate")
     # the clip of the recorded drive takes the place of another one, and of a replay
     commands = _offered("model", values, "evaluate", "video", "replay")
-    return commands | _commands("report on a recorded drive", recording=settings.run_folder)
+    folder = settings.run_folder
+    made = "report on a recorded drive"
+    return commands | _commands(made, recording=folder, clip=_clip_of(folder))
 
 
 def replay_commands(
@@ -431,6 +441,16 @@ def _offered(made: str, values: Mapping[str, object], *without: str) -> dict[str
     return {what: line for what, line in commands.items() if line.split()[1] not in without}
 
 
+def _clip_of(recording: Path) -> list[str]:
+    """Return the option of `bcclone video` that names another clip than an existing one."""
+    return _unless_free(ClipSettings(recording).path)
+
+
+def _unless_free(output: Path) -> list[str]:
+    """Return no option if a command's usual output is free, else one that names another."""
+    return ["-o", free_name(output)] if output.exists() else []
+
+
 def _options(preprocess: str | None) -> list[str]:
     return ["--preprocess", preprocess] if preprocess else []
 
@@ -438,8 +458,14 @@ def _options(preprocess: str | None) -> list[str]:
 # ---- what was made
 
 
-def _of_a_car(made: str, log: Location, **values: object) -> tuple[str, dict[str, object]]:
+def _of_a_car(
+    made: str, log: Location, model: Path, **values: object
+) -> tuple[str, dict[str, object]]:
     """Return what was made for a car; a donkeycar's recording was imported from a tub."""
+    from bcclone.realcar.export_settings import LITERT, ExportModelSettings
+
+    exported = ExportModelSettings(model, LITERT).path  # donkeycar's has the same name
+    values |= {"model": model, "exported": _unless_free(exported)}
     origin = origin_of(log)
     if origin and origin.format == "tub" and not MOTION.is_in(log.parent):
         return f"{made} of a donkeycar", values | {"source": _shown(origin.source)}

@@ -18,6 +18,7 @@ from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
 from bcclone.dataset.plan import LogRead, Plan, make_plan
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.sample_settings import (
+    BLOCKS,
     TEST,
     TRAINING,
     VALIDATION,
@@ -29,6 +30,7 @@ from bcclone.dataset.samples import (
     SAMPLE,
     row_table,
     sample_chunks,
+    torn_samples,
 )
 from bcclone.dataset.shard_writer import check_folder, write_shards
 from bcclone.dataset.shards import open_if_store, open_store
@@ -41,6 +43,10 @@ from bcclone.system.pool import open_pool
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.settings import differences
 from bcclone.system.statistics import constant
+
+# a notice says so where the part held back differs by more than this share of what was asked for
+_FAR_FROM_ASKED = 0.25
+_MANY_TORN = 0.05  # share of the samples; fewer that the split leaves out need no notice
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def convert(
 
         with store:
             notices += _lost_steering(store)
-            notices += _missed_split(store)
+            notices += _split_notices(store)
             return Conversion(
                 recordings=len(np.unique(store.rows["recording"])),
                 rows=len(store.rows),
@@ -283,17 +289,32 @@ def _lost_steering(store: Store) -> Iterator[str]:
             )
 
 
-def _missed_split(store: Store) -> Iterator[str]:
-    """Yield a notice for a split that is far from what was asked for."""
+def _split_notices(store: Store) -> Iterator[str]:
+    """Yield notices for a split that is far from what was asked for, or costs many samples."""
     settings = store.sample_settings
     held_back = store.rows["validation"]
     if "part" in (store.rows.dtype.names or ()):  # recordings that are held back whole do not count
         held_back = held_back[store.rows["part"] == 0]
-    wanted = settings.validation * len(held_back)
-    if wanted and not wanted / 2 <= held_back.sum() <= 2 * wanted:
+    asked = settings.validation * len(held_back)
+    if abs(held_back.sum() - asked) > _FAR_FROM_ASKED * asked:
+        cause = "record more, or train on all of it with --validation 0"
+        if settings.split == BLOCKS:
+            cause = (
+                f"the driving has too few blocks of {settings.block_seconds:g} s; record more, "
+                "choose a smaller --block-seconds, hold back its end with --split end, or train on "
+                "all of it with --validation 0"
+            )
         yield (
-            f"{held_back.sum()} of {len(held_back)} rows are for validation, where "
-            f"{settings.validation:.0%} were asked for: the recording has too few blocks of "
-            f"{settings.block_seconds:g} s; record more, choose a smaller --block-seconds, hold "
-            "back its end with --split end, or train on all of it with --validation 0"
+            f"{held_back.mean():.0%} of the rows are for validation, {held_back.sum()} of "
+            f"{len(held_back)}, where {settings.validation:.0%} were asked for: {cause}"
+        )
+
+    torn = torn_samples(store.rows, settings)
+    every = len(store.samples) + torn
+    if torn > _MANY_TORN * every:
+        remedy = "a longer --block-seconds" if settings.split == BLOCKS else "--split blocks"
+        yield (
+            f"{torn} of {every} samples are left out: the split puts their frame on one side and "
+            f"their steering, up to {settings.frame_offsets} rows later (--frame-offsets), on the "
+            f"other; {remedy} leaves out fewer"
         )

@@ -44,6 +44,7 @@ GOOD_ROWS = "good"
 CORRECTIONS = "corrections"
 ROWS = (ALL_ROWS, GOOD_ROWS, CORRECTIONS)
 
+BLOCKS = "blocks"  # choice of --split
 AUTO = "auto"  # choice of --correction: compute it from camera position and speed
 MAX_CORRECTION_WEIGHT = 100
 MAX_FRAME_OFFSETS = 100
@@ -131,10 +132,10 @@ class SampleSettings(Checked):
     )
     flip: bool = _sample(True, "add the mirror image of each sample, with the opposite steering")
     split: str = _split(
-        "blocks",
+        BLOCKS,
         "what is for validation: random blocks of time; the end of each recording; or random rows, "
         "which leaks information, because neighbouring frames are nearly the same",
-        choices=("blocks", "end", "random"),
+        choices=(BLOCKS, "end", "random"),
     )
     validation: Fraction = _split(
         0.2, "fraction of the samples to use for validation", minimum=0, below=1

@@ -15,7 +15,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from bcclone.dataset.labels import RowTable, camera_correction, steering_labels
-from bcclone.dataset.sample_settings import MAX_FRAME_OFFSETS, PARTS, TEST, TRAINING, SampleSettings
+from bcclone.dataset.sample_settings import (
+    BLOCKS,
+    MAX_FRAME_OFFSETS,
+    PARTS,
+    TEST,
+    TRAINING,
+    SampleSettings,
+)
 from bcclone.recording.row import CAMERAS, NUMBERS
 from bcclone.system.arrays import BoolArray, IndexArray
 
@@ -195,10 +202,10 @@ def _choose_rows(
 def _blocks(rows: pd.DataFrame, settings: SampleSettings) -> IndexArray:
     """Return the number of each row's block of clock time, int64 (rows,).
 
-    With another split than "blocks", each millisecond is a block.
+    With another split than BLOCKS, each millisecond is a block.
     """
     length_ms = 1
-    if settings.split == "blocks":
+    if settings.split == BLOCKS:
         length_ms = max(1, round(settings.block_seconds * 1000))
     return rows["time_ms"].to_numpy(np.int64) // length_ms
 
@@ -329,6 +336,19 @@ def _pair(
     samples["frame_offset"] = frame_offset
     samples["validation"] = validation[now]
     return samples
+
+
+def torn_samples(rows: RowTable, settings: SampleSettings) -> int:
+    """Return how many samples the split leaves out, between a frame and a later steering."""
+    episode = rows["episode"]
+    validation = rows["validation"]
+    torn = 0
+    for offset in range(1, min(settings.frame_offsets, len(rows) - 1) + 1):
+        is_torn = validation[offset:] != validation[:-offset]
+        is_torn &= episode[offset:] == episode[:-offset]
+        for camera in settings.cameras:
+            torn += int((is_torn & (rows[f"frame_{camera}"][:-offset] != NO_FRAME)).sum())
+    return 2 * torn if settings.flip else torn
 
 
 # ---- windows

@@ -23,6 +23,7 @@ from bcclone.dataset.store import (
     Store,
     read_store,
 )
+from bcclone.recording.files import recordings_here
 from bcclone.system.codec import explained, parse_json, read_bytes
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import FileVersion, replacing
@@ -38,6 +39,7 @@ from bcclone.system.location import (
 from bcclone.system.values import from_json, json_text
 
 MANIFEST_NAME = "store.json"
+_MOST_SHOWN = 5  # recordings that a shown command names
 
 
 def open_store(path: Location | str) -> Store:
@@ -64,7 +66,11 @@ def open_store(path: Location | str) -> Store:
     if not exists:
         remedy = did_you_mean_beside(path, lambda beside: kind_of(beside) == "store")
         if not remedy:
-            remedy = f"make one with: {shown_command('preprocess', 'RECORDING...', '-o', path)}"
+            # preprocess takes the same recordings where none is named
+            recordings = recordings_here() or ["RECORDING..."]
+            if len(recordings) > _MOST_SHOWN:
+                recordings = []
+            remedy = f"make one with: {shown_command('preprocess', *recordings, '-o', path)}"
         raise UserError(f"{path}: no such store; {remedy}")
     if is_url(path):
         raise UserError(

@@ -21,6 +21,7 @@ from bcclone.drive.stats import DriveStats
 from bcclone.model.model_path import check_model_path
 from bcclone.recording.run_folder import check_free, locked_run
 from bcclone.system.errors import shown_command
+from bcclone.system.location import free_name
 from bcclone.system.progress import Notify
 from bcclone.web.access import Access
 from bcclone.web.server import WebServer
@@ -93,7 +94,7 @@ def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
     if settings.run_folder is None:
         server.notify(
             "nothing is recorded; name a folder to record into: "
-            f"{shown_command('drive', settings.model, 'run1')}"
+            f"{shown_command('drive', settings.model, free_name('run1'))}"
         )
     if device != "CPU":
         server.notify(f"driving on {device}")

@@ -63,10 +63,12 @@ def check_keras_path(path: Path, inside: bool = True) -> None:
         )
     if not path.is_file():
         train = shown_command("model", "data.h5", "-o", path)
-        remedy = did_you_mean_beside(path, _may_be_model) or (
-            f"train one with: {train}, or write those that come with bcclone into models/ with: "
-            f"{shown_command('trained-models')}"
+        beside = (
+            f"write those that come with bcclone into models/: {shown_command('trained-models')}"
         )
+        if _LAKE.is_file():
+            beside = f"name {_LAKE}, which comes with bcclone"
+        remedy = did_you_mean_beside(path, _may_be_model) or f"train one with: {train}, or {beside}"
         raise UserError(f"{path}: no such model; {remedy}")
     if inside and _is_store(path):
         train = shown_command("model", path)
@@ -103,6 +105,7 @@ def read_exported(path: Path) -> bytes:
 
 # ---- the trained models that come with bcclone
 
+_LAKE = Path("models", "lake.h5")  # in a clone, and where bcclone trained-models was run
 SHIPPED = "any-road.h5"  # the one that other models are compared with
 
 

@@ -363,6 +363,7 @@ def write_training(
     commands: what to do next -> the command for it
     """
     samples = result.samples
+    batches = f", in batches of {result.batch_size}" if result.batch_size else ""
     looks = [name for name in _LOOKS if name in pictures]
     report = folder / REPORT_NAME
     write_report(
@@ -382,8 +383,8 @@ def write_training(
             Section(
                 "How it learned",
                 [
-                    f"It saw {samples.train:,} samples of {' '.join(data)} {result.epochs} times, "
-                    f"{result.samples_per_second:,.0f} a second; {result.ended} ended it"
+                    f"It saw {samples.train:,} samples of {' '.join(data)} {result.epochs} times"
+                    f"{batches}, {result.samples_per_second:,.0f} a second; {result.ended} ended it"
                 ],
                 {what: pictures[name] for name, what in _CAPTIONS.items() if name in pictures},
             ),

@@ -104,24 +104,33 @@ def _begins_as_log(path: Location) -> bool:
 
 
 def default_inputs() -> list[str]:
-    """Return the recordings to read when the user names none.
+    """Return the recordings to read when the user names none; raises UserError if there are none.
 
-    driving_log.csv of the current folder, else the logs and the folders with logs in ./recordings/,
-    else those in ./data/. Raises UserError if there are none.
+    They are those of recordings_here().
+    """
+    found = recordings_here()
+    if not found:
+        record = shown_command("simulate", "record", "recordings/lake")
+        raise UserError(
+            f"no RECORDING named, and there is neither a {LOG_NAME} in this folder nor a recording "
+            "in ./recordings/ or ./data/; name a folder with a recording of the simulator, or "
+            f"record one: {record}",
+            exit_code=2,
+        )
+    return found
+
+
+def recordings_here() -> list[str]:
+    """Return driving_log.csv of the current folder, else the logs and the folders with logs in
+    ./recordings/, else those in ./data/.
     """
     if Path(LOG_NAME).is_file():
         return [LOG_NAME]
     for outer in filter(Path.is_dir, map(Path, _DEFAULT_FOLDERS)):
-        folders = [outer, *subfolders(outer)]
-        found = [str(folder) for folder in folders if _logs_in_folder(folder)]
+        found = [str(folder) for folder in (outer, *subfolders(outer)) if _logs_in_folder(folder)]
         if found:
             return found
-    raise UserError(
-        f"no RECORDING named, and there is neither a {LOG_NAME} in this folder nor a recording in "
-        "./recordings/ or ./data/; name a folder with a recording of the simulator, or record one: "
-        "bcclone simulate record recordings/lake",
-        exit_code=2,
-    )
+    return []
 
 
 class Images(Protocol):

@@ -5,6 +5,7 @@ upath.UPath, which has the same methods. Many files at URLs are read in parallel
 """
 
 import errno
+import itertools
 import os
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -106,6 +107,19 @@ def did_you_mean_beside(missing: Location, is_one: Callable[[Path], bool]) -> st
     names = [path.name for path in missing.parent.iterdir()]
     near = map(missing.with_name, similar_names(missing.name, names))
     return next((f"did you mean {path}?" for path in near if is_one(path)), "")
+
+
+def free_name(name: str | Path) -> str:
+    """Return a name that nothing has yet: this one, or the next like it, run2 after run1.
+
+    A shown command that writes is refused where its output exists.
+    """
+    path = Path(name)
+    stem = path.stem.rstrip("0123456789")
+    numbers = itertools.count(int(path.stem[len(stem) :] or 1) + 1)
+    while os.path.lexists(path):
+        path = path.with_name(f"{stem}{next(numbers)}{path.suffix}")
+    return str(path)
 
 
 # ---- files at URLs

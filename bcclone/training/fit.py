@@ -112,8 +112,9 @@ def _described_run(run: Run, settings: TrainSettings, device: str, is_one_progra
     begin = f"from {settings.start}" if settings.start else f"a new {settings.network}"
     length = f"{settings.epochs} epochs" if settings.epochs else "as many epochs as --time allows"
     return (
-        f"training on {device}{augmentation}; the run is in {run.path}\n{begin}, by "
-        f"{settings.optimizer} at a learning rate of {settings.learning_rate:g}, for {length}"
+        f"training on {device}{augmentation}, in batches of {settings.batch_size}; the run is in "
+        f"{run.path}\n{begin}, by {settings.optimizer} at a learning rate of "
+        f"{settings.learning_rate:g}, for {length}"
     )
 
 

@@ -192,12 +192,49 @@ def test_the_error_for_cameras_without_images_names_the_option(recording, tmp_pa
     assert result_of(*line)["frames"] == 120
 
 
-def test_a_validation_fraction_that_the_blocks_cannot_give_is_noticed(
-    simulated_recording, tmp_path
+@pytest.mark.parametrize(
+    ("options", "share"),
+    [((), 0.0), (("--block-seconds", 5), 0.4), (("--block-seconds", 1), None)],
+)
+def test_a_share_of_validation_that_the_blocks_cannot_give_is_noticed(
+    recording, tmp_path, options, share
 ):
-    done = run_script("preprocess.py", simulated_recording, "-o", tmp_path / "data.h5")
-    assert "0 of 120 rows are for validation" in done.stderr
-    assert "smaller --block-seconds" in done.stderr
+    def spaced(rows):  # 120 rows in 8.4 s, from the begin of a minute
+        for number, row in enumerate(rows):
+            time = f"2026_11_22_12_00_{number * 70 // 1000:02d}_{number * 70 % 1000:03d}.jpg"
+            for column, camera in enumerate(("center", "left", "right")):
+                new = f"{camera}_{time}"
+                (recording / "IMG" / Path(row[column]).name).rename(recording / "IMG" / new)
+                row[column] = new
+        return rows
+
+    rewrite(recording, spaced)
+    done = run_script(
+        "preprocess.py", recording, "-o", tmp_path / "data.h5", "--size", 16, *options
+    )
+    with open_store(tmp_path / "data.h5") as store:
+        held_back = store.rows["validation"]
+    told = [line for line in done.stderr.splitlines() if "are for validation" in line]
+    if share is None:
+        assert told == []
+        assert held_back.mean() == pytest.approx(0.2, abs=0.05)
+        return
+    assert held_back.mean() == pytest.approx(share, abs=0.03)
+    (line,) = told
+    for words in (f"{held_back.sum()} of 120", f"{held_back.mean():.0%}", "20%", "--block-seconds"):
+        assert words in line
+
+
+def test_samples_that_a_split_of_single_rows_leaves_out_are_noticed(recording, tmp_path):
+    line = ("preprocess.py", recording, "--size", 16, "--frame-offsets", 4)
+    by_rows = run_script(*line, "-o", tmp_path / "rows.h5", "--split", "random", "--json")
+    kept = sum(json.loads(by_rows.stdout)["samples"].values())
+    every = (120 * 5 - 10) * 6  # the first four rows have fewer frames before them
+    (told,) = (line for line in by_rows.stderr.splitlines() if "samples are left out" in line)
+    assert f"{every - kept} of {every} samples" in told
+    assert "--split blocks" in told
+    by_blocks = run_script(*line, "-o", tmp_path / "blocks.h5", "--block-seconds", 4)
+    assert "samples are left out" not in by_blocks.stderr
 
 
 def test_ctrl_c_ends_at_once_and_leaves_no_file(recording, tmp_path):

@@ -50,6 +50,8 @@ EXAMPLES = {
     "options": ["--framing", "car.framing.json", "--left-positive"],
     "changed": ("--fog", "5"),
     "preprocess": ["--preprocess", "carnd-128-rgb"],
+    "clip": ["-o", "clip2.mp4"],
+    "exported": ["-o", "model2.tflite"],
     "epochs": "9",
 }
 
@@ -145,6 +147,24 @@ def suite_of(model, interventions, row="mountain"):
 def test_names_that_a_shell_would_split_stay_one_word():
     line = next_steps.after_evaluation(Path("my lap"))
     assert line == "next: bcclone video 'my lap' --overlay"
+
+
+def test_each_line_writes_what_does_not_exist_yet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    free = {name: next_steps.after_model(Path(name)) for name in ("model.h5", "lake.h5")}
+    assert "--run run1" in free["model.h5"]
+    assert "drive lake.h5 run1" in free["lake.h5"]
+    for name in ("run1", "run2", "drive2", "recordings/tub"):
+        Path(name).mkdir(parents=True)
+    for name in ("run.mp4", "data.h5"):
+        Path(name).touch()
+    later = next_steps.after_model(Path("model.h5"))
+    assert "--run run3" in later
+    assert "drive model.h5 run3" in later
+    assert next_steps.after_improvement(Path("better.h5")).endswith("-o drive3")
+    assert next_steps.after_evaluation(Path("run")).endswith("run --overlay -o run2.mp4")
+    report = next_steps.drive_commands(Path("model.h5"), EvaluateSettings()).values()
+    assert {"bcclone drive model.h5 run3", "bcclone video run3 --overlay"} < set(report)
 
 
 # ---- what decides
