@@ -44,6 +44,7 @@ def test_standard_output_holds_only_the_result(trained):
     assert 0 <= result["data_wait_share"] < 1
     assert result["samples_per_second"] > 0
     assert "epoch 3: loss" in notices
+    assert "in batches of 16" in notices
 
 
 def test_the_run_folder_holds_everything(trained):
