@@ -91,6 +91,7 @@ def run_line(words: Sequence[str]) -> int:
         return 2
     if not words[0].startswith("-"):
         parser.error(_no_command(words[0]))
+    parser.typed = words
     parser.parse_args([printable(word) for word in words])  # prints and exits
     return 2
 

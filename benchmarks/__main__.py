@@ -151,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="benchmarks:\n" + textwrap.indent(subjects, "  "),
+        allow_abbrev=False,
     )
     parser.add_argument(
         "benchmark", choices=BENCHMARKS, metavar="NAME", help="see below; each has its own --help"

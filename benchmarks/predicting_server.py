@@ -33,7 +33,9 @@ class PredictingPolicy(Policy):
 def main() -> None:
     """Serve until standard input ends."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("model", type=Path)
     parser.add_argument("--port", type=int, default=0)

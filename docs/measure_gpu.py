@@ -46,7 +46,9 @@ RESULTS = ROOT / "docs" / "results" / "gpu.json"
 def main() -> None:
     """Run what is missing, and collect the results."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--recording", type=Path)

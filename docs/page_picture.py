@@ -47,7 +47,9 @@ def main() -> None:
         "film.png": show_film,
     }
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("pictures", nargs="*", help=f"some of {', '.join(pages)}; default: all")
     chosen = parser.parse_args().pictures

@@ -140,7 +140,7 @@ def main(folder: Path, sequences: int, epochs: int) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("folder", type=Path, help="new folder for recordings, store and picture")
     parser.add_argument(
         "--sequences", type=int, default=60, help="number of sequences to train on (default: 60)"

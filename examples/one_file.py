@@ -180,7 +180,9 @@ def train(recording: Path, output: Path, epochs: int, batch_size: int = 64, seed
 
 def main() -> None:
     """Train as the command line says."""
-    parser = argparse.ArgumentParser(description="Train a network on one recording.")
+    parser = argparse.ArgumentParser(
+        description="Train a network on one recording.", allow_abbrev=False
+    )
     parser.add_argument("recording", type=Path, help="folder with driving_log.csv and IMG/")
     parser.add_argument("output", type=Path, help="model file to write, .h5 or .keras")
     parser.add_argument("--epochs", type=int, default=6)

@@ -91,7 +91,9 @@ def drive_lap(model: PPO) -> dict[str, float | str]:
 def main() -> None:
     """Train, drive a lap and save the policy."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--steps", type=int, default=100_000, help="steps of the environment, 0.04 s each"

@@ -112,7 +112,9 @@ def _records(drive: RoadDrive) -> list[Record]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("model")
     parser.add_argument("generator", help="MODULE:CLASS")

@@ -90,7 +90,7 @@ def main(store: Path, output: Path, head: str, epochs: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("store", type=Path, help="store that preprocess.py wrote")
     parser.add_argument("output", type=Path, help="model file to write")
     parser.add_argument(

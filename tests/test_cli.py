@@ -69,6 +69,11 @@ def test_bcclone_lists_its_commands_and_its_version():
         (["record"], "bcclone simulate record"),
         (["preprocess", "laps", "--chek"], "--check?"),
         (["model", "data.h5", "--epocs=3", "--bach-size", "4"], "--epochs and --batch-size?"),
+        # an option is not abbreviated
+        (["drive", "m.h5", "--tok", "5f90e6826c542534", "--hos=::"], "--token and --host?"),
+        (["edit", "--pag"], "RECORDING; no option is called --pag; did you mean --page?"),
+        (["suite", "m.h5", "--ro", "1"], "--rows or --road?"),
+        (["--vers"], "--version?"),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_right_one(words, meant, capsys):

@@ -13,6 +13,7 @@ bcclone.cli prints.
 """
 
 import argparse
+import itertools
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, make_dataclass
@@ -34,6 +35,7 @@ from bcclone.system.values import names_of
 
 Settings = TypeVar("Settings")
 _NOTHING = "nothing was written; an older output is unchanged"
+_MOST_MEANT = 5  # most options that a message offers for one that is not known
 _RARE = "rarely needed"  # title of the last group of options in --help
 # type of a value without a unit -> its placeholder in --help
 _PLACEHOLDERS = {int: "N", float: "X", Path: "PATH"}
@@ -182,17 +184,34 @@ def command(*others: type, **values: Any) -> Callable[[Callable[..., Result]], C
 
 
 class Parser(argparse.ArgumentParser):
-    """Prints no control characters of what the user typed, and similar options for a wrong one."""
+    """Prints no control characters of what the user typed, and similar options for a wrong one.
+
+    An option is typed whole: so without_secrets() finds those that are secret.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values, allow_abbrev=False)
+        self.typed: Sequence[str] = ()  # the words to parse, of which errors name the wrong options
 
     def error(self, message: str) -> NoReturn:
-        what, mark, typed = message.partition("unrecognized arguments: ")
-        if mark and not what:
-            known = [name[2:] for name in self._option_string_actions if name.startswith("--")]
-            wrong = [word[2:].partition("=")[0] for word in typed.split() if word[:2] == "--"]
-            near = [f"--{name}" for word in wrong for name in similar_names(word, known)[:1]]
+        is_of_options = message.startswith("unrecognized arguments: ")
+        if is_of_options or message.startswith("the following arguments are required: "):
+            known = [name for name in self._option_string_actions if name.startswith("--")]
+            typed = itertools.takewhile(lambda word: word != "--", self.typed)
+            options = [word.partition("=")[0] for word in typed if word.startswith("--")]
+            wrong = [option for option in options if option not in known]
+            if wrong and not is_of_options:
+                message += f"; no option is called {' or '.join(wrong)}"
+            near = [" or ".join(meant) for option in wrong if (meant := _meant(option, known))]
             if near:
                 message += f"; did you mean {' and '.join(near)}?"
         super().error(printable(message))
+
+
+def _meant(typed: str, options: Sequence[str]) -> list[str]:
+    """Return the options that a wrong one may mean: those that begin so, or else a similar one."""
+    longer = [option for option in options if option.startswith(typed)]
+    return longer[:_MOST_MEANT] or similar_names(typed, options)[:1]
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -207,7 +226,7 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return text if usage else text.replace(self._prog, f"{self._prog} [options]", 1)
 
 
-def make_parser(command: Command, prog: str) -> argparse.ArgumentParser:
+def make_parser(command: Command, prog: str) -> Parser:
     """Return the parser of a command."""
     parser = Parser(prog=prog, description=command.description, formatter_class=_HelpFormatter)
     add_options(command, parser)
@@ -216,7 +235,9 @@ def make_parser(command: Command, prog: str) -> argparse.ArgumentParser:
 
 def parse(command: Command, prog: str, words: Sequence[str]) -> Given:
     """Return what the user gave; exits with code 2, as argparse does, for a wrong command line."""
-    parsed = make_parser(command, prog).parse_intermixed_args(words)
+    parser = make_parser(command, prog)
+    parser.typed = words
+    parsed = parser.parse_intermixed_args(words)
     given = Given(
         (name, tuple(value) if isinstance(value, list) else value)
         for name, value in vars(parsed).items()

@@ -26,7 +26,7 @@ from bcclone.drive.saliency_overlay import SaliencyThread
 from bcclone.model.policy import Policy
 from bcclone.recording.run_folder import Recorder, free_folder
 from bcclone.system.codec import parse_json
-from bcclone.system.errors import UserError, command_line, first_line
+from bcclone.system.errors import UserError, command_line, first_line, without_secrets
 from bcclone.web.page import guarded_app, plain_text, posted, render, with_pictures
 from bcclone.web.server import WebServer
 from bcclone.web.websocket import BadHandshake, Websocket
@@ -105,17 +105,11 @@ class Session(ABC):
         """Return the state, for JSON."""
 
     def command(self, typed: Sequence[str]) -> str:
-        """Return the command line that starts the session again, without its token.
+        """Return the command line that starts the session again, without its secrets.
 
         typed: the words that started it; without any there is no line, ""
         """
-        words = [self._retyped(word) for word in typed]
-        for place, word in enumerate(typed):
-            if word.startswith("--token="):
-                words[place] = "--token=YOUR-TOKEN"
-            elif word == "--token":
-                words[place + 1] = "YOUR-TOKEN"
-        return command_line(words)
+        return command_line(map(self._retyped, without_secrets(typed)))
 
     def _retyped(self, word: str) -> str:
         """Return a word of the command line as it is typed the next time."""

@@ -20,10 +20,12 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
-from bcclone.system.errors import UserError, command_line
+from bcclone.system.errors import UserError, command_line, without_secrets
 from bcclone.system.location import Location, reaching
+from bcclone.system.process import is_own_process
 
 _PARTIAL = ".partial"  # ending of temporary names
+_LONGEST_OWNER = 300  # characters that a lock has of the command of the process that holds it
 
 
 def make_folder(folder: Path, choose: str = "another") -> None:
@@ -378,7 +380,8 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
     file = path.parent / f".{path.name}.bcclone-lock"
     is_new = not os.path.lexists(file)
     # without the fallback, which a killed process would lock for ever
-    lock = FileLock(file, timeout=seconds, poll_interval=0.02, fallback_to_soft=False)
+    # 0600: only processes of this user can lock the file, and no others need to read it
+    lock = FileLock(file, seconds, 0o600, poll_interval=0.02, fallback_to_soft=False)
     try:
         lock.acquire()
         _write_owner(file)
@@ -407,10 +410,13 @@ def _write_owner(file: Path) -> None:
     """Write into a lock which process has it, for the messages of other processes."""
     # a file with a second name (a hard link) may be somebody's; writing would change it
     if file.stat().st_nlink == 1:
-        line = command_line((Path(sys.argv[0]).name, *sys.argv[1:]))[:300]
+        words = [Path(sys.argv[0]).name]
+        if is_own_process():  # what other programs are given may be secret
+            words += without_secrets(sys.argv[1:])
+        line = command_line(words)[:_LONGEST_OWNER]
         with suppress(OSError), file.open("r+b") as opened:
             opened.seek(1)  # on Windows, nobody else can read the first byte of a lock
-            opened.write(f"process {os.getpid()} ({line})".encode(errors="replace"))
+            opened.write(f"process {os.getpid()} ({line})".encode())
             opened.truncate()
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
 
-from bcclone.system.errors import UserError, first_line, similar_names
+from bcclone.system.errors import UserError, first_line, similar_names, without_password
 
 if TYPE_CHECKING:  # it loads fsspec, which local paths do not need
     from upath import UPath
@@ -25,16 +25,32 @@ _REMEDY = (
     "check the URL, the server and your credentials "
     "(of s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL)"
 )
+# where fsspec reads the user and password of a server instead
+_PASSWORD = "set FSSPEC_{0}_USERNAME and FSSPEC_{0}_PASSWORD in the environment"
+_OF_HTTP = (
+    "write it into ~/.netrc (machine HOST login USER password PASSWORD), and set FSSPEC_{0} in the "
+    'environment to {{"client_kwargs": {{"trust_env": true}}}}'
+)
+_OF_S3 = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment"
+_PASSWORDS = {"HTTP": _OF_HTTP, "HTTPS": _OF_HTTP, "S3": _OF_S3}
 
 
 def parse_location(text: str | Path) -> Location:
     """Return the path or URL that a text names.
 
-    Raises UserError for a URL of an unknown protocol, or of one whose package is missing. It asks
-    no server: the text may come from somebody's store, and be a URL that the user does not expect.
+    Raises UserError for a URL of an unknown protocol, of one whose package is missing, or with a
+    password. It asks no server: the text may come from somebody's store, and be a URL that the user
+    does not expect.
     """
     if isinstance(text, Path) or not names_url(text):
         return Path(text)
+    if (safe := without_password(text)) != text:
+        # it would stand in the store, and in what is made of it
+        protocol = text.partition("://")[0].upper()
+        raise UserError(
+            f"{safe}: expected a URL without a password, which others would read in the files "
+            f"that come of it; {_PASSWORDS.get(protocol, _PASSWORD).format(protocol)}"
+        )
     if not text.partition("://")[2].strip("/"):
         raise UserError(f"{text}: names no server, bucket or file; {_EXPECTED}")
     from fsspec import get_filesystem_class

@@ -54,14 +54,19 @@ def main() -> None:
         prog="python -m models.making",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    sampling = commands.add_parser("samples", help="render the frames, and list them as stores")
+    sampling = commands.add_parser(
+        "samples", help="render the frames, and list them as stores", allow_abbrev=False
+    )
     sampling.add_argument("folder", type=Path)
     sampling.add_argument(
         "--share", type=float, default=1.0, help="of the roads, to try it (default: all)"
     )
-    training = commands.add_parser("networks", help="train the networks of a seed")
+    training = commands.add_parser(
+        "networks", help="train the networks of a seed", allow_abbrev=False
+    )
     training.add_argument("folder", type=Path, help="folder of the samples")
     training.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -15,7 +15,9 @@ from tests.fuzz.readers import READERS
 
 def main():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument(
         "readers", nargs="*", metavar="READER", help=f"by default all: {', '.join(READERS)}"

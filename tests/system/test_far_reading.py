@@ -1,6 +1,11 @@
 """A small file at a URL is read up to its limit, whatever the server answers."""
 
+import os
+import re
+import subprocess
+import sys
 import threading
+from base64 import b64encode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import fsspec
@@ -8,7 +13,7 @@ import pytest
 
 from bcclone.system.codec import UnfitFile, read_bytes
 from bcclone.system.errors import UserError
-from bcclone.system.location import reaching
+from bcclone.system.location import parse_location, reaching
 
 MOST = 1 << 22  # bytes of a file of settings
 CONTENTS = {
@@ -104,3 +109,51 @@ def test_an_answer_that_is_no_content_is_told_in_one_line(server, name):
     with pytest.raises(UnfitFile, match="larger than"):
         read_bytes(f"http://127.0.0.1:{server.server_port}/endless", "settings")
     assert server.sent < 1 << 26
+
+
+class Guarded(Hostile):
+    """Answers those who send the name me and the password word."""
+
+    def do_GET(self):
+        if self.headers["Authorization"] == f"Basic {b64encode(b'me:word').decode()}":
+            super().do_GET()
+        else:
+            self.send_error(401)
+
+
+@pytest.mark.parametrize("protocol", ["http", "https", "ftp", "s3", "sftp"])
+def test_a_url_with_a_password_is_refused_with_the_place_for_it(protocol):
+    with pytest.raises(UserError, match="without a password") as refused:
+        parse_location(f"{protocol}://me:word@host/lap")
+    said = str(refused.value)
+    assert "word@" not in said
+    assert (
+        "AWS_SECRET_ACCESS_KEY" in said
+        if protocol == "s3"
+        else f"FSSPEC_{protocol.upper()}" in said
+    )
+
+
+@pytest.mark.slow
+def test_the_place_for_a_password_that_the_refusal_names_is_read(tmp_path):
+    with pytest.raises(UserError) as refused:
+        parse_location("http://me:word@127.0.0.1/lap")
+    name, value = re.search(r"(FSSPEC_\w+) in the environment to (.*)", str(refused.value)).groups()
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password word\n")
+    netrc.chmod(0o600)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/ten"
+        read = (
+            f"from bcclone.system.codec import read_bytes; print(read_bytes({url!r}, 'settings'))"
+        )
+        told = {name: value, "NETRC": str(netrc)}
+        for environment, answer in (({}, b""), (told, b"b'0123456789'\n")):
+            done = subprocess.run(
+                [sys.executable, "-c", read],
+                env=os.environ | environment,
+                capture_output=True,
+            )
+            assert done.stdout == answer, done.stderr
+        server.shutdown()

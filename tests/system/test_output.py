@@ -11,7 +11,8 @@ from pathlib import Path
 import h5py
 import pytest
 
-from bcclone.system.errors import UserError
+from bcclone.commands import COMMANDS, load_command
+from bcclone.system.errors import SECRET_OPTIONS, UserError
 from bcclone.system.files import (
     CLIP,
     MODEL,
@@ -28,6 +29,9 @@ HOLD = """
 import sys
 from pathlib import Path
 from bcclone.system.files import locked
+from bcclone.system.process import claim_process
+if "another program" not in sys.argv:
+    claim_process()
 with locked(Path(sys.argv[1]), "wait"):
     print("locked", flush=True)
     sys.stdin.read()
@@ -131,6 +135,42 @@ def test_a_second_process_is_told_who_writes_and_a_killed_one_leaves_no_lock(tmp
     with locked(path, "wait"):
         pass
     assert list(tmp_path.iterdir()) == [link]
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "hidden"),
+    [
+        (["--token", "5f90e6826c542534", "--port", "80"], "--token YOUR-TOKEN --port 80", "5f90"),
+        (["--token=5f90e6826c542534"], "--token=YOUR-TOKEN", "5f90"),
+        (["http://me:my%20word@host/lap"], "http://me:YOUR-PASSWORD@host/lap", "my%20"),
+        (["another program", "--password", "mine"], "(-c)", "mine"),
+    ],
+)
+def test_nobody_reads_the_secrets_of_the_process_that_has_a_lock(tmp_path, words, told, hidden):
+    path = tmp_path / "run1"
+    line = [sys.executable, "-c", HOLD, str(path), *words]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "locked\n"
+        with pytest.raises(UserError) as refused, locked(path, "wait"):
+            pass
+        lock = tmp_path / ".run1.bcclone-lock"
+        content = lock.read_bytes().decode()
+        if os.name == "posix":
+            assert lock.stat().st_mode & 0o777 == 0o600
+        holder.communicate()
+    for text in (str(refused.value), content):
+        assert told in text
+        assert hidden not in text
+
+
+def test_every_secret_setting_is_hidden_in_a_repeated_command_line():
+    secret = {
+        declared.flag
+        for name in COMMANDS
+        for declared in load_command(name).declared()
+        if "secret" in declared.help
+    }
+    assert secret == set(SECRET_OPTIONS)
 
 
 def test_a_second_writer_waits_for_a_short_section(tmp_path):
