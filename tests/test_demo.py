@@ -29,7 +29,7 @@ def test_the_demo_runs_every_step_and_several_at_once(tmp_path):
     kept = result["drive"]["autonomy_percent"] == 100 and result["drive"]["ended"] == "laps driven"
     assert done.returncode == int(not kept)
     logs = [f"lap{number}/driving_log.csv" for number in range(1, 7)]
-    for name in (*logs, "data.h5", "model.h5", "run1.mp4", "drive/map.png", "first.mp4"):
+    for name in (*logs, "data.h5", "model.h5", "drive/clip.mp4", "drive/map.png", "first.mp4"):
         assert (folder / name).exists()
     assert undefined(folder / "index.html") == {"step", "seconds", *names}
     assert "no empty folder" in run_script("demo", "--folder", folder, code=1).stderr

@@ -156,7 +156,7 @@ def _steps(settings: DemoSettings) -> list[list[DemoStep]]:
         recordings,
         [step("preprocess", preprocess, store, *laps)],
         [step("train", train, model, "--runs", folder / "runs", store)],
-        [step("drive and score", evaluate, folder / "drive", "--clip", folder / "run1.mp4", model)],
+        [step("drive and score", evaluate, folder / "drive", model)],
     ]
 
 
@@ -212,7 +212,7 @@ def _write_page(
 ) -> None:
     from bcclone.pictures.plots.style import words_of
     from bcclone.pictures.report_page import Section, write_report
-    from bcclone.pictures.reports import drive_figures
+    from bcclone.pictures.reports import BEGIN_NAME, drive_figures
     from bcclone.pictures.road_map import road_map
     from bcclone.simulator.track import load_track
 
@@ -272,7 +272,7 @@ def _write_page(
             *drive_figures(drive)[:2],
             (f"{trained_s:.0f}", "s", "for the training on your machine"),
         ],
-        folder / "drive" / "clip.mp4",
+        folder / "drive" / BEGIN_NAME,
         road_map(load_track("lake"), drive["driven_line"], drive["left_road_at"]),
     )
 

@@ -13,7 +13,7 @@ With -o, those that score models also write a report with pictures and figures i
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +26,13 @@ from bcclone.evaluation.settings import (
     SuiteSettings,
 )
 from bcclone.model.import_model import ImportModelSettings
-from bcclone.pictures.settings import MP4, PlotSettings
+from bcclone.pictures.settings import PlotSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
 from bcclone.research.improve_settings import ImproveSettings
 from bcclone.research.margin_settings import MarginSettings
 from bcclone.system.errors import number_of
-from bcclone.system.files import CLIP, KEPT_FOLDERS, RESULTS, inputs_of, writing
-from bcclone.system.settings import Force, SettingError, argument, setting
+from bcclone.system.files import KEPT_FOLDERS, RESULTS, writing
+from bcclone.system.settings import Force, argument, setting
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -136,6 +136,7 @@ def improve(settings: ImproveSettings) -> Result:
 
 # subfolders with finished drives of a suite, and with finished parts of a map of margins
 _DRIVES, _PARTS = KEPT_FOLDERS
+DRIVE_FOLDER = "drive"  # subfolder with the recorded drive of an evaluation
 
 _MODELS = argument("a model file, or several", unit="MODEL")
 _OUTPUT = setting(
@@ -145,20 +146,20 @@ _FORCE = setting(False)
 
 
 @command(
-    without=("real_time",),  # a score must not depend on how fast this machine is
-    after_interrupt="there is no score; a run folder keeps what was recorded",
+    # a score must not depend on how fast this machine is; the drive is recorded into -o
+    without=("real_time", "run_folder"),
+    after_interrupt="there is no score; the folder of -o keeps what was recorded",
 )
 def evaluate(
     settings: EvaluateSettings,
     model: Path = argument("a model file"),
-    clip: Path | None = setting(
+    output: Path | None = setting(
         None,
-        "draw every second frame, with its overlay, into this clip while the model drives; "
-        "with -o, the report shows the first 15 s",
-        unit="MP4",
+        "folder to write a report, pictures and figures into, with a clip and a recording of the "
+        "drive",
+        unit="DIR",
         shown="none",
     ),
-    output: Path | None = _OUTPUT,
     force: Force = _FORCE,
 ) -> Result:
     """Score a model by driving it around a simulated track: autonomy, interventions, distance from
@@ -168,34 +169,30 @@ def evaluate(
     it is shown as 0 %. An intervention happens when a wheel leaves the asphalt; the car is then set
     back on the centre line. The exit code is 0 whatever the score is.
 
+    With -o, the folder gets report.html, a page with the score, the map and the begin of the clip;
+    clip.mp4, the whole drive with its overlay; and drive/, the drive as a recording.
+
     `bcclone suite` drives many scenarios with several models; `bcclone simulate drive` drives over
     the simulator's protocol.
     """
-    if clip and clip.suffix != MP4:
-        raise SettingError(f"{{clip}} {{path}}, expected a name that ends in {MP4}", path=clip)
-    from bcclone.commands.next_steps import after_evaluation, drive_commands
     from bcclone.evaluation import evaluate as evaluation
 
+    if output is None:
+        return _scored(evaluation.evaluate(model, settings))
+    from bcclone.commands.next_steps import after_evaluation, drive_commands
+    from bcclone.pictures.drive_clip import drawn_clip
+    from bcclone.pictures.reports import CLIP_NAME, write_evaluation
+
     with writing(output, RESULTS, force):
-        with ExitStack() as opened:
-            watch = None
-            if clip:
-                from bcclone.pictures.drive_clip import drawn_clip
-
-                inputs = [model, *inputs_of(settings)]
-                opened.enter_context(writing(clip, CLIP, force, inputs))
-                # a report shows a map beside the clip
-                watch = opened.enter_context(drawn_clip(clip, with_map=output is None))
-            result = evaluation.evaluate(model, settings, watch)
-        wrote = [clip] if clip else []
-        if output:
-            from bcclone.pictures.reports import write_evaluation
-
-            wrote += write_evaluation(
-                output, result, settings, model, drive_commands(model, settings), clip
-            )
-    following = after_evaluation(settings.run_folder) if settings.run_folder else ""
-    return _scored(result, wrote, following)
+        clip = output / CLIP_NAME
+        drive = output / DRIVE_FOLDER
+        recorded = replace(settings, run_folder=drive)
+        with drawn_clip(clip, model.name) as watch:
+            result = evaluation.evaluate(model, recorded, watch, replaces=True)
+        commands = drive_commands(model, settings)
+        wrote = write_evaluation(output, result, settings, model, commands, clip)
+    following = "" if settings.preprocess else after_evaluation(drive, model)
+    return _scored(result, [drive, *wrote], following)
 
 
 @command(

@@ -48,6 +48,10 @@ _NEXT = {
         "then: bcclone preprocess {recordings} -o {new=data.h5} --size 64",
     ),
     "drive of a model": ("next: bcclone video {recording} --overlay {clip}",),
+    "evaluated drive": (
+        "next: bcclone video {recording} --overlay --model {model} {clip}"
+        "  # with the pixels that decide its steering",
+    ),
     "drive with take-overs": ("next: bcclone improve {model} {recording} -o {new=better.h5}",),
     # a recording that was checked
     "good recording": ("next: bcclone preprocess {recordings} -o {new=data.h5}",),
@@ -81,7 +85,7 @@ _NEXT = {
     ),
     # a model
     "model": (
-        "next: bcclone evaluate {model} --run {new=run1} {preprocess}",
+        "next: bcclone evaluate {model} -o {new=score} {preprocess}",
         "or:   bcclone drive {model} {new=run1} {preprocess}  # in Udacity's simulator",
     ),
     "model of a donkeycar": (
@@ -125,9 +129,6 @@ _NEXT = {
     "report on a model that leaves the road": (
         "bcclone play {model} --road {road} {changed} {preprocess}  # take over where it "
         "leaves the road, to train it on that",
-    ),
-    "report on a recorded drive": (
-        "bcclone video {recording} --overlay {clip}  # make a clip of this drive",
     ),
 }
 
@@ -313,8 +314,14 @@ def after_improvement(model: Path) -> str:
     return _lines("improved model", model=model)
 
 
-def after_evaluation(folder: Path) -> str:
-    return _lines("drive of a model", recording=folder, clip=_clip_of(folder))
+def after_evaluation(folder: Path, model: Path) -> str:
+    """Return what comes after a drive whose clip is made already; "" where a clip shows no more.
+
+    folder: of the recorded drive
+    """
+    if not _is_of_keras(model):
+        return ""
+    return _lines("evaluated drive", recording=folder, model=model, clip=_clip_of(folder))
 
 
 def after_calibration(result: "CalibrationResult", settings: "CalibrateSettings") -> str:
@@ -420,13 +427,7 @@ def suite_commands(result: "SuiteResult", preprocess: str | None) -> dict[str, s
 
 def drive_commands(model: Path, settings: "EvaluateSettings") -> dict[str, str]:
     values = {"model": model, "preprocess": _options(settings.preprocess)}
-    if not settings.run_folder:
-        return _offered("model", values, "evaluate")
-    # the clip of the recorded drive takes the place of another one, and of a replay
-    commands = _offered("model", values, "evaluate", "video", "replay")
-    folder = settings.run_folder
-    made = "report on a recorded drive"
-    return commands | _commands(made, recording=folder, clip=_clip_of(folder))
+    return _offered("model", values, "evaluate")
 
 
 def replay_commands(

@@ -4,6 +4,7 @@ A frame passes through JPEG, as on the wire, so that a policy sees here what it 
 `bcclone simulate drive` scores a drive server over the simulator's protocol.
 """
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -98,17 +99,22 @@ def describe_latency(milliseconds: Mapping[str, float | None]) -> str:
 
 
 def evaluate(
-    model: Path | str, settings: EvaluateSettings | None = None, watch: Watch | None = None
+    model: Path | str,
+    settings: EvaluateSettings | None = None,
+    watch: Watch | None = None,
+    replaces: bool = False,
 ) -> Evaluation:
     """Score a model file by one simulated drive, which is recorded into the settings' run folder.
 
     Raises UserError.
+
+    replaces: whether an earlier drive in that folder is deleted, once the model is loaded
     """
     model = Path(model)
     settings = settings or EvaluateSettings()
     folder = settings.run_folder
-    if folder is not None and folder.exists():
-        raise UserError(f"{folder}: exists already, expected a new folder; name another --run")
+    if folder is not None and folder.exists() and not replaces:
+        raise UserError(f"{folder}: exists already, expected a new folder; name another")
     # the scene is built while TensorFlow loads, on another core; the world then finds it in a cache
     with ThreadPoolExecutor(1, "build-scene") as meanwhile:
         meanwhile.submit(_build_scene, settings)
@@ -116,6 +122,8 @@ def evaluate(
             load_tensorflow(threads=1)  # a fifth faster than two for single frames
         # the simulator gives frames, so no framing is needed
         policy = load_policy(model, settings.preprocess).without_framing()
+    if folder is not None and replaces:
+        shutil.rmtree(folder, ignore_errors=True)
     return evaluate_policy(policy, settings, str(model), watch)
 
 

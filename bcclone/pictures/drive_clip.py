@@ -29,12 +29,12 @@ _MOST_WAITING = 8  # frames that wait to be drawn
 
 
 @contextmanager
-def drawn_clip(path: Path, with_map: bool) -> Iterator[Watch]:
+def drawn_clip(path: Path, title: str) -> Iterator[Watch]:
     """Yield a function that takes each frame of a drive; the clip is complete after the block.
 
     If the block fails, no clip is written. Raises UserError when ffmpeg fails.
 
-    with_map: whether to draw a map of the track onto the frames
+    title: what stands at the top of each picture
     """
     numbers = count()
     waiting: deque[Future[None]] = deque()
@@ -52,9 +52,8 @@ def drawn_clip(path: Path, with_map: bool) -> Iterator[Watch]:
             if overlay is None:
                 height, width, _ = frame.shape
                 size = (width, height)
-                overlay = Overlay(
-                    path.stem, _WIDTH, size, [info], "network", track, with_map=with_map
-                )
+                # the report has a map beside the clip
+                overlay = Overlay(title, _WIDTH, size, [info], "network", track, with_map=False)
             overlay.drive(info.place)
             writer.write(overlay.draw(frame, info))
 

@@ -35,6 +35,8 @@ from bcclone.system.values import json_text, part_of
 from bcclone.training.result import MEAN_STEERING, TrainResult
 
 _FIGURES_NAME = "figures.json"
+CLIP_NAME = "clip.mp4"  # of a whole drive
+BEGIN_NAME = "begin.mp4"  # of its first seconds
 _EXCERPT_SECONDS = 15.0  # of a drive's clip, in its report, which has to be small
 
 
@@ -68,9 +70,9 @@ def write_evaluation(
     files = [map_path, views_path]
     excerpt = None
     if clip:
-        excerpt = folder / "clip.mp4"
+        excerpt = folder / BEGIN_NAME
         write_begin(clip, excerpt, _EXCERPT_SECONDS)
-        files.append(excerpt)
+        files += [excerpt, clip]
 
     # what the report says in words
     sentences = [_describe_worst(evaluation, track), *evaluation.sentences()]

@@ -18,13 +18,14 @@ from tests.conftest import shared
 from tests.evaluation.blind import Blind
 from tests.evaluation.conftest import LEGACY
 from tests.pictures.video_runs import read_frames
-from tests.running import result_of
+from tests.running import result_of, run_script
 
 
 @pytest.mark.slow
-def test_a_drive_gives_a_score_pictures_a_run_folder_and_a_clip(untrained_model, tmp_path):
+def test_one_option_gives_report_pictures_recording_and_clip_of_a_drive(untrained_model, tmp_path):
+    run = tmp_path / "out" / "drive"
     line = ("evaluate", untrained_model, "--laps", 0.03, "--speed", 20, "-o", tmp_path / "out")
-    result = result_of(*line, "--run", tmp_path / "run1", "--clip", tmp_path / "lap.mp4")
+    result = result_of(*line)
     assert result["laps"] == pytest.approx(0.03, abs=0.005)
     assert 0 < result["request_to_steer_ms"]["p50"] <= result["request_to_steer_ms"]["p99"]
     expected = (1 - result["interventions"] * 6 / result["seconds"]) * 100
@@ -36,12 +37,12 @@ def test_a_drive_gives_a_score_pictures_a_run_folder_and_a_clip(untrained_model,
     for name in ("map.png", "views.png"):
         with PIL.Image.open(tmp_path / "out" / name) as picture:
             assert picture.width > 600
-    check = result_of("preprocess.py", tmp_path / "run1", "--check")["recordings"]
+    check = result_of("preprocess.py", run, "--check")["recordings"]
     assert check[0]["rows"] > 30
     # each frame has its place and its latency
-    trace = read_trace(tmp_path / "run1")
-    answers = read_answers(tmp_path / "run1")
-    names = sorted(path.name for path in (tmp_path / "run1").glob("*.jpg"))
+    trace = read_trace(run)
+    answers = read_answers(run)
+    names = sorted(path.name for path in run.glob("*.jpg"))
     assert list(trace) == list(answers) == names
     assert np.allclose(np.diff([point.seconds for point in trace.values()]), 0.04)
     farthest = max(abs(point.cross_track_m) for point in trace.values())
@@ -49,16 +50,25 @@ def test_a_drive_gives_a_score_pictures_a_run_folder_and_a_clip(untrained_model,
     p50 = np.median(list(answers.values()))
     assert p50 == pytest.approx(result["request_to_steer_ms"]["p50"], abs=0.001)
     # the clip that was drawn on the way shows every second frame of the run's clip
-    result_of("video.py", tmp_path / "run1", "--overlay")
-    _, drawn = read_frames(tmp_path / "lap.mp4")
-    of_run = read_frames(tmp_path / "run1.mp4")[1][::2]
+    result_of("video.py", run, "--overlay")
+    _, drawn = read_frames(tmp_path / "out" / "clip.mp4")
+    of_run = read_frames(tmp_path / "out" / "drive.mp4")[1][::2]
     assert len(drawn) == len(of_run)
     upper = np.s_[50:200, :400]  # without title, map and latency
     # two encodings of the same frames differ by up to 6, those of neighbours by 12 and more
     for shown, expected in zip(drawn, of_run, strict=True):
         assert np.abs(shown[upper].astype(int) - expected[upper]).mean() < 10
-    assert len(read_frames(tmp_path / "out" / "clip.mp4")[1]) == len(drawn)
+    assert len(read_frames(tmp_path / "out" / "begin.mp4")[1]) == len(drawn)
     assert "<video" in (tmp_path / "out" / "report.html").read_text()
+    # --force drives again; a model that cannot be read leaves all as it was
+    assert "exists already" in run_script(*line, code=1).stderr
+    (tmp_path / "damaged.h5").write_bytes(b"no model")
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    run_script(line[0], tmp_path / "damaged.h5", *line[2:], "--force", code=1)
+    assert {path: path.read_bytes() for path in before} == before
+    run_script(*line, "--force")
+    assert sorted(path.name for path in run.glob("*.jpg")) != names
+    assert len(read_trace(run)) == len(names)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import signal
-from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -118,9 +117,6 @@ def test_a_report_leaves_out_what_was_just_run():
 
     one = EvaluateSettings(preprocess="carnd-128-rgb")
     assert names(next_steps.drive_commands(model, one)) == every[1:]
-    recorded = next_steps.drive_commands(model, replace(one, run_folder=Path("lap")))
-    assert names(recorded) == ["drive", "play", "suite", "video"]
-    assert recorded["Make a clip of this drive"] == "bcclone video lap --overlay"
     others = [name for name in every if name != "suite"]
     assert names(next_steps.suite_commands(suite_of(model, 0), "carnd-128-rgb")) == others
     # where it left the road, a person takes over first
@@ -145,24 +141,25 @@ def suite_of(model, interventions, row="mountain"):
 
 
 def test_names_that_a_shell_would_split_stay_one_word():
-    line = next_steps.after_evaluation(Path("my lap"))
-    assert line == "next: bcclone video 'my lap' --overlay"
+    line = next_steps.after_recording(Path("my lap"))
+    assert line == "next: bcclone preprocess 'my lap' --check"
 
 
 def test_each_line_writes_what_does_not_exist_yet(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     free = {name: next_steps.after_model(Path(name)) for name in ("model.h5", "lake.h5")}
-    assert "--run run1" in free["model.h5"]
+    assert "-o score" in free["model.h5"]
     assert "drive lake.h5 run1" in free["lake.h5"]
-    for name in ("run1", "run2", "drive2", "recordings/tub"):
+    for name in ("run1", "run2", "score", "drive2", "recordings/tub"):
         Path(name).mkdir(parents=True)
     for name in ("run.mp4", "data.h5"):
         Path(name).touch()
     later = next_steps.after_model(Path("model.h5"))
-    assert "--run run3" in later
+    assert "-o score2" in later
     assert "drive model.h5 run3" in later
     assert next_steps.after_improvement(Path("better.h5")).endswith("-o drive3")
-    assert next_steps.after_evaluation(Path("run")).endswith("run --overlay -o run2.mp4")
+    shown = next_steps.after_evaluation(Path("run"), Path("model.h5"))
+    assert "run --overlay --model model.h5 -o run2.mp4 " in shown
     report = next_steps.drive_commands(Path("model.h5"), EvaluateSettings()).values()
     assert {"bcclone drive model.h5 run3", "bcclone video run3 --overlay"} < set(report)
 
@@ -196,7 +193,7 @@ def test_a_place_that_a_replayed_model_does_not_read_is_trained_on(winding_recor
         return printed, [words_of(unescape(text)) for text in re.findall("<code>(.*)</code>", page)]
 
     (evaluate,), reported = replayed(model)
-    assert evaluate == ["evaluate", str(model), "--run", "run1", *more]
+    assert evaluate == ["evaluate", str(model), "-o", "score", *more]
     assert reported[0] == ["evaluate", str(model), "-o", "score", *more]
     assert names_in(reported) == ["evaluate", "drive", "video", "play", "suite"]
     wrong = calibrated(model, tmp_path / "wrong.h5", gain=-1.0)
@@ -283,7 +280,6 @@ def make_frames(tub, recording, folder):
     [
         (ROOT / "docs" / "tutorial.md", "simulate record laps", "video"),
         (PAGES / "own-recording.md", "preprocess RECORDING --check", "evaluate"),
-        (PAGES / "roads.md", "evaluate models/any-road.h5 --road random:7 --run run7", "video"),
         (PAGES / "roads.md", "preprocess RECORDING -o short.h5 --size 64", "model"),
         (PAGES / "models.md", "import-model old.h5", "evaluate"),
         (PAGES / "real-car.md", "calibrate models/any-camera.h5 tub", "export"),

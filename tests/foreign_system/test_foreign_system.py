@@ -104,7 +104,7 @@ def test_the_tools_around_them_run(simulated_recording, untrained_model, tmp_pat
     drive = tmp_path / "drive"
     run("simulate", "record", lap, "--laps", 0.05)
     assert read_log(lap / "driving_log.csv").bad_rows == ()
-    run("evaluate", untrained_model, "--laps", 0.01, "--run", tmp_path / "run1", "--output", drive)
+    run("evaluate", untrained_model, "--laps", 0.01, "--output", drive)
     assert {path.name for path in drive.iterdir()} >= {"figures.json", "map.png"}
     rows = ("--rows", "lake-20", "--laps", 0.01, "--jobs", 2)
     run("suite", untrained_model, *rows, "--output", tmp_path / "suite")

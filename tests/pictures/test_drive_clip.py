@@ -26,7 +26,7 @@ def driven(number, jpeg=None):
 
 def test_a_clip_has_every_second_frame_of_a_drive(tmp_path):
     path = tmp_path / "run1.mp4"
-    with drawn_clip(path, with_map=True) as watch:
+    with drawn_clip(path, "mine.h5") as watch:
         for number in range(40):
             watch(*driven(number))
         assert not path.exists()  # a clip appears when it is complete
@@ -42,7 +42,7 @@ def test_a_clip_has_every_second_frame_of_a_drive(tmp_path):
 
 def test_a_drive_that_fails_leaves_no_clip(tmp_path):
     def fail():
-        with drawn_clip(tmp_path / "run1.mp4", with_map=True) as watch:
+        with drawn_clip(tmp_path / "run1.mp4", "mine.h5") as watch:
             watch(*driven(0))
             raise UserError("the drive fails")
 
@@ -53,7 +53,7 @@ def test_a_drive_that_fails_leaves_no_clip(tmp_path):
 
 def test_a_fault_while_drawing_ends_the_drive_instead_of_holding_it_up(tmp_path):
     def drive():
-        with drawn_clip(tmp_path / "run1.mp4", with_map=True) as watch:
+        with drawn_clip(tmp_path / "run1.mp4", "mine.h5") as watch:
             for number in range(2000):
                 watch(*driven(number, b"no JPEG" if number == 4 else None))
 

@@ -153,9 +153,7 @@ def words_of(text):
 
 def remove_outputs(words, place):
     """Remove the outputs that the command will write."""
-    outputs = [
-        words[at + 1] for at, word in enumerate(words[:-1]) if word in ("-o", "--output", "--run")
-    ]
+    outputs = [words[at + 1] for at, word in enumerate(words[:-1]) if word in ("-o", "--output")]
     if words[0] == "model" and not outputs:
         outputs = ["model.h5"]
     if words[:2] == ["simulate", "record"] or words[0] == "drive":
