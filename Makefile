@@ -5,12 +5,10 @@ BIN := .venv/bin
 RUNS := .venv/runs
 STAMP := .venv/installed
 TESTS ?=
-# processes that run tests
-WORKERS ?= 2
-# systems that mypy checks for
-SYSTEMS ?= linux win32 darwin
+# processes that run tests; one more than most machines of CI have cores, because many tests wait
+WORKERS ?= 3
 RUFF = $(BIN)/ruff check . && $(BIN)/ruff format --check .
-TYPES = printf '%s\n' $(SYSTEMS) | xargs -P 3 -I SYSTEM $(BIN)/mypy --platform SYSTEM --cache-dir .mypy_cache/SYSTEM \
+TYPES = printf '%s\n' linux win32 darwin | xargs -P 3 -I SYSTEM $(BIN)/mypy --platform SYSTEM --cache-dir .mypy_cache/SYSTEM \
   && $(BIN)/lint-imports --no-cache
 # where it is set, each of the hundreds of processes that tests start would compile bcclone anew
 unexport PYTHONDONTWRITEBYTECODE

@@ -29,10 +29,18 @@ from bcclone.commands.command import (
     notify,
     parse,
 )
-from bcclone.system.errors import UserError, first_line, printable, shown
+from bcclone.system.errors import (
+    UserError,
+    command_line,
+    first_line,
+    printable,
+    shown,
+    shown_command,
+)
 from bcclone.system.foreign_files import foreign_files
 from bcclone.system.interrupts import raising_interrupts
 from bcclone.system.process import claim_process
+from bcclone.system.program import program_words
 from bcclone.system.values import to_json
 
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
@@ -49,7 +57,7 @@ def main(script: str = "") -> int:
     # the processes that it starts import nothing from the current folder
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     if script:
-        return run(script, f"python {script}.py", sys.argv[1:])
+        return run(script, program_words(script), sys.argv[1:])
     return run_line(sys.argv[1:])
 
 
@@ -68,12 +76,12 @@ def run_line(words: Sequence[str]) -> int:
     """Run `bcclone WORDS`; a line that names no command is answered with the list or an error."""
     name, others = split_line(words)
     if name:
-        return run(name, f"bcclone {name}", others)
+        return run(name, program_words(name), others)
     from bcclone.system.doctor import __version__
 
     groups = [f"{heading}:\n{indent(list_of(group), '  ')}" for heading, group in GROUPS.items()]
     parser = Parser(
-        prog="bcclone",
+        prog=command_line(program_words()),
         description="Record driving in the Udacity simulator, train a network on it, and let it "
         "drive.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -100,18 +108,19 @@ def _no_command(typed: str) -> str:
     """Return the error for a first word that names no command."""
     if longer := [name for name in COMMANDS if name.startswith(f"{typed} ")]:
         return f"{shown(typed)}: expected {' or '.join(longer)}"
-    near = [f"bcclone {name} ({COMMANDS[name]})" for name in similar_commands(typed)]
-    hint = f"did you mean {' or '.join(near)}?" if near else "bcclone --help lists them"
+    near = [f"{shown_command(name)} ({COMMANDS[name]})" for name in similar_commands(typed)]
+    hint = f"did you mean {' or '.join(near)}?" if near else f"{shown_command('--help')} lists them"
     return f"no command is called {shown(typed)}; {hint}"
 
 
-def run(command: Command | str, prog: str, words: Sequence[str]) -> int:
+def run(command: Command | str, program: Sequence[str], words: Sequence[str]) -> int:
     """Run a command and return its exit code; an error becomes one message on standard error.
 
     A wrong command line ends the process, with exit code 2.
 
     command: the command or its name
-    prog: how the user has typed it, such as "python model.py"
+    program: the words that name it on the command line, such as ["python", "model.py"]
+    words: those after them
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -124,7 +133,7 @@ def run(command: Command | str, prog: str, words: Sequence[str]) -> int:
             logging.basicConfig(level=logging.WARNING, format="%(message)s")
             if isinstance(command, str):
                 command = load_command(command)
-            given = parse(command, prog, words)
+            given = parse(command, program, words)
             left_behind = command.after_interrupt
             silence = _only_errors() if given.get("quiet") else nullcontext()
             with silence:

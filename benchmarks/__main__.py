@@ -138,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(argv)
     if words and words[0] in BENCHMARKS:
         name = words[0]
-        return run(make_benchmark(name), f"python -m benchmarks {name}", words[1:])
+        return run(make_benchmark(name), ["python", "-m", "benchmarks", name], words[1:])
     _parser().parse_args(words)  # shows the help or an error, and exits
     return 2
 

@@ -17,6 +17,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
+
 from bcclone import UserError
 from bcclone.system.progress import Notify
 from bcclone.system.settings import Checked, Count, setting
@@ -90,7 +92,7 @@ def measure(settings: Settings, notify: Notify) -> Report:
                 )
         functions["python -c 'pass'"] = partial(_measure_python, "pass")
         functions[_IMPORT] = partial(_measure_python, "import tensorflow")
-        notify(f"load of the machine: {os.getloadavg()[0]:.1f}")
+        notify(f"load of the machine: {psutil.getloadavg()[0]:.1f}")
         results = measure_in_rounds(functions, settings.rounds)
     return _report(results, _OTHER if settings.other else "")
 

@@ -44,9 +44,9 @@ def run_script(script, *arguments, code=0, cwd=None):
         script = f"{script} {arguments[0]}"
         arguments = arguments[1:]
     name = script.removesuffix(".py")
-    program = f"bcclone {script}"
+    program = ["bcclone", *script.split()]
     if script.endswith(".py"):
-        program = f"python {script}"
+        program = ["python", script]
 
     stdout = io.StringIO()
     stderr = io.StringIO()

@@ -124,7 +124,7 @@ BROKEN = """
 import sys
 from bcclone import cli
 from bcclone.commands.command import Command
-sys.exit(cli.run(Command(lambda: {}["missing"]), "broken", sys.argv[1:]))
+sys.exit(cli.run(Command(lambda: {}["missing"]), ["broken"], sys.argv[1:]))
 """
 
 
@@ -143,7 +143,7 @@ from bcclone.commands.command import Command
 def fail():
     raise OSError(int(sys.argv[1]), "the system's words", *sys.argv[2:])
 
-sys.exit(cli.run(Command(fail), "failing", []))
+sys.exit(cli.run(Command(fail), ["failing"], []))
 """
 
 

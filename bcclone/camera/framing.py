@@ -30,7 +30,7 @@ from bcclone.camera.images import (
 )
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.codec import read_json
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import Location
 from bcclone.system.values import to_json
 
@@ -367,5 +367,5 @@ def check_framed(log: Path, model: str, framing: Framing | None) -> None:
             f"{log.parent}: its frames were made as {recorded.describe()}, "
             f"and {model} drives on {framing.describe()}; "
             f"import the recording again with its {FRAMING_NAME}: "
-            "bcclone import SOURCE --framing FILE"
+            f"{shown_command('import', 'SOURCE', '--framing', 'FILE', '-o', 'recordings/NAME')}"
         )

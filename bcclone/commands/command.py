@@ -21,7 +21,7 @@ from inspect import getdoc, signature
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
-from bcclone.system.errors import OtherKind, UserError, printable, similar_names
+from bcclone.system.errors import OtherKind, UserError, command_line, printable, similar_names
 from bcclone.system.location import as_local
 from bcclone.system.settings import (
     Checked,
@@ -233,9 +233,12 @@ def make_parser(command: Command, prog: str) -> Parser:
     return parser
 
 
-def parse(command: Command, prog: str, words: Sequence[str]) -> Given:
-    """Return what the user gave; exits with code 2, as argparse does, for a wrong command line."""
-    parser = make_parser(command, prog)
+def parse(command: Command, program: Sequence[str], words: Sequence[str]) -> Given:
+    """Return what the user gave; exits with code 2, as argparse does, for a wrong command line.
+
+    program: the words that name the command; words: those after them
+    """
+    parser = make_parser(command, command_line(program))
     parser.typed = words
     parsed = parser.parse_intermixed_args(words)
     given = Given(
@@ -243,7 +246,7 @@ def parse(command: Command, prog: str, words: Sequence[str]) -> Given:
         for name, value in vars(parsed).items()
         if value not in (None, [])  # an option or an argument that was left out
     )
-    given.typed = (*prog.split(), *words)
+    given.typed = (*program, *words)
     return given
 
 

@@ -21,6 +21,7 @@ from bcclone.system.files import NEW_FOLDER, make_folder, writing
 from bcclone.system.hardware import usable_cores
 from bcclone.system.location import free_name
 from bcclone.system.pool import open_pool
+from bcclone.system.program import program_words
 from bcclone.system.settings import Checked, Count, Laps, Mph, setting
 
 
@@ -179,7 +180,7 @@ def _run(step: DemoStep) -> float:
     command = load_command(name)
     try:
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
-            command.run(parse(command, f"bcclone {name}", words))
+            command.run(parse(command, program_words(name), words))
     except UserError as error:
         raise UserError(f"`{shown_command(*step.words)}` failed:\n{error}") from None
     except KeyboardInterrupt:

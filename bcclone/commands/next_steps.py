@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcclone.camera.framing import FRAMING_NAME, framing_of
+from bcclone.commands import split_line
 from bcclone.model.model_path import is_litert, is_onnx, shipped_model
 from bcclone.pictures.settings import ClipSettings
 from bcclone.recording.origin import Origin, origin_of
@@ -142,28 +143,52 @@ def _lines(made: str, **values: object) -> str:
     return "\n".join(lines)
 
 
-def _commands(made: str, **values: object) -> dict[str, str]:
-    """Return the commands of the table for what was made, by what they do; values: as _lines()."""
-    filled = [_filled(line, values) for line in _NEXT[made]]
-    return {comment[0].upper() + comment[1:]: command for _, command, comment in filled}
+def _commands(
+    made: str, values: Mapping[str, object], without: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the commands of the table for what was made, by what they do.
+
+    values: what the words in braces are
+    without: names of commands that are left out
+    """
+    commands = {}
+    for line in _NEXT[made]:
+        if _template(line)[1] in without:
+            continue
+        _, command, comment = _filled(line, values)
+        commands[comment[0].upper() + comment[1:]] = command
+    return commands
+
+
+def _template(line: str) -> tuple[str, str, list[str], str]:
+    """Return a line's label with the spaces after it, the name of its command of bcclone, the
+    words after the name, and its comment or "". For a command of another program, the name is "".
+    """
+    template, _, comment = line.partition("  # ")
+    label, colon, rest = template.rpartition(":")
+    gap = " " * (len(rest) - len(rest.lstrip()))
+    program, *words = rest.split()
+    if program != "bcclone":
+        return f"{label}{colon}{gap}", "", [program, *words], comment
+    name, others = split_line(words)
+    return f"{label}{colon}{gap}", name, list(others), comment
 
 
 def _filled(line: str, values: Mapping[str, object]) -> tuple[str, str, str]:
     """Return a line's label with the spaces after it, its command, and its comment or ""."""
-    template, _, comment = line.partition("  # ")
-    label, colon, rest = template.rpartition(":")
-    words: list[str] = []
-    for word in rest.split():
+    label, name, template, comment = _template(line)
+    words: list[object] = []
+    for word in template:
         value: object = word
         if word.startswith("{new="):
             value = free_name(word[5:-1])
         elif word.startswith("{"):
             value = values[word[1:-1]]
-        words += map(typed, value if isinstance(value, (list, tuple)) else [value])
-    gap = " " * (len(rest) - len(rest.lstrip()))
+        words += value if isinstance(value, (list, tuple)) else [value]
+    command = shown_command(name, *words) if name else command_line(map(typed, words))
     # a name with a newline would end the comment, and its rest be a command
-    told = {name: printable(str(value), kept="") for name, value in values.items()}
-    return f"{label}{colon}{gap}", command_line(words), comment.format_map(told)
+    told = {key: printable(str(value), kept="") for key, value in values.items()}
+    return label, command, comment.format_map(told)
 
 
 # ---- recordings
@@ -421,7 +446,7 @@ def suite_commands(result: "SuiteResult", preprocess: str | None) -> dict[str, s
         if driven.reverse:
             changed.append("--reverse")
         where = {"road": driven.track, "changed": changed}
-        return _commands("report on a model that leaves the road", **where, **values) | commands
+        return _commands("report on a model that leaves the road", where | values) | commands
     return commands
 
 
@@ -438,8 +463,7 @@ def replay_commands(
 
 def _offered(made: str, values: Mapping[str, object], *without: str) -> dict[str, str]:
     """Return the commands of a report, without those of these names: what was just run."""
-    commands = _commands("report on a model" if made == "model" else made, **values)
-    return {what: line for what, line in commands.items() if line.split()[1] not in without}
+    return _commands("report on a model" if made == "model" else made, values, without)
 
 
 def _clip_of(recording: Path) -> list[str]:

@@ -47,8 +47,8 @@ class PageSettings(Checked):
 
 
 @command(
-    after_interrupt="the recording is unchanged; its edits are the old ones or the new ones, see: "
-    "bcclone edit RECORDING",
+    after_interrupt="the recording is unchanged; its edits are the old ones or the new ones; "
+    "edit lists them",
 )
 def edit(
     given: Given,

@@ -29,9 +29,7 @@ PATH_COLUMNS = (*(f"path_{end:g}m" for end in PATH_ENDS_M), "path_offset", "path
 
 FEWEST_STEERED = 50  # rows; in fewer, constant steering may just be a straight road
 # remedy, in messages, for a recording whose steering is constant
-LOST_STEERING = (
-    "look where the steering was lost: name its column to bcclone import, or record again"
-)
+LOST_STEERING = "look where the steering was lost: name its column to the import, or record again"
 
 # ---- the steering
 

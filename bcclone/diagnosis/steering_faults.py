@@ -326,7 +326,8 @@ def biased(evidence: Evidence) -> Iterator[Finding]:
             unit="steering",
             usable=True,
             advice=f"calibrate the middle of the steering, which lies too far to the {side}, and "
-            "record again; bcclone calibrate fits gain and bias into a model",
+            "record again; or fit gain and bias into a model: "
+            f"{shown_command('calibrate', 'model.h5', 'RECORDING', '-o', 'car.h5')}",
         )
 
 

@@ -26,7 +26,13 @@ from bcclone.drive.saliency_overlay import SaliencyThread
 from bcclone.model.policy import Policy
 from bcclone.recording.run_folder import Recorder, free_folder
 from bcclone.system.codec import parse_json
-from bcclone.system.errors import UserError, command_line, first_line, without_secrets
+from bcclone.system.errors import (
+    UserError,
+    command_line,
+    first_line,
+    shown_command,
+    without_secrets,
+)
 from bcclone.web.page import guarded_app, plain_text, posted, render, with_pictures
 from bcclone.web.server import WebServer
 from bcclone.web.websocket import BadHandshake, Websocket
@@ -312,13 +318,12 @@ class Pages:
     def _index(self) -> str:
         """Return the page."""
         port = int(flask.request.environ["SERVER_PORT"])
-        # for the commands that the page shows
-        option = "" if port == self._session.default_port else f" --port {port}"
+        option = [] if port == self._session.default_port else ["--port", port]
         return render(
             "page.html",
             page=self._session,
             command=self._session.command(self._typed),
-            option=option,
+            simulator=shown_command("simulate", "drive", "--real-time", *option),
             highest_speed=f"{HIGHEST_SPEED_MPH:g}",
         )
 

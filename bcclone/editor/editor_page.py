@@ -34,7 +34,7 @@ from bcclone.recording.edits import DELETE, RESTORE, UNDO, Edit, Span
 from bcclone.recording.row import CAMERAS, time_of
 from bcclone.recording.run_tables import HUMAN, LEFT_OUT, MODEL, MOTION
 from bcclone.system.codec import whole_number
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, command_beginnings
 from bcclone.system.files import file_version
 from bcclone.system.hardware import open_in_browser
 from bcclone.system.progress import Notify
@@ -119,7 +119,13 @@ def _usual_port() -> int:
 
 def _app(server: WebServer, recordings: Sequence["Viewed"]) -> Any:
     """Return the page's app; it shows each recording in a panel, one below the other."""
-    index = partial(render, "editor.html", title=recordings[0].name, record_also=RECORD_ALSO)
+    index = partial(
+        render,
+        "editor.html",
+        title=recordings[0].name,
+        record_also=RECORD_ALSO,
+        programs=command_beginnings(),
+    )
     app = guarded_app(server, __package__, "bcclone edit", index, _MAX_BODY_BYTES)
 
     def route(rule: str, answer: Callable[..., Any], **options: Any) -> None:

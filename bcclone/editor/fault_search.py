@@ -22,7 +22,7 @@ from bcclone.exchange.edited_tub import correcting_import
 from bcclone.recording.editing import EditedRecording
 from bcclone.recording.edits import ADVANCE, DELETE, MIRROR, Edit, seconds_text
 from bcclone.recording.log import with_edits
-from bcclone.system.errors import UserError, first_line, number_of
+from bcclone.system.errors import UserError, first_line, number_of, shown_command
 from bcclone.system.files import file_version
 
 logger = logging.getLogger(__name__)
@@ -153,7 +153,8 @@ class FaultSearch:
         try:
             if not self._is_tub and file_version(recorded.path) != self._log_version:
                 raise UserError(
-                    "the log has changed since this page was opened: start bcclone edit again"
+                    "the log has changed since this page was opened: end this page with Ctrl-C, "
+                    f"and open it again: {shown_command('edit', recorded.path)}"
                 )
             log = with_edits(recorded.log, recorded.read_edits())
             report = check_log(log, recorded.images, self._look, self._read)

@@ -18,6 +18,7 @@ from bcclone.camera.vehicle import CAMERA_AHEAD_M, SteeringLaw
 from bcclone.diagnosis.odometry import CameraMotion, is_consistent, level_frames, measure_motion
 from bcclone.evaluation.recorded_drive import RecordedDrive, Rollout, read_reference
 from bcclone.system.arrays import BoolArray, FloatArray
+from bcclone.system.errors import shown_command
 from bcclone.system.statistics import block_jackknife, correlation
 
 _MIN_ROWS = 100  # fewest rows that an estimate is made from
@@ -44,10 +45,10 @@ def read_drive(log: Path, fraction: tuple[float, float] = (0.0, 1.0)) -> Recorde
         "column, or for a real car import its source again with --framing FILE"
     )
     if framing is not None:
+        calibrate = shown_command("calibrate", "models/any-camera.h5", "SOURCE", "-o", "car.h5")
         reason = (
             "the lens of its camera is unknown; find it in what the recording was imported from: "
-            "bcclone calibrate models/any-camera.h5 SOURCE -o car.h5, and import SOURCE again as "
-            "that says"
+            f"{calibrate}, and import SOURCE again as that says"
         )
     return _refused(recorded, reason)
 
@@ -194,7 +195,8 @@ def _fault(estimates: Mapping[str, float]) -> str:
             "the ground shows too little, or the horizon is wrong; "
             "if you know its row, calibrate again with --horizon-row ROW"
         )
-    check = "see whether they belong together: bcclone preprocess RECORDING --check"
+    command = shown_command("preprocess", "RECORDING", "--check")
+    check = f"see whether they belong together: {command}"
     is_correlated = estimates["yaw_rate_correlation"] > _MIN_CORRELATION
     is_certain = estimates["curvature_error"] < _MAX_ERROR * estimates["curvature_of_steering"]
     if not (is_correlated and is_certain):

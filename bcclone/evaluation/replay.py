@@ -79,7 +79,7 @@ def replay_beside(
     if not models:
         raise UserError(
             f"only {recording} is given, expected models and, last, a recording: "
-            "bcclone replay MODEL RECORDING"
+            f"{shown_command('replay', 'MODEL', 'RECORDING')}"
         )
     settings = settings or ReplaySettings()
     log = find_log(str(recording))

@@ -31,7 +31,7 @@ from bcclone.simulator.score import autonomy_text
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world import SimulatedWorld
 from bcclone.simulator.world_settings import ExpertSettings
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import sha256_of
 from bcclone.system.pool import run_kept
 from bcclone.system.process import is_own_process
@@ -58,7 +58,9 @@ def suite(
     """
     settings = settings or SuiteSettings()
     if not models:
-        raise UserError("no model to score; name one, such as: bcclone suite model.h5")
+        raise UserError(
+            f"no model to score; name one, such as: {shown_command('suite', 'model.h5')}"
+        )
     scenarios = select_scenarios(settings)
     paths = name_models(list(map(Path, models)))
     drivers = {

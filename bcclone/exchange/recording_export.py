@@ -34,7 +34,7 @@ from bcclone.exchange.simulator_log import rows_of_log
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.system.errors import UserError, number_of
+from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import NEW_FOLDER, new_folder, writes
 from bcclone.system.hardware import usable_cores
 from bcclone.system.location import Location, is_url, parse_location
@@ -136,8 +136,9 @@ def _too_many_left_out(source: str, skipped: Sequence[str], count: int) -> UserE
     listed = "\n".join(f"  {line}" for line in skipped[:_LISTED])
     return UserError(
         f"{source}: {len(skipped)} of {count} rows cannot be exported, expected at most "
-        f"{_TOLERATED:.0%}; repair the recording, delete these rows with bcclone edit, choose "
-        f"other cameras with --cameras, or {size_remedy(source)}; the first:\n{listed}"
+        f"{_TOLERATED:.0%}; repair the recording, delete these rows with "
+        f"{shown_command('edit', source)}, choose other cameras with --cameras, or "
+        f"{size_remedy(source)}; the first:\n{listed}"
     )
 
 

@@ -50,7 +50,7 @@ from bcclone.recording.row import CAMERAS, RowError, image_stamp
 from bcclone.recording.run_folder import RecordingWriter
 from bcclone.recording.run_tables import DRIVERS, LEFT_OUT, MOTION, TRACE, Sidecar
 from bcclone.system.arrays import runs
-from bcclone.system.errors import UserError, number_of
+from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import NEW_FOLDER, new_folder, write_text, writes
 from bcclone.system.hardware import usable_cores
 from bcclone.system.prefetch import prefetch_ordered
@@ -105,8 +105,8 @@ def import_recording(settings: ImportSettings) -> ImportResult:
         seen.check(settings.source)
         if format == "recording" and not settings.steering and not seen.converted:
             raise UserError(
-                f"{settings.source}: a recording already, which needs no import; name it to "
-                "bcclone preprocess"
+                f"{settings.source}: a recording already, which needs no import: "
+                f"{shown_command('preprocess', settings.source, '-o', 'data.h5')}"
             )
     return result_of(format, settings, recordings, seen, start)
 

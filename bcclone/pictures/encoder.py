@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from bcclone.camera.images import Image
 from bcclone.pictures.settings import GIF
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import MADE_BY, replacing
 
 # each of these is the name of one of ffmpeg's encoders, and options for it.
@@ -206,7 +206,7 @@ def _moviepy_writer() -> Any:
 def _no_ffmpeg(error: Exception) -> UserError:
     reason = re.sub(r"^\[\w+ \d+\] ", "", str(error))  # without "[Errno 2] "
     return UserError(
-        f"no working ffmpeg was found: {reason}; run bcclone doctor to see how to fix it"
+        f"no working ffmpeg was found: {reason}; see how to fix it: {shown_command('doctor')}"
     )
 
 
@@ -218,5 +218,6 @@ def _failure(path: Path, errors: str) -> UserError:
     lines = errors.strip().splitlines() or ["no reason is known"]
     return UserError(
         f"{path}: ffmpeg cannot write the clip: {lines[-1].strip()}; is the disk full? "
-        f"free some space in {path.parent}, or name another -o; bcclone doctor checks ffmpeg"
+        f"free some space in {path.parent}, or name another -o; to check "
+        f"ffmpeg: {shown_command('doctor')}"
     )

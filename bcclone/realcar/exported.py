@@ -31,7 +31,7 @@ from bcclone.model.onnx_model import FRAME, Signature
 from bcclone.model.recurrent import step
 from bcclone.realcar.export_settings import DONKEYCAR, INT8, ExportModelSettings
 from bcclone.system.arrays import Float32Array, FloatArray
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 
 Inputs = Mapping[str, Any]  # arrays by the names of the inputs
 Outputs = dict[str, Float32Array]
@@ -195,7 +195,8 @@ def _camera_of(
     except BadImage as error:
         raise UserError(
             f"{settings.model}: its camera's pictures have another shape: {error}; give the size "
-            "of yours with --camera, or calibrate the model for it: bcclone calibrate"
+            "of yours with --camera, or calibrate the model for it: "
+            f"{shown_command('calibrate', settings.model, 'TUB', '-o', 'car.h5')}"
         ) from None
 
 
@@ -207,9 +208,11 @@ def _check_donkeycar(file: ModelFile, settings: ExportModelSettings) -> None:
             "one without --seq-length"
         )
     if settings.throttle_speed_mph is not None and len(file.outputs) <= _SPEED:
+        predict = OUTPUTS[_SPEED].predict
+        train = shown_command("model", "data.h5", "-o", "model.h5", "--predict", predict)
         raise UserError(
             f"{settings.model}: it predicts no speed for --throttle-speed; leave that out, or "
-            f"train a model with: bcclone model data.h5 --predict {OUTPUTS[_SPEED].predict}"
+            f"train a model with: {train}"
         )
 
 

@@ -33,7 +33,7 @@ from bcclone.simulator.render import Renderer
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.arrays import Float32Array
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import sha256_of
 from bcclone.system.pool import open_pool, run_kept
 from bcclone.system.progress import Notify
@@ -56,7 +56,9 @@ def map_margins(
     """
     settings = settings or MarginSettings()
     if not models:
-        raise UserError("no model to map; name one, such as: bcclone margin model.h5")
+        raise UserError(
+            f"no model to map; name one, such as: {shown_command('margin', 'model.h5')}"
+        )
     track = load_track(settings.track, settings.reverse)
     speed = settings.speed_mph * MPH
     workers: AbstractContextManager[Executor] = (
@@ -182,7 +184,8 @@ class ModelOnRoad:
         if policy.seq_length > 1 or policy.carries_states:
             raise UserError(
                 f"{name}: it steers by several frames, expected a network of single ones, "
-                "whose steering is a function of the state; drive it with: bcclone suite"
+                "whose steering is a function of the state; drive it with: "
+                f"{shown_command('suite', name)}"
             )
         self._name = name
         self._speed = speed

@@ -44,7 +44,7 @@ from bcclone.simulator.score import Score
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import World, open_world
 from bcclone.simulator.world_settings import ServerSettings, SimulationSettings
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 
 # ---- the websocket
 
@@ -197,8 +197,8 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
             if time.monotonic() >= until:
                 reason = getattr(error, "strerror", None) or error  # not every error has the field
                 raise UserError(
-                    f"no drive server at {host}:{port}: {reason}; start one with: bcclone drive "
-                    "model.h5"
+                    f"no drive server at {host}:{port}: {reason}; start one with: "
+                    f"{shown_command('drive', 'model.h5')}"
                 ) from None
             time.sleep(0.1)
     with connection:

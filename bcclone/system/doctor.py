@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from bcclone.system.errors import first_line, number_of, shown
+from bcclone.system.errors import first_line, number_of, shown, shown_command
 from bcclone.system.foreign_files import foreign_file, foreign_modules
 from bcclone.system.hardware import Card, available_memory, find_cards, output_of
 from bcclone.system.keras_settings import unsuitable_settings
@@ -163,7 +163,7 @@ def check_xla_flags() -> Iterator[Check]:
     """Name the flags for TensorFlow's compiler, of which an unknown one ends a command."""
     if flags := os.environ.get(TF_XLA_FLAGS):
         advice = f"TensorFlow ends a command where it does not know one; then unset {TF_XLA_FLAGS}"
-        advice += ". bcclone doctor --full tries them"
+        advice += f". To try them: {shown_command('doctor', '--full')}"
         yield Check("xla flags", "warning", f"{TF_XLA_FLAGS} is {shown(flags)}", advice)
 
 

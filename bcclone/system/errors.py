@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
+from bcclone.system.program import SCRIPTS, program_words
+
 _LONGEST_REASON = 200  # characters that a message repeats of another package's error
 _LONGEST_SHOWN = 60  # characters that a message repeats of a wrong value
 
@@ -70,11 +72,17 @@ def typed(word: object) -> str:
 
 
 def shown_command(*words: object) -> str:
-    """Return a command of bcclone that a user can paste.
+    """Return a command of bcclone that a user can paste, in the form in which this one was started.
 
     words: subcommand, options and values: texts, paths or numbers
     """
-    return command_line(["bcclone", *map(typed, words)])
+    name, *others = map(typed, words)
+    return command_line([*program_words(name), *others])
+
+
+def command_beginnings() -> list[str]:
+    """Return the beginnings of the commands that shown_command() returns: each program's words."""
+    return sorted({command_line(program_words(name)) for name in ("", *SCRIPTS)})
 
 
 def command_line(words: Iterable[str], platform: str = sys.platform) -> str:

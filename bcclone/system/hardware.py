@@ -35,7 +35,9 @@ def usable_cores(cgroup: Path = _CGROUP) -> int:
 
     cgroup: folder in which Linux describes containers
     """
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    cores = os.cpu_count() or 1
+    if sys.platform == "linux":
+        cores = len(os.sched_getaffinity(0))
     for folder in _limiting_folders("cpu", cgroup):
         # of version 2: quota and period in one file, both in microseconds; "max" without a limit
         quota, period = (*_words(folder / "cpu.max"), "", "")[:2]

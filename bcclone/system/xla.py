@@ -48,7 +48,7 @@ _COMPILE_SECONDS = 180.0  # time limit of that program
 NEEDS_GPU = """
 import tensorflow
 if not tensorflow.config.list_physical_devices("GPU"):
-    raise SystemExit("TensorFlow sees no GPU; see bcclone doctor --full")
+    raise SystemExit("TensorFlow sees no GPU; the doctor says why with --full")
 """
 
 _SUMS = "sha256.json"  # file in the folder: name of a program -> SHA-256
@@ -207,7 +207,10 @@ def open_programs(folder: Path) -> str:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or (os.name == "posix" and found.st_uid != os.getuid()):
+        is_own = True
+        if sys.platform != "win32":  # which has no such numbers
+            is_own = found.st_uid == os.getuid()
+        if not stat.S_ISDIR(found.st_mode) or not is_own:
             return f"{folder} is not a folder of yours"
         folder.chmod(0o700)
         sums = {}

@@ -244,7 +244,7 @@ def _check_start(file: ModelFile, data: Store, settings: TrainSettings, start: P
         raise UserError(
             f"{start} drives on {file.framing.describe()}, and the frames of {data.path} were "
             "made otherwise; import the recording again with the model's framing: "
-            "bcclone import SOURCE --framing FILE"
+            f"{shown_command('import', 'SOURCE', '--framing', 'FILE', '-o', 'recordings/NAME')}"
         )
 
 

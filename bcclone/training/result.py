@@ -17,6 +17,7 @@ from bcclone.dataset.answer import LEAST_CORRELATION
 from bcclone.dataset.store import RecordingInfo
 from bcclone.feed.selection import Selection
 from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import shown_command
 from bcclone.system.statistics import correlation
 from bcclone.system.table import Table, TableColumn
 from bcclone.system.values import to_json
@@ -293,7 +294,8 @@ def _note_of(
         notes.append(
             "the start model does not read this place: its steering correlates with the recorded "
             f"one by {start_correlation:.2f}, expected {LEAST_CORRELATION} or more; whether the "
-            "recorded one is right, its pictures tell: bcclone preprocess RECORDING --check"
+            "recorded one is right, its pictures tell: "
+            f"{shown_command('preprocess', 'RECORDING', '--check')}"
         )
     if drivers:
         mean = drivers[MEAN_STEERING]

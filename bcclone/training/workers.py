@@ -10,7 +10,7 @@ import numpy as np
 
 from bcclone.feed.order import ALL, BatchPart
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.tensorflow_quietly import describe_devices, load_tensorflow
 
 
@@ -94,7 +94,8 @@ class Workers:
         gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
         if count > max(len(gpus), 1):
             raise UserError(
-                f"--gpus {count}, but TensorFlow sees {len(gpus)}; see bcclone doctor --full"
+                f"--gpus {count}, but TensorFlow sees {len(gpus)}; see why: "
+                f"{shown_command('doctor', '--full')}"
             )
         used = gpus[: count or len(gpus)]
         return tf.distribute.MirroredStrategy(used or None)  # None: the CPU

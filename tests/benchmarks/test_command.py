@@ -14,7 +14,7 @@ from benchmarks.__main__ import BENCHMARKS, main, make_benchmark
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_benchmark_has_the_common_options_and_reports_an_interrupt(name):
     benchmark = make_benchmark(name)
-    assert parse(benchmark, name, ["--json", "--quiet", "--check-bars"])["check_bars"]
+    assert parse(benchmark, [name], ["--json", "--quiet", "--check-bars"])["check_bars"]
     assert "nothing was kept" in benchmark.after_interrupt
     assert benchmark.description in make_parser(benchmark, name).format_help()
 

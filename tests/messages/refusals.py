@@ -13,7 +13,7 @@ def run_command(name, *line):
     """
     command = load_command(name)
     try:
-        given = parse(command, f"bcclone {name}", [str(word) for word in line])
+        given = parse(command, ["bcclone", *name.split()], [str(word) for word in line])
         result = command.run(given)
         show(result, given.make(Common))
         return result

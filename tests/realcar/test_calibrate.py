@@ -275,7 +275,7 @@ def test_the_next_command_is_one_that_the_shell_takes(tub, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     (line,) = [line for line in lines if line.startswith("next: bcclone import ")]
     _, _, _, *typed = shlex.split(line)
-    given = parse(load_command("import"), "bcclone import", typed)
+    given = parse(load_command("import"), ["bcclone", "import"], typed)
     assert (given["source"], given["framing"]) == (mine, tmp_path / "car.framing.json")
     assert given["left_positive"]
 

@@ -55,7 +55,7 @@ COMMAND = Command(run)
 
 
 def given(*words):
-    return parse(COMMAND, "example", words)
+    return parse(COMMAND, ["example"], words)
 
 
 def test_a_commands_function_gets_its_settings_and_parameters():

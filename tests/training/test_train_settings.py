@@ -46,7 +46,7 @@ def parsed(*options, file=None, text=""):
     if file:
         file.write_text(text)
         options = (*options, "--settings", str(file))
-    return parse(model, "model", [str(option) for option in options])
+    return parse(model, ["model"], [str(option) for option in options])
 
 
 def chosen(given):

@@ -31,8 +31,17 @@ function note(text) {
   return Object.assign(make("p", text), { className: "note" });
 }
 
+// With which words a command begins, such as "bcclone", as the user has started this one.
+const PROGRAMS = JSON.parse(document.body.dataset.programs);
+
 // Returns the words of a line of the check, and the command at its end, if there is one.
-const wordsAndCommand = (text) => asSentence(text).split(/(?<=:) (?=bcclone )/);
+function wordsAndCommand(text) {
+  const sentence = asSentence(text);
+  const begins = PROGRAMS.map((program) => sentence.indexOf(`: ${program} `));
+  const begin = Math.max(...begins); // the last one, since a command may be the longer one's end
+  if (begin < 0) return [sentence];
+  return [sentence.slice(0, begin + 1), sentence.slice(begin + 2)];
+}
 
 // Returns what shows a line.
 function partsOfLine(text) {

@@ -19,12 +19,17 @@ import struct
 
 from bcclone.dataset.preprocessing_text import Scaling, joined_scaling
 from bcclone.model.foreign.stored import UnsupportedModel
+from bcclone.system.errors import shown_command
 
-# what to do about a function that is not read
-REMEDY = (
-    "if it scales the pixels alone, state how: bcclone import-model --rescale 'x / 127.5 - 1'; or "
-    "save the model with layers of Keras in its place, such as Rescaling, Cropping2D and Resizing"
-)
+
+def remedy() -> str:
+    """Return what to do about a function that is not read."""
+    words = ("import-model", "MODEL", "-o", "NEW.h5", "--rescale", "x / 127.5 - 1")
+    return (
+        f"if it scales the pixels alone, state how: {shown_command(*words)}; or save the model "
+        "with layers of Keras in its place, such as Rescaling, Cropping2D and Resizing"
+    )
+
 
 # a stored function of one argument up to its instructions
 _FUNCTION = re.compile(
@@ -69,7 +74,8 @@ def scaling_of_code(text: str) -> Scaling:
     except (ValueError, LookupError, struct.error):  # damaged, or no number to compute with
         pass
     raise UnsupportedModel(
-        f"its function is not x / number - number or alike, and code in a file is not run; {REMEDY}"
+        "its function is not x / number - number or alike, and code in a file is not run; "
+        f"{remedy()}"
     )
 
 

@@ -13,7 +13,7 @@ import keras
 
 from bcclone.dataset.preprocessing_text import Scaling, joined_scaling
 from bcclone.model.foreign.arguments import Shape, activation_of_operation, translate
-from bcclone.model.foreign.lambda_code import REMEDY, scaling_of_code
+from bcclone.model.foreign.lambda_code import remedy, scaling_of_code
 from bcclone.model.foreign.stored import UnsupportedModel
 from bcclone.model.foreign.tree import CONVERT, Leaf, Nest, Tensor, dtype_of
 from bcclone.model.layer_kinds import KINDS, RECURRENT, axes_of
@@ -233,12 +233,12 @@ def _code_of(function: Any) -> str:
         case [str(code), defaults, closure]:
             if defaults or closure:
                 raise UnsupportedModel(
-                    f"its function uses default or outer values, which are not read; {REMEDY}"
+                    f"its function uses default or outer values, which are not read; {remedy()}"
                 )
             return code
     name = function.get("config") if isinstance(function, dict) else function
     raise UnsupportedModel(
-        f"calls the function {shown(str(name))}, which the file does not contain; {REMEDY}"
+        f"calls the function {shown(str(name))}, which the file does not contain; {remedy()}"
     )
 
 
