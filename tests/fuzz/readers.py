@@ -44,7 +44,7 @@ class Failed(Exception):
 
 
 def _command(name, *arguments):
-    code = run(name, f"bcclone {name}", [str(argument) for argument in arguments])
+    code = run(name, ["bcclone", *name.split()], [str(argument) for argument in arguments])
     if code not in (0, 1, 2):
         raise Failed(f"{name} ended with exit code {code}")
 

@@ -27,7 +27,7 @@ def import_model(capsys):
     """
 
     def imported(*line):
-        code = run("import-model", "bcclone import-model", [*map(str, line)])
+        code = run("import-model", ["bcclone", "import-model"], [*map(str, line)])
         return code, *capsys.readouterr()
 
     return imported
