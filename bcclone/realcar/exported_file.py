@@ -202,7 +202,9 @@ def open_exported(path: Path, kind: str) -> Run:
         return lambda inputs: dict(zip(model.signature.outputs, model.run(inputs), strict=True))
     from ai_edge_litert.interpreter import Interpreter
 
-    runner = Interpreter(str(path), num_threads=1).get_signature_runner()
+    # not by its name, which may have bytes that are no UTF-8
+    interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
+    runner = interpreter.get_signature_runner()
     return lambda inputs: {name: np.asarray(value) for name, value in runner(**inputs).items()}
 
 

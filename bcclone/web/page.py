@@ -12,6 +12,7 @@ from typing import Any
 import flask
 
 from bcclone.system.codec import parse_json
+from bcclone.system.errors import printable
 from bcclone.web.access import WRONG_TOKEN_SECONDS
 from bcclone.web.server import HEADERS, WebServer
 
@@ -30,6 +31,7 @@ def guarded_app(
     max_body_bytes: most bytes that the body of a request may have
     """
     app = flask.Flask(__name__)
+    app.jinja_options = app.jinja_options | {"finalize": _visible}
     app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
     app.register_blueprint(
         flask.Blueprint(
@@ -83,6 +85,15 @@ def guarded_app(
     return app
 
 
+def _visible(value: Any) -> Any:
+    """Return a text of a template with its control characters escaped, as in a terminal.
+
+    So are bytes of names that are no UTF-8, which a response cannot hold.
+    """
+    is_markup = hasattr(value, "__html__")
+    return printable(value) if isinstance(value, str) and not is_markup else value
+
+
 def render(template: str, **values: Any) -> str:
     """Return a page as HTML; template: name of a file in one of the folders `templates`"""
     return flask.render_template(template, **values)
@@ -105,7 +116,7 @@ def posted() -> Any:
 
 def plain_text(text: str, status: int) -> flask.Response:
     """Return a response of one line of text; status: HTTP status."""
-    return flask.Response(f"{text}\n", status, mimetype="text/plain")
+    return flask.Response(f"{printable(text)}\n", status, mimetype="text/plain")
 
 
 def with_pictures(state: dict[str, Any], *pictures: bytes) -> bytes:

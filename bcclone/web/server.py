@@ -25,7 +25,7 @@ from typing import Any, Self
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from bcclone.system.errors import UserError, shown
+from bcclone.system.errors import UserError, printable, shown
 from bcclone.system.interrupts import noting_interrupts
 from bcclone.system.progress import Notify
 from bcclone.system.settings import SIMULATOR_PORT
@@ -166,7 +166,7 @@ class WebServer:
 
         what: a sentence; where a token is needed it is not told, since none has been asked for yet
         """
-        self._step = how_long if self.access.token else f"{what} {how_long}"
+        self._step = printable(how_long if self.access.token else f"{what} {how_long}")
 
     def show(self, app: WSGIApp, check: Callable[[], None] = lambda: None) -> None:
         """Serve an app from now on.
