@@ -320,7 +320,7 @@ def replay(
 
 @command()
 def predict(settings: PredictSettings) -> Result:
-    """Predict the steering of frames, of a recording or any folder of JPEGs or PNGs; write a table.
+    """Predict the steering of one JPEG or PNG, or of a folder of them or a recording; write a table.
 
     The table has a line for each frame: frame_id is the name of its file without the ending, and
     steering_angle goes from -1 (left) to 1 (right). The framing of a calibrated model, or

@@ -1,4 +1,4 @@
-"""Write a table with a model's steering for each frame of a folder, or of a recording.
+"""Write a table with a model's steering for one frame, or each of a folder or of a recording.
 
 The table has the columns frame_id, which is the name of the frame's file without its ending, and
 steering_angle, -1 to 1.
@@ -88,7 +88,7 @@ def predict(settings: PredictSettings) -> Predicted:
     if not answered:
         raise UserError(
             f"{unreadable[0]}; none of the {len(frames)} frames can be used: correct that, or name "
-            "another folder"
+            "others"
         )
 
     steering, delays = _as_late_as_the_driver(np.array(answers), answered, policy.delay_seconds)
@@ -102,6 +102,8 @@ def predict(settings: PredictSettings) -> Predicted:
 
     names = [frame.frame_id for frame in answered]
     rows = list(zip(names, np.clip(steering, -1, 1).tolist(), strict=True))
+    if len(rows) == 1:
+        notes.insert(0, f"the steering is {rows[0][1]:+.3f}, where -1 is left and 1 is right")
     table = Table((TableColumn("frame_id"), TableColumn("steering_angle")), rows)
     with replacing(settings.output) as temporary:
         temporary.write_text(table.csv(), encoding="utf-8", newline="")
@@ -137,12 +139,16 @@ def named_frames(source: Path) -> Sequence[NamedFrame]:
     Numbers in the names count by their value. Raises UserError if there are no images, or two
     images of one name.
 
-    source: a recording's folder or log, or a folder of images
+    source: a recording's folder or log, a folder of images, or one image
     """
+    if source.is_file() and source.suffix.lower() in IMAGE_ENDINGS:
+        return _distinct([_in_folder(source)])
     if source.is_file() or is_recording(source):
         return _distinct(_recorded(find_log(str(source))))
     if not source.is_dir():
-        raise UserError(f"{source}: no such folder; name a folder of JPEGs or PNGs, or a recording")
+        raise UserError(
+            f"{source}: no such folder or file; name a JPEG or PNG, a folder of them, or a recording"
+        )
 
     def in_order(path: Path) -> list[str | int]:
         parts: list[str | int] = [*re.split(r"([0-9]+)", path.name)]
@@ -154,17 +160,22 @@ def named_frames(source: Path) -> Sequence[NamedFrame]:
         for path in source.iterdir()
         if path.suffix.lower() in IMAGE_ENDINGS and not is_hidden(path.name)
     ]
-    for path in paths:
-        if not path.stem.isprintable():
-            raise UserError(
-                f"{source}: the name {path.name!r} cannot be written into a table; rename the image"
-            )
     if not paths:
         raise UserError(
             f"{source}: no images in it, expected files that end in {', '.join(IMAGE_ENDINGS)}; "
             "name the folder that holds them"
         )
-    return _distinct(NamedFrame(str(path)) for path in sorted(paths, key=in_order))
+    return _distinct(map(_in_folder, sorted(paths, key=in_order)))
+
+
+def _in_folder(path: Path) -> NamedFrame:
+    """Return the frame of an image file; raises UserError for a name that a table cannot hold."""
+    if not path.stem.isprintable():
+        raise UserError(
+            f"{path.parent}: the name {path.name!r} cannot be written into a table; rename the "
+            "image"
+        )
+    return NamedFrame(str(path))
 
 
 def _recorded(log: Path) -> list[NamedFrame]:
@@ -203,7 +214,7 @@ def _as_late_as_the_driver(
 ) -> tuple[FloatArray, list[str]]:
     """Return the answers as the driver of the calibration gives them, and a note on their delay."""
     late = f"{delay_seconds:.2f} s"
-    if not delay_seconds:
+    if not delay_seconds or len(frames) == 1:
         return steering, []
     if any(frame.seconds is None for frame in frames):
         return steering, [

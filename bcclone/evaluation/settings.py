@@ -132,7 +132,8 @@ class PredictSettings(Checked):
 
     model: Path = argument("a model file of bcclone, Keras, ONNX or LiteRT")
     frames: Path = argument(
-        "a recording, or a folder of JPEGs or PNGs of any size, such as the images of a tub"
+        "a recording, a folder of JPEGs or PNGs of any size, such as the images of a tub, or one "
+        "of them"
     )
     output: Path = setting(Path("predictions.csv"), "the table to write", unit="FILE")
     rows: Rows | None = setting(

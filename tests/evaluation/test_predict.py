@@ -99,12 +99,23 @@ def test_a_network_of_windows_forgets_frames_before_a_pause(
     assert dict(list(whole.items())[5:]) == later
 
 
-def test_a_folder_without_images_a_single_image_and_two_of_one_name_are_refused(frames, tmp_path):
+def test_one_image_is_predicted_and_its_steering_is_said(
+    frames, recording, untrained_model, tmp_path
+):
+    for image in (frames / "2_cam.png", sorted((recording / "IMG").glob("center_*.jpg"))[7]):
+        result, steering = predicted(untrained_model, image, tmp_path / "p.csv", "--force")
+        _, together = predicted(untrained_model, image.parent, tmp_path / "all.csv", "--force")
+        assert steering == {image.stem: together[image.stem]}
+        assert f"{steering[image.stem]:+.3f}" in result["notes"][0]
+    with pytest.raises(UserError, match="3_cam.jpg: .*none of the 1 frames"):
+        run_command("predict", untrained_model, frames / "3_cam.jpg", "-o", tmp_path / "none.csv")
+
+
+def test_a_folder_without_images_and_two_of_one_name_are_refused(frames, tmp_path):
     frame(0).save(frames / "2_cam.jpg")
     for name, message in {
         "nowhere": "no such folder",
         ".": "no images in it.*name the folder that holds them",
-        "frames/2_cam.png": "2_cam.png",
         "frames": "have one name",
     }.items():
         with pytest.raises(UserError, match=message):
