@@ -51,7 +51,8 @@ def plots(settings: PlotSettings) -> Result:
 
     The pictures are written to plots/ in the run folder of the model or, if it has none, to
     MODEL-plots. Pictures for which the model or the samples lack the data are skipped, with the
-    reason.
+    reason. With one JPEG or PNG of the camera in place of samples, what the network sees in it is
+    drawn into MODEL-plots: the crop, the activations and the saliency.
     """
     if not settings.data and Path(_STORE).is_file():
         settings = replace(settings, data=(_STORE,))
@@ -320,7 +321,7 @@ def replay(
 
 @command()
 def predict(settings: PredictSettings) -> Result:
-    """Predict the steering of one JPEG or PNG, or of a folder of them or a recording; write a table.
+    """Predict the steering of a picture, of a folder of them or of a recording; write a table.
 
     The table has a line for each frame: frame_id is the name of its file without the ending, and
     steering_angle goes from -1 (left) to 1 (right). The framing of a calibrated model, or

@@ -147,7 +147,8 @@ def named_frames(source: Path) -> Sequence[NamedFrame]:
         return _distinct(_recorded(find_log(str(source))))
     if not source.is_dir():
         raise UserError(
-            f"{source}: no such folder or file; name a JPEG or PNG, a folder of them, or a recording"
+            f"{source}: no such folder or file; name a JPEG or PNG, a folder of them, or a "
+            "recording"
         )
 
     def in_order(path: Path) -> list[str | int]:

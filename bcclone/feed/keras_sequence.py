@@ -67,9 +67,10 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         part: str = TRAINING,
         seq_length: int = 1,
         targets: str | TargetFunction = STEERING,
+        shuffle: bool | None = None,
         **options: int,
     ) -> Self:
-        """Return the samples of one side of a store: those for training shuffled, others in order.
+        """Return the samples of one side of a store.
 
         Raises UserError when there is no such store, or none of these samples in it.
 
@@ -81,6 +82,9 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
         targets: "steering", float32 (batch, 1); "next frame", the frame after each image or window,
             uint8 (batch, height, width, channels), in samples that have one; or a function from the
             samples and their rows to numbers, (samples,) or (samples, labels), which become float32
+        shuffle: whether each epoch has another order, in which the batches differ, too; else each
+            has that of the store. None shuffles the training samples alone. Keras's fit() itself
+            shuffles the batches, if it is not called with shuffle=False
         options: `workers`, `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`.
             Use threads: with processes, Keras waits forever when one of them is killed
         """
@@ -101,7 +105,9 @@ class SampleDataset(keras.utils.PyDataset):  # type: ignore[misc]
                 raise UserError(
                     f"{store.path}: it has no {part} samples; make a store with some: {make}"
                 )
-            kind = SHUFFLED if part == TRAINING else IN_ORDER
+            if shuffle is None:
+                shuffle = part == TRAINING
+            kind = SHUFFLED if shuffle else IN_ORDER
             order = Order(len(selection), kind, seed=seed, batch_size=batch_size)
             return cls(selection.source(), order, gives_next, **options)
 

@@ -1,4 +1,4 @@
-"""Draw all pictures of a model: a model file, with its samples -> PNGs in a folder.
+"""Draw all pictures of a model: a model file, with its samples or a picture -> PNGs in a folder.
 
 After a training, also write its report.
 """
@@ -8,20 +8,27 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from bcclone.camera.framing import Framing
+from bcclone.camera.images import IMAGE_ENDINGS, BadImage, read_picture
 from bcclone.dataset.conversion import open_samples
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.model.model_path import check_keras_path
 from bcclone.pictures.plots.subject import NotDrawn, Subject
-from bcclone.pictures.settings import PlotSettings
+from bcclone.pictures.settings import CAMERA_PICTURE_NAMES, PICTURE_NAMES, PlotSettings
 from bcclone.system.errors import UserError, first_line, shown_command
 from bcclone.system.files import PICTURE, check_output, make_folder
+from bcclone.system.location import as_local
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import load_tensorflow, onednn_for_batches
 from bcclone.system.values import names_of
 from bcclone.training.result import TrainResult
 from bcclone.training.run import START_NAME
 from bcclone.training.training_state import read_history
+
+if TYPE_CHECKING:  # it loads TensorFlow
+    from bcclone.model.model_file import ModelFile
 
 
 def _plots() -> dict[str, Callable[[Subject, Path], None]]:
@@ -51,15 +58,25 @@ def draw_pictures(
 
     Return name -> path of those that were drawn, and name -> reason of the others.
     """
+    paths = {name: folder / f"{name}.png" for name in PICTURE_NAMES}
+    return _drawn({name: partial(draw, subject) for name, draw in _plots().items()}, paths, only)
+
+
+def _drawn(
+    plots: Mapping[str, Callable[[Path], None]],
+    paths: Mapping[str, Path],
+    only: Collection[str],
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Draw as draw_pictures() does. plots: name -> function that draws into a path."""
     drawn: dict[str, Path] = {}
     skipped: dict[str, str] = {}
-    for name, draw in _plots().items():
+    for name, draw in plots.items():
         if only and name not in only:
             continue
-        path = folder / f"{name}.png"
+        path = paths[name]
         try:
             check_output(path, PICTURE, force=True)
-            draw(subject, path)
+            draw(path)
             drawn[name] = path
         except (NotDrawn, UserError) as error:
             skipped[name] = str(error)
@@ -76,7 +93,7 @@ class PlotResult:
 
 
 def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResult:
-    """Draw the pictures of a model.
+    """Draw the pictures of a model and its samples, or of what it sees in one picture of a camera.
 
     A picture that the model or its samples do not allow is left out, with a reason. Raises
     UserError for a file that is not a model, for samples that cannot be read, and for a folder that
@@ -85,9 +102,13 @@ def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResu
     notify: called with a line for each log that was read, and for samples of another training
     """
     check_keras_path(settings.model)  # its message names swapped arguments
+    picture = _camera_picture(settings)
     load_tensorflow(onednn=onednn_for_batches())
     from bcclone.model.model_file import load_model
 
+    if picture:
+        file = load_model(settings.model, settings.preprocess)
+        return _plot_camera_picture(file, picture, settings, notify)
     with open_samples(settings.data, notify) if settings.data else nullcontext() as data:
         file = load_model(settings.model, settings.preprocess)
         # in the run folder of its training, a model has its history; start.h5 is of another one
@@ -112,6 +133,51 @@ def plot(settings: PlotSettings, notify: Notify = lambda line: None) -> PlotResu
             notify(f"note: {data.path} {changed}")
         subject = Subject(file, data, history, zero_fraction, augment)
         return PlotResult(folder, *draw_pictures(subject, folder, settings.only))
+
+
+# ---- of one picture of a camera
+
+
+def _camera_picture(settings: PlotSettings) -> Path | None:
+    """Return the one picture to draw of, None for samples; raises UserError for wrong names."""
+    picture = None
+    if len(settings.data) == 1 and settings.data[0].lower().endswith(IMAGE_ENDINGS):
+        picture = as_local(settings.data[0])
+    names = CAMERA_PICTURE_NAMES if picture else PICTURE_NAMES
+    if wrong := [name for name in settings.only if name not in names]:
+        of_what = f"of {picture}" if picture else "of a model and its samples"
+        raise UserError(
+            f"--only {','.join(wrong)}: not drawn {of_what}; expected some of {', '.join(names)}"
+        )
+    return picture
+
+
+def _plot_camera_picture(
+    file: "ModelFile", picture: Path, settings: PlotSettings, notify: Notify
+) -> PlotResult:
+    """Draw what a model sees in one picture of its camera; its name begins those of the PNGs."""
+    from bcclone.pictures.plots.model_pictures import draw_camera_picture
+
+    try:
+        pixels = read_picture(str(picture))
+        framing = file.framing or Framing.of(pixels)
+        frame = framing.apply(pixels)
+    except BadImage as error:
+        raise UserError(f"{picture}: {error}; name a JPEG or PNG of the camera") from None
+    if pixels.shape != frame.shape and not file.framing:
+        height, width = pixels.shape[:2]
+        notify(f"note: {picture} has {width}x{height} pixels, and is stretched to a frame")
+    folder = settings.output or settings.model.with_name(f"{settings.model.stem}-plots")
+    make_folder(folder, "another --output")
+    paths = {name: folder / f"{picture.stem}-{name}.png" for name in CAMERA_PICTURE_NAMES}
+    subject = Subject(file)
+    plots = {
+        name: partial(draw_camera_picture, name, subject, frame) for name in CAMERA_PICTURE_NAMES
+    }
+    return PlotResult(folder, *_drawn(plots, paths, settings.only))
+
+
+# ---- after a training
 
 
 def draw_training(

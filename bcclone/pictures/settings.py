@@ -157,17 +157,21 @@ PICTURE_NAMES = (
 )
 
 
+CAMERA_PICTURE_NAMES = ("crop", "activations", "saliency")  # of one picture of a camera
+
+
 @dataclass(frozen=True)
 class PlotSettings(Checked):
     """Which pictures of a model to draw.
 
     data: what the model was trained on, a store or recordings (folders or logs), which some
-        pictures need
+        pictures need; or one picture of a camera, of which the model's view is drawn
     """
 
     model: Path = argument("a model file")
     data: tuple[str, ...] = argument(
-        "what the model was trained on: a store, or recordings as folders or logs",
+        "what the model was trained on: a store, or recordings as folders or logs; or one JPEG or "
+        "PNG of the camera",
         (),
         unit="STORE",
         shown="data.h5, if it exists",
@@ -180,9 +184,10 @@ class PlotSettings(Checked):
     )
     only: Names = setting(
         (),
-        f"pictures to draw, separated by commas: {', '.join(PICTURE_NAMES)}",
+        f"pictures to draw, separated by commas: {', '.join(PICTURE_NAMES)}; of one picture of the "
+        f"camera: {', '.join(CAMERA_PICTURE_NAMES)}",
         shown="all",
-        choices=PICTURE_NAMES,
+        choices=tuple(dict.fromkeys((*PICTURE_NAMES, *CAMERA_PICTURE_NAMES))),
     )
     preprocess: PreprocessingText | None = setting(None)
     zero_fraction: Fraction | None = setting(

@@ -111,6 +111,28 @@ def test_validation_samples_and_windows_come_in_order(simulated_store):
         assert windows[0][0].shape == (4, 3, 128, 128, 3)
 
 
+@pytest.mark.parametrize("part", ["training", "validation"])
+def test_each_part_is_shuffled_or_in_the_order_of_the_store_as_the_user_says(part, simulated_store):
+    with open_store(simulated_store) as store:
+        _, steering = plain(store, store.samples[store.split_indices(part)])
+
+    def epochs(shuffle):
+        with SampleDataset.from_store(
+            simulated_store, batch_size=BATCH, seed=SEED, part=part, shuffle=shuffle
+        ) as samples:
+            first = np.concatenate([labels for _, labels in samples])
+            samples.on_epoch_end()
+            return first, np.concatenate([labels for _, labels in samples])
+
+    for epoch in epochs(False):
+        assert (epoch == steering).all()
+    first, second = epochs(True)
+    assert (first != second).any()
+    for epoch in (first, second):
+        assert (epoch != steering).any()
+        assert (np.sort(epoch, axis=0) == np.sort(steering, axis=0)).all()
+
+
 @pytest.mark.parametrize("seq_length", [1, 3])
 def test_the_next_frame_is_the_target_of_the_images_before_it(simulated_store, seq_length):
     with (

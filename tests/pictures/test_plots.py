@@ -7,6 +7,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from bcclone.camera.framing import Framing
+from bcclone.camera.images import read_frame
 from bcclone.dataset.conversion import open_in_place
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import SampleSettings
@@ -16,6 +18,7 @@ from bcclone.feed.selection import select
 from bcclone.model.layer_kinds import frame_layers
 from bcclone.model.model_file import TrainingInfo, load_model, save_model
 from bcclone.model.network import build_network
+from bcclone.model.policy import load_policy
 from bcclone.pictures.all_pictures import draw_pictures, plot
 from bcclone.pictures.plots.model_pictures import activations, draw_crop, layer_rows, mosaic
 from bcclone.pictures.plots.style import DPI, WIDTH, new_figure
@@ -28,7 +31,8 @@ from bcclone.pictures.plots.training_pictures import (
 )
 from bcclone.pictures.settings import PICTURE_NAMES, PlotSettings
 from bcclone.training.training_state import Epoch, history_csv
-from tests.recordings import rewrite
+from tests.conftest import calibrated
+from tests.recordings import images_of, rewrite
 from tests.running import result_of, run_script
 
 ERRORS = [(1, 0.5, 0.4, 0.3, 0.2), (2, 0.2, 0.2, 0.1, 0.1), (3, 0.1, 0.1, 0.1, 0.2)]
@@ -210,3 +214,59 @@ def test_a_store_that_the_model_was_not_trained_on_is_noted(model_file, store, t
         told = []
         plot(settings, told.append)
         assert len(told) == notes
+
+
+def words_in(path):
+    with PIL.Image.open(path) as picture:
+        return picture.info["Description"]
+
+
+def test_what_a_model_sees_in_one_picture_is_drawn_beside_what_it_answers(
+    untrained_model, simulated_recording, tmp_path
+):
+    image = images_of(simulated_recording)[60]
+    line = ("plots", untrained_model, image, "--output", tmp_path / "o")
+    drawn = result_of(*line)
+    assert drawn["skipped"] == {}
+    assert list(drawn["drawn"]) == ["crop", "activations", "saliency"]
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {
+        f"{image.stem}-{name}.png" for name in drawn["drawn"]
+    }
+    steering = load_policy(untrained_model).answer(read_frame(str(image))).steering
+    side = "left" if steering < 0 else "right"
+    assert f"{abs(steering) * 25:.1f} degrees to the {side}" in words_in(drawn["drawn"]["saliency"])
+    assert list(result_of(*line, "--only", "crop")["drawn"]) == ["crop"]
+    refused = run_script(*line, "--only", "history", code=1).stderr
+    assert f"{image}" in refused
+    assert "expected some of crop, activations, saliency" in refused
+    assert (
+        "expected some of history"
+        in run_script("plots", untrained_model, "--only", "saliency", code=1).stderr
+    )
+
+
+def test_a_picture_of_a_calibrated_camera_is_framed_and_another_is_stretched_with_a_note(
+    untrained_model, tmp_path
+):
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    PIL.Image.fromarray(pixels).save(tmp_path / "car.png")
+    car = calibrated(untrained_model, tmp_path / "car.h5", framing=Framing(160, 120, (40, 120)))
+    outputs = {"framed": car, "stretched": untrained_model}
+    for name, model in outputs.items():
+        line = ("plots", model, tmp_path / "car.png", "--output", tmp_path / name, "--only", "crop")
+        assert ("160x120" in run_script(*line).stderr) == (name == "stretched")
+    framed, stretched = ((tmp_path / name / "car-crop.png").read_bytes() for name in outputs)
+    assert framed != stretched
+    (tmp_path / "broken.jpg").write_bytes(b"not a picture")
+    refused = run_script("plots", untrained_model, tmp_path / "broken.jpg", code=1).stderr
+    assert "broken.jpg" in refused
+    assert "JPEG or PNG" in refused
+
+
+def test_a_network_of_windows_sees_one_picture_as_the_begin_of_a_drive(
+    untrained_window_model, simulated_recording, tmp_path
+):
+    image = images_of(simulated_recording)[60]
+    drawn = result_of("plots", untrained_window_model, image, "--output", tmp_path)["drawn"]
+    steering = load_policy(untrained_window_model).answer(read_frame(str(image))).steering
+    assert f"{abs(steering) * 25:.1f} degrees" in words_in(drawn["saliency"])

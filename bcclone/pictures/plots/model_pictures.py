@@ -4,6 +4,8 @@
 - activations: what its convolutions find in a frame;
 - saliency-straight, -bend, -shadow: the pixels that decide its steering;
 - network: its layers.
+
+The first three are drawn of one picture of a camera, too.
 """
 
 import math
@@ -104,8 +106,14 @@ def plot_activations(subject: Subject, path: Path) -> None:
     """Draw the frame of the strongest steering, and every convolution's maps for it, into a PNG."""
     windows = subject.shown_windows()
     strongest = np.argmax(np.abs(subject.table["steering"][windows[:, -1]]))
-    image = subject.inputs(windows[[strongest]])[0]
+    draw_activations(subject, subject.inputs(windows[[strongest]])[0], path)
 
+
+def draw_activations(subject: Subject, image: Image, path: Path) -> None:
+    """Draw every convolution's maps for an input of the network into a PNG.
+
+    image: uint8 (height, width, channels), or a window of such images
+    """
     # a sheet for each convolution, as high as its maps need
     sheets = {}
     for name, maps in activations(subject.file.model, image).items():
@@ -211,7 +219,22 @@ def plot_saliency(situation: str, subject: Subject, path: Path) -> None:
         searched = evenly(len(windows), _MAX_SEARCHED)
         chosen = int(searched[np.argmin([_brightness(subject, newest[at]) for at in searched])])
 
-    frame = subject.frame(int(newest[chosen]))
+    recorded = _to_side(subject.table["steering"][newest[chosen]])
+    answer = _to_side(predict(subject.file.model, subject.inputs(windows[[chosen]]))[0])
+    where = {
+        "straight": "On a straight",
+        "bend": "In the sharpest bend",
+        "shadow": "Where it is darkest",
+    }
+    words = f"{where[situation]}: the driver steers {recorded}, the network {answer}"
+    draw_saliency(subject, subject.frame(int(newest[chosen])), words, path)
+
+
+def draw_saliency(subject: Subject, frame: Image, words: str, path: Path) -> None:
+    """Draw a camera frame with the pixels lit that decide the steering into a PNG.
+
+    words: describe the picture, in its file
+    """
     # without the grid that the strides of the convolutions leave in it
     saliency = cv2.GaussianBlur(subject.saliency.of_frame(frame), (0, 0), _GRID_PX)
     # the square root makes weak pixels visible
@@ -221,15 +244,6 @@ def plot_saliency(situation: str, subject: Subject, path: Path) -> None:
     axes = figure.add_axes((0, 0, 1, 1))
     show_image(axes, resized(lit, _LIT_SIZE, cv2.INTER_CUBIC))
     axes.set_axis_off()
-
-    recorded = _to_side(subject.table["steering"][newest[chosen]])
-    answer = _to_side(predict(subject.file.model, subject.inputs(windows[[chosen]]))[0])
-    where = {
-        "straight": "On a straight",
-        "bend": "In the sharpest bend",
-        "shadow": "Where it is darkest",
-    }
-    words = f"{where[situation]}: the driver steers {recorded}, the network {answer}"
     save(figure, path, words)
 
 
@@ -248,6 +262,29 @@ def _to_side(steering: float) -> str:
     if degrees == "0.0":
         return "0.0 degrees"
     return f"{degrees} degrees to the {'left' if steering < 0 else 'right'}"
+
+
+# ---- one picture of a camera
+
+
+def draw_camera_picture(name: str, subject: Subject, frame: Image, path: Path) -> None:
+    """Draw what the network sees of one camera frame into a PNG.
+
+    A network of windows is given one that holds this frame only, as at the begin of a drive.
+
+    name: "crop", "activations" or "saliency"
+    """
+    file = subject.file
+    if name == "crop":
+        draw_crop(subject, frame, path)
+        return
+    prepared = file.preprocessing.apply(frame)
+    image = np.stack([prepared] * file.seq_length).reshape(file.input_shape)
+    if name == "activations":
+        draw_activations(subject, image, path)
+        return
+    answer = _to_side(predict(file.model, image[np.newaxis])[0])
+    draw_saliency(subject, frame, f"The network steers {answer}", path)
 
 
 # ---- its layers
