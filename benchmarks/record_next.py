@@ -143,9 +143,9 @@ class Camera:
         """Record the next rows into a new folder."""
         count = round(seconds / BETWEEN_ROWS_SECONDS)
         folder = self._folder / f"{len(self.folders)}"
-        writer = CarRecording(folder)
-        for tracked in itertools.islice(rows, count):
-            writer.record(tracked.seconds, tracked.car, self._renderer.frames(tracked.car))
+        with CarRecording(folder) as writer:
+            for tracked in itertools.islice(rows, count):
+                writer.record(tracked.seconds, tracked.car, self._renderer.frames(tracked.car))
         self.folders.append(folder)
         self.rows += count
 

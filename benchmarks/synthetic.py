@@ -54,8 +54,10 @@ def draw_recording(folder: Path, frames: int) -> Path:
     tracked = TrackedCar(track)
     expert = Expert(track, ExpertSettings(recoveries=0), seed=0)
     rows = math.ceil(frames / len(MOUNTS))
-    writer = CarRecording(folder)
-    with ProgressBar("rendering", rows, "rows") as progress:
+    with (
+        CarRecording(folder) as writer,  # the end of the block marks the recording as complete
+        ProgressBar("rendering", rows, "rows") as progress,
+    ):
         while writer.rows < rows:
             tracked.car.control(*expert.control(tracked.car, tracked.position))
             if tracked.steps % steps_per_row == 0:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bcclone.recording.files import UNFINISHED
 from bcclone.recording.log import read_log
 from bcclone.system.pool import open_pool
 from benchmarks.record_next import Camera, Settings, Trial, make_report
@@ -29,6 +30,7 @@ def test_a_take_begins_at_the_side_and_steers_back_to_the_middle(road, tmp_path)
         read_log(folder / "driving_log.csv").rows["steering"] for folder in camera.folders
     )
     assert right.max() < 0 < left.min()
+    assert not any((folder / UNFINISHED).exists() for folder in camera.folders)
 
 
 def trial(seconds, clean=True):
