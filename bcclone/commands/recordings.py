@@ -79,7 +79,7 @@ def edit(
         from bcclone.editor.editor_page import serve_page
 
         recordings = [name for name in (settings.recording, page.other) if name]
-        access = Access(token=page.token, allow_host=page.allow_host)
+        access = Access(token=page.token, allow_from=None, allow_host=page.allow_host)
         serve_page(
             recordings,
             page.model,

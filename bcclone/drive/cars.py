@@ -154,12 +154,13 @@ class Cars:
         query = parse_qs(environ.get("QUERY_STRING", ""))
         try:
             if query.get("transport") != ["websocket"] or query.get("EIO") not in (["3"], ["4"]):
-                if not self._has_refused:  # once: such a client tries again and again
-                    self._has_refused = True
-                    self._warn(f"a client is refused: {_NEEDED}")
                 raise BadHandshake(_NEEDED)
             websocket = self._server.accept_websocket(environ)
         except (BadHandshake, OSError) as error:
+            # once: such a client tries again and again
+            if isinstance(error, BadHandshake) and not self._has_refused:
+                self._has_refused = True
+                self._warn(f"a client is refused: {error}")
             start_response("400 Bad Request", [("Content-Type", "text/plain")])
             return [f"{error}\n".encode()]
         car = _Car(websocket, SocketIOConnection(eio3=query["EIO"] == ["3"]))

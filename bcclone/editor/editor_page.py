@@ -74,7 +74,7 @@ def serve_page(
     """
     if model is not None:
         check_model_path(model, inside=False)
-    access = access or Access()
+    access = access or Access(allow_from=None)
     with (
         WebServer(("127.0.0.1", port or _usual_port()), access, notify, stop) as server,
         ExitStack() as stack,

@@ -57,7 +57,7 @@ def play_typed(
     """
     if settings.model is not None:
         check_model_path(settings.model, inside=False)
-    access = Access(settings.host, settings.token, allow_host=settings.allow_host)
+    access = Access(settings.host, settings.token, None, settings.allow_host)
     with WebServer((settings.host, settings.port), access, notify, stop) as server:
         server.loading(
             f"Preparing the track {settings.track}.",

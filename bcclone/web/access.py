@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
+from bcclone.system.errors import shown_command
 from bcclone.system.settings import Setting, SettingError
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 SOCKETIO_PATH = "/socket.io"
 WRONG_TOKEN_SECONDS = 1.0  # how long no token is accepted after a wrong one
 SHORTEST_TOKEN = 12  # characters; only for servers that other machines can reach
-_MOST_LOGGED = 5  # names of which a refused request is logged
+_MOST_LOGGED = 5  # refusals of a kind that are logged, each of another name or address
 
 
 # of an option: the names besides this machine's own by which browsers may reach a server
@@ -107,7 +108,7 @@ class Access:
         self,
         host: str = "127.0.0.1",
         token: str = "",
-        allow_from: tuple[str, ...] = (),
+        allow_from: tuple[str, ...] | None = (),
         allow_host: tuple[str, ...] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -115,17 +116,21 @@ class Access:
 
         host: the address that the server listens on
         token: the secret that other machines must send, "" for none
-        allow_from: IP addresses of machines whose simulator needs no token
+        allow_from: IP addresses of machines whose simulator needs no token; None for a server of
+            pages alone, which serves no cars
         allow_host: names besides this machine's own by which browsers may reach the server
         """
         self.token = token
         self.allow_host = frozenset(map(str.lower, allow_host))
         self._host = host
         self._clock = clock
-        self._allow_from = {str(ipaddress.ip_address(address)) for address in allow_from}
+        self._serves_cars = allow_from is not None
+        self._allow_from = {str(ipaddress.ip_address(address)) for address in allow_from or ()}
         self._lock = threading.Lock()  # held while a token is checked
         self._closed_until = 0.0  # before this time, no token is accepted
-        self._refused: set[str] = set()  # names of refused requests, each of which was logged
+        self._wrong_tokens = 0  # how many clients have sent
+        # kind of a refusal -> the names or addresses of clients with which it was logged
+        self._logged: dict[str, set[str]] = {}
 
     def refusal(self, environ: dict[str, Any]) -> tuple[str, str] | None:
         """Return the HTTP status and the reason for refusing a request, or None to accept it.
@@ -147,19 +152,54 @@ class Access:
                     name, "pages of other sites have no access, such as this one of"
                 )
         elif _is_of_another_site(environ):
-            return "403 Forbidden", "pages of other sites have no access"
+            reason = "pages of other sites have no access"
+            self.log_once("site", "", f"a request was refused: {reason}, such as one open here")
+            return "403 Forbidden", reason
         is_car = environ.get("PATH_INFO", "").startswith(SOCKETIO_PATH)
+        if is_car and not self._serves_cars:
+            drive = shown_command("drive", "MODEL", "--port", environ.get("SERVER_PORT", ""))
+            reason = (
+                f"this program serves no simulator; to let a model drive one, end it, and: {drive}"
+            )
+            self.log_once("car", "", f"a simulator's request was refused: {reason}")
+            return "404 Not Found", reason
         if is_car and not self._lets_car_in(environ):
-            reason = "this server asks other machines for its token: add ?token=... to the address"
-            if is_this_machine(environ.get("REMOTE_ADDR", "")):
-                reason = (
-                    "with --allow-host, cars of this machine need the token as well, since what "
-                    "comes through a proxy seems to come from here: add ?token=... to the address"
-                )
-                if name not in self.allow_host:
-                    reason += ", or start with --allow-from 127.0.0.1"
-            return "401 Unauthorized", reason
+            return "401 Unauthorized", self._without_token(environ, name)
         return None
+
+    def _without_token(self, environ: dict[str, Any], name: str) -> str:
+        """Return why a car is refused that has not sent the token, and log it once.
+
+        name: of this server, as the car knows it
+        """
+        address = environ.get("REMOTE_ADDR", "")
+        reason = "this server asks other machines for its token: add ?token=... to the address"
+        if is_this_machine(address):
+            reason = (
+                "with --allow-host, cars of this machine need the token as well, since what "
+                "comes through a proxy seems to come from here: add ?token=... to the address"
+            )
+        # what came by an allowed name came through a proxy, whose address is not the car's
+        if name not in self.allow_host and _is_address(address):
+            reason += (
+                ", or, for Udacity's simulator, which cannot send it, start this server with "
+                f"--allow-from {address}"
+            )
+        self.log_once("token", address, f"a car of {address} was refused: {reason}")
+        return reason
+
+    def log_once(self, kind: str, client: str, text: str) -> None:
+        """Log a refusal, the first one of each client, and of a few clients.
+
+        kind: of the refusal, of each of which a few are logged
+        client: its name or address
+        """
+        with self._lock:
+            logged = self._logged.setdefault(kind, set())
+            if client in logged or len(logged) == _MOST_LOGGED:
+                return
+            logged.add(client)
+        logger.warning("%s", text)
 
     def accepts(self, token: str) -> bool:
         """Return whether a client's token is right; any token is if the server has none.
@@ -178,8 +218,12 @@ class Access:
             if hmac.compare_digest(_digest(token), _digest(self.token)):
                 return True
             self._closed_until = now + WRONG_TOKEN_SECONDS
-            logger.warning("a client sent a wrong token; none is looked at for a second")
-            return False
+            self._wrong_tokens += 1
+            count = self._wrong_tokens
+        if count & (count - 1) == 0:  # 1, 2, 4, 8 ...: guesses must not fill the terminal
+            times = "" if count == 1 else f", {count} times so far"
+            logger.warning("a client sent a wrong token%s; none is looked at for a second", times)
+        return False
 
     def _lets_car_in(self, environ: dict[str, Any]) -> bool:
         """Return whether a car may connect: from this machine, an allowed machine, or with a token.
@@ -227,9 +271,7 @@ class Access:
             f"{what} {shown}; if that is the name of your proxy or network, start this "
             f"server with --allow-host {given} and --token SECRET"
         )
-        if name not in self._refused and len(self._refused) < _MOST_LOGGED:
-            self._refused.add(name)
-            logger.warning("a request was refused: %s", reason)
+        self.log_once("name", name, f"a request was refused: {reason}")
         return "403 Forbidden", reason
 
 

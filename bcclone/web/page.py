@@ -62,7 +62,11 @@ def guarded_app(
             return None
         if flask.request.endpoint == "index":
             return form(wrong=False)
-        return plain_text("log in on the page first", 401)
+        address = flask.request.remote_addr or ""
+        reason = "log in on the page first"
+        told = f"a page or program of {address} was refused, since it has not sent the token: "
+        server.access.log_once("page", address, told + reason)
+        return plain_text(reason, 401)
 
     @app.after_request
     def add_headers(response: flask.Response) -> flask.Response:

@@ -247,12 +247,13 @@ def test_the_line_that_starts_it_again_is_quoted_without_its_token_and_names_a_f
     [partial(serving_in_a_thread, Constant()), pytest.param(playing, marks=pytest.mark.slow)],
     ids=["drive", "play"],
 )
-def test_a_websocket_needs_the_token_and_a_page_of_this_server(serve):
+def test_a_websocket_needs_the_token_and_a_page_of_this_server(serve, caplog):
     with serve(token="sesame") as server:
         for options, status in (({"origin": "http://elsewhere.example"}, 403), ({}, 401)):
             with pytest.raises(websocket.WebSocketBadStatusException) as refused:
                 FakePage(server.port, **options)
             assert refused.value.status_code == status
+        assert "127.0.0.1 was refused, since it has not sent the token" in caplog.text
         login = f"http://127.0.0.1:{server.port}/login"
         answer = requests.post(login, data={"token": "sesame"}, timeout=60, allow_redirects=False)
         with FakePage(server.port, cookie=answer.headers["Set-Cookie"].partition(";")[0]) as page:

@@ -146,6 +146,70 @@ def test_a_refusal_names_the_option_and_repeats_nothing_strange():
     assert "--allow-host NAME" in reason
 
 
+def test_a_refusal_is_logged_once_for_each_client_and_kind_with_its_remedy(caplog):
+    def logged(access, *requests):
+        caplog.clear()
+        for each in requests:
+            access.refusal(each)
+        return [record.getMessage() for record in caplog.records]
+
+    access = Access("0.0.0.0", TOKEN, allow_host=("hub.example.org",))
+    # Udacity's simulator on this machine, which tries again and again
+    (told,) = logged(access, *[request()] * 50)
+    assert "127.0.0.1" in told
+    assert "token" in told
+    assert re.search(r"start this server with --allow-from 127.0.0.1$", told)
+    (told,) = logged(access, *[request(address="192.168.1.20")] * 50)
+    assert re.search(r"192.168.1.20 was refused: .*--allow-from 192.168.1.20$", told)
+    # a car behind a proxy: the address is not its own
+    (told,) = logged(Access("0.0.0.0", TOKEN, (), ("hub.org",)), request(host="hub.org"))
+    assert "--allow-from" not in told
+    # others do not hide it, and many do not fill the terminal
+    many = [request(address=f"10.0.0.{number}") for number in range(200)]
+    assert 1 <= len(logged(access, *many)) <= 5
+    (told,) = logged(access, *[request(host="evil.example")] * 9)
+    assert "--allow-host evil.example" in told
+    (told,) = logged(access, *[request("/state") | FOREIGN[6]] * 9)
+    assert "other sites" in told
+    # nothing is said of what is allowed
+    assert not logged(access, request("/"), request("/", HTTP_ORIGIN="http://127.0.0.1:4567"))
+
+
+def test_a_server_of_pages_alone_names_the_command_that_serves_a_simulator(caplog):
+    access = Access(allow_from=None)
+    for _ in range(9):
+        status, reason = access.refusal(request(SERVER_PORT="4567"))
+        assert status.startswith("404")
+    (told,) = [record.getMessage() for record in caplog.records]
+    for text in (reason, told):
+        assert text.endswith("drive MODEL --port 4567")
+    assert access.refusal(request("/")) is None
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "192.168.1.20", "fd00::20"])
+def test_the_address_that_a_refusal_names_lets_the_simulator_in(address):
+    allow_host = ("hub.example.org",)
+    asked = request(address=address)
+    _, reason = Access("0.0.0.0", TOKEN, (), allow_host).refusal(asked)
+    named = re.search(r"--allow-from (\S+)", reason)[1]
+    settings = DriveSettings(
+        host="0.0.0.0", token=TOKEN, allow_from=(named,), allow_host=allow_host
+    )
+    access = Access(settings.host, settings.token, settings.allow_from, settings.allow_host)
+    assert access.refusal(asked) is None
+
+
+def test_wrong_tokens_are_counted_and_do_not_fill_the_terminal(caplog):
+    clock = Clock()
+    access = Access("0.0.0.0", TOKEN, clock=clock)
+    for _ in range(100):
+        assert not access.accepts("guess")
+        clock.seconds += 2 * WRONG_TOKEN_SECONDS
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 7
+    assert "64 times" in told[-1]
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_a_loopback_host_needs_no_token(host):
     assert is_this_machine(host)
