@@ -27,6 +27,7 @@ from bcclone.model.model_path import check_model_path
 from bcclone.model.policy import Memory, Policy, load_policy, not_finite
 from bcclone.recording.files import ImageIndex, find_log, is_recording
 from bcclone.recording.log import read_log
+from bcclone.recording.row import EPISODE_GAP_MS, seconds_in_names
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.files import replacing, writes
@@ -136,7 +137,8 @@ class NamedFrame:
 def named_frames(source: Path) -> Sequence[NamedFrame]:
     """Return the frames of a recording in order of time, or those of a folder by their names.
 
-    Numbers in the names count by their value. Raises UserError if there are no images, or two
+    Numbers in the names count by their value. Where all names hold times, a pause of more than a
+    second begins another drive, as in a recording. Raises UserError if there are no images, or two
     images of one name.
 
     source: a recording's folder or log, a folder of images, or one image
@@ -166,7 +168,21 @@ def named_frames(source: Path) -> Sequence[NamedFrame]:
             f"{source}: no images in it, expected files that end in {', '.join(IMAGE_ENDINGS)}; "
             "name the folder that holds them"
         )
-    return _distinct(map(_in_folder, sorted(paths, key=in_order)))
+    return _timed(_distinct(map(_in_folder, sorted(paths, key=in_order))))
+
+
+def _timed(frames: Sequence[NamedFrame]) -> Sequence[NamedFrame]:
+    """Return the frames with the times in their names, in their order, if all names hold one."""
+    seconds = seconds_in_names([frame.frame_id for frame in frames])
+    if seconds is None:
+        return frames
+    by_time = sorted(zip(seconds, frames, strict=True), key=lambda timed: timed[0])
+    steps = np.diff([time for time, _ in by_time], prepend=by_time[0][0])
+    drives = np.cumsum(steps > EPISODE_GAP_MS / 1000).tolist()
+    return [
+        replace(frame, drive=drive, seconds=time)
+        for (time, frame), drive in zip(by_time, drives, strict=True)
+    ]
 
 
 def _in_folder(path: Path) -> NamedFrame:
@@ -220,7 +236,8 @@ def _as_late_as_the_driver(
     if any(frame.seconds is None for frame in frames):
         return steering, [
             f"the driver of the calibration steers {late} later than the model; the answers are "
-            "not delayed by that, because a folder of images has no times: import it"
+            "not delayed by that, because the names of the images hold no times; rename them, such "
+            "as 1479425441182.jpg for ms since 1970, or name a recording"
         ]
     drives = np.array([frame.drive for frame in frames])
     seconds = np.array([frame.seconds for frame in frames])

@@ -3,6 +3,7 @@
 import datetime
 import math
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 CAMERAS = ("center", "left", "right")
@@ -27,6 +28,8 @@ _NAME = re.compile(
     r"(?P<second>\d{4}(?:_\d\d){5})_(?P<milliseconds>\d{3})(?:\d{3})?(?!\d)",
     re.IGNORECASE,
 )
+# seconds since 1970, of 2001 to 2033, and ms, us or ns; a whole number of ten digits may count
+_SINCE_1970 = re.compile(r"(?<!\d)(1\d{9})[._-]?(\d{3}|\d{6}|\d{9})(?!\d)")
 _EPOCH = datetime.datetime(1970, 1, 1)
 _LONGEST_MONTH = 32  # days; the Nepali calendar has months of 32, no other one has more
 
@@ -76,6 +79,23 @@ def time_of(name: str) -> int:
         return _seconds_since_epoch(match["second"]) * 1000 + int(match["milliseconds"])
     except ValueError as error:
         raise RowError(f"no such time in the image name {name!r}: {error}") from None
+
+
+def seconds_in_names(names: Sequence[str]) -> list[float] | None:
+    """Return the times in the names of images, in seconds since 1970; None if one holds none.
+
+    They are those of time_of(), or numbers of milliseconds, microseconds or nanoseconds since 1970.
+    """
+    seconds = []
+    for name in names:
+        if match := _SINCE_1970.search(name):
+            seconds.append(float(f"{match[1]}.{match[2]}"))
+            continue
+        try:
+            seconds.append(time_of(name) / 1000)
+        except RowError:
+            return None
+    return seconds
 
 
 @lru_cache(16)  # consecutive rows share their second

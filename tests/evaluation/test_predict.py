@@ -73,6 +73,47 @@ def test_a_note_says_whether_the_answers_are_delayed(frames, recording, untraine
         assert note in " ".join(result["notes"])
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        lambda ms: f"{1_479_425_441_000 + ms}",
+        lambda ms: f"{1_479_425_441_000_000_000 + ms * 1_000_000}_cam",
+        lambda ms: f"cam_{(1_479_425_441_000 + ms) // 1000}.{ms % 1000:03d}",
+        lambda ms: f"2026_11_30_12_00_{ms // 1000:02d}_{ms % 1000:03d}",
+    ],
+    ids=["ms", "ns", "seconds", "simulator"],
+)
+def test_pictures_with_times_in_their_names_are_answered_as_late_as_the_driver(
+    name, untrained_model, tmp_path
+):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    # the second drive begins after a pause of more than a second
+    times_ms = [0, 100, 200, 300, 1900, 2000, 2100]
+    for number, ms in enumerate(times_ms):
+        frame(number).save(folder / f"{name(ms)}.png")
+    _, own = predicted(untrained_model, folder, tmp_path / "own.csv")
+    late = calibrated(untrained_model, tmp_path / "late.h5", delay_seconds=0.3)
+    result, steering = predicted(late, folder, tmp_path / "late.csv")
+    assert any("0.30 s late" in note for note in result["notes"])
+    drives = np.array([0, 0, 0, 0, 1, 1, 1])
+    expected = delayed(np.array(list(own.values())), np.array(times_ms) / 1000, drives, 0.3)
+    assert list(steering.values()) == pytest.approx(expected, abs=1e-6)
+    assert list(steering.values()) != pytest.approx(list(own.values()), abs=1e-3)
+
+
+@pytest.mark.parametrize("names", [["1479425441182", "2_cam"], ["1000000001", "1000000002"]])
+def test_pictures_that_do_not_all_state_a_time_are_answered_at_once(
+    names, untrained_model, tmp_path
+):
+    (tmp_path / "frames").mkdir()
+    for number, name in enumerate(names):
+        frame(number).save(tmp_path / "frames" / f"{name}.png")
+    late = calibrated(untrained_model, tmp_path / "late.h5", delay_seconds=0.3)
+    result, _ = predicted(late, tmp_path / "frames", tmp_path / "p.csv")
+    assert any("not delayed" in note and "ms since 1970" in note for note in result["notes"])
+
+
 @pytest.mark.slow
 def test_frames_of_another_size_are_cut_to_rows_and_stretched(untrained_model, tmp_path):
     big = frame(0, 640, 480)
