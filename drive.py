@@ -9,6 +9,6 @@
 import sys
 
 if __name__ == "__main__":
-    from bcclone.cli import main
+    from bcclone.__main__ import main
 
     sys.exit(main("drive"))

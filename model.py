@@ -11,6 +11,6 @@ trainer.py the steps.
 import sys
 
 if __name__ == "__main__":
-    from bcclone.cli import main
+    from bcclone.__main__ import main
 
     sys.exit(main("model"))

@@ -38,7 +38,7 @@ from bcclone.system.errors import (
     shown_command,
 )
 from bcclone.system.foreign_files import foreign_files
-from bcclone.system.interrupts import raising_interrupts
+from bcclone.system.interrupts import raising_interrupts, received_interrupt
 from bcclone.system.process import claim_process
 from bcclone.system.program import program_words
 from bcclone.system.values import to_json
@@ -50,26 +50,73 @@ _OF_DISKS = {getattr(errno, name, 0) for name in ("ENOSPC", "EDQUOT", "EFBIG", "
 
 def main(script: str = "") -> int:
     """Run a script's command, or the one that the command line names; return the exit code."""
-    # before and after the command, Ctrl-C ends the process at once
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
     _open_streams()
     claim_process()
     # the processes that it starts import nothing from the current folder
     os.environ.setdefault("PYTHONSAFEPATH", "1")
-    if script:
-        return run(script, program_words(script), sys.argv[1:])
-    return run_line(sys.argv[1:])
+    try:
+        if script:
+            code = run(script, program_words(script), sys.argv[1:])
+        else:
+            code = run_line(sys.argv[1:])
+    except SystemExit as end:  # of a wrong command line, and of --help
+        code = end.code if isinstance(end.code, int) else 2
+    return code if _is_result_written() else max(code, 1)
 
 
 def _open_streams() -> None:
-    """Open the standard streams that the caller has closed; otherwise a file would get the number
-    of one.
+    """Open the standard streams that the caller has closed, since otherwise a file would get the
+    number of one; let those of output lose what cannot be written.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             number = os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(number, True)  # for the processes that it starts
-            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+            stream = os.fdopen(number, mode, encoding="utf-8")
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        lenient = _Lenient(
+            stream.buffer,
+            stream.encoding,
+            "backslashreplace",  # paths may not fit the terminal's encoding
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+        setattr(sys, name, lenient)
+
+
+class _Lenient(io.TextIOWrapper):
+    """A stream that loses what cannot be written, since a line that nobody reads ends no work."""
+
+    fault: OSError | None = None  # why something is lost
+
+    def write(self, text: str) -> int:
+        try:
+            super().write(text)
+        except OSError as error:
+            self.fault = error
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self.fault = error
+
+
+def _is_result_written() -> bool:
+    """Return whether all of standard output is written; otherwise say why not."""
+    sys.stdout.flush()
+    fault = getattr(sys.stdout, "fault", None)
+    if fault and not isinstance(fault, BrokenPipeError):  # raised where the reader wants no more
+        print(
+            f"error: standard output cannot be written: {fault.strerror}; the command itself has "
+            "come to its end",
+            file=sys.stderr,
+        )
+    return fault is None
 
 
 def run_line(words: Sequence[str]) -> int:
@@ -122,38 +169,39 @@ def run(command: Command | str, program: Sequence[str], words: Sequence[str]) ->
     program: the words that name it on the command line, such as ["python", "model.py"]
     words: those after them
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # paths may not fit the terminal's encoding
-            stream.reconfigure(errors="backslashreplace")
-    left_behind = "nothing was begun"
     given = Given()
+    left_behind = ""
     try:
-        with raising_interrupts():
-            logging.basicConfig(level=logging.WARNING, format="%(message)s")
-            if isinstance(command, str):
-                command = load_command(command)
-            given = parse(command, program, words)
-            left_behind = command.after_interrupt
-            silence = _only_errors() if given.get("quiet") else nullcontext()
-            with silence:
-                result = command.run(given)
-                left_behind = "the command had finished; what it wrote is complete"
-                show(result, given.make(Common))
-            return result.code
+        logging.basicConfig(level=logging.WARNING, format="%(message)s")
+        if isinstance(command, str):
+            command = load_command(command)
+        given = parse(command, program, words)
+        left_behind = command.after_interrupt
+        silence = _only_errors() if given.get("quiet") else nullcontext()
+        with silence, raising_interrupts():
+            result = command.run(given)
+            left_behind = "the command had finished; what it wrote is complete"
+            show(result, given.make(Common))
+        return result.code
     except KeyboardInterrupt as interrupt:
-        print(printable(f"\ninterrupted: {str(interrupt) or left_behind}"), file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output has closed it
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        return 1
+        return _interrupted(str(interrupt) or left_behind)
     except Exception as error:
         text, code = describe(error)
+        # a package whose import was interrupted may raise another error instead
+        if received_interrupt() and (code == INTERNAL_ERROR or isinstance(error, ImportError)):
+            return _interrupted(left_behind)
         if given.get("debug") or code == INTERNAL_ERROR:
             traceback.print_exc()
         print(f"error: {printable(text)}", file=sys.stderr)
         return code
+
+
+def _interrupted(left_behind: str) -> int:
+    """Say what an interrupted command leaves behind, and return its exit code, as shells know it:
+    128 and the number of the signal.
+    """
+    print(printable(f"\ninterrupted: {left_behind}"), file=sys.stderr)
+    return 128 + (received_interrupt() or signal.SIGINT)
 
 
 def show(result: Result, common: Common) -> None:

@@ -4,6 +4,7 @@ traceback.
 
 import contextlib
 import errno
+import itertools
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from bcclone import __version__
 from bcclone.cli import INTERNAL_ERROR, run_line
 from bcclone.commands import COMMANDS, load_command
 from bcclone.dataset.shards import open_store
+from bcclone.system.interrupts import INTERRUPTS
 from tests.processes import imported_by, said, started
 from tests.running import ROOT, run_process, run_script
 from tests.running import command as command_line
@@ -185,22 +187,88 @@ def test_ctrl_c_reports_what_was_saved(tmp_path):
 @pytest.mark.skipif(
     os.name != "posix", reason="Windows sends Ctrl-C to a console, not to a process"
 )
-@pytest.mark.parametrize("name", ["drive.py", pytest.param("evaluate", marks=pytest.mark.slow)])
-def test_ctrl_c_shows_no_traceback_once_the_command_has_begun(name):
-    line = command_line(name, ROOT / "models/lake.h5")
-    for seconds, again in ((0.3, None), (0.6, 0.05), (2.0, 0.02)):
+@pytest.mark.parametrize(
+    ("line", "moments", "again"),
+    [
+        (["--help"], [0.06, 0.08, 0.1], None),
+        (["drive", ROOT / "models" / "lake.h5", "--port", 0], [0.3, 0.6, 2.0], 0.03),
+        pytest.param(
+            ["evaluate", ROOT / "models" / "lake.h5"],
+            [0.3 * part for part in range(1, 13)],
+            0.05,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["model", "--help"],
+            [0.005 * part for part in range(8, 32)],
+            None,
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_an_interrupt_ends_a_command_with_a_word_at_any_moment(line, moments, again):
+    """Also the second one, of which each kind of interrupt gets its turn."""
+    for number, (seconds, kind) in enumerate(zip(moments, itertools.cycle(INTERRUPTS))):
         with subprocess.Popen(
-            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command_line(*line), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as process:
-            for pause in (seconds, again):
-                if pause is not None:
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(pause)
-                    process.send_signal(signal.SIGINT)
+            for pause in (seconds, again) if again and number % 2 else (seconds,):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(pause)
+                process.send_signal(kind)
             _, error = process.communicate(timeout=120)
-        assert "internal error" not in error
-        # before main() runs, it is Python's own start
-        assert not re.search(r"cli.py.*in (main|run)\b", error), f"{seconds} s, again {again}"
+        # Python itself starts before bcclone, and ends after it
+        assert not re.search(r"bcclone.(cli|commands)|tensorflow", error), (seconds, kind)
+        assert process.returncode in (0, 1, -kind, 128 + kind), (seconds, kind)
+        assert process.returncode != 128 + kind or "interrupted" in error
+        assert process.returncode != 1 or "Traceback" in error
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows knows no SIGHUP")
+@pytest.mark.parametrize("how", ["closed terminal", "nohup"])
+def test_a_closed_terminal_interrupts_a_command_that_nohup_does_not_protect(tmp_path, how):
+    """What it has recorded until then is kept."""
+    laps = command_line("simulate", "record", tmp_path / "laps", "--laps", 0.3)
+    log = tmp_path / "laps" / "driving_log.csv"
+    ignored = 'trap "" HUP; exec "$@"' if how == "nohup" else 'exec "$@"'
+
+    def has_begun():
+        return log.exists() and log.stat().st_size
+
+    with started(["sh", "-c", ignored, "sh", *laps], has_begun) as process:
+        process.send_signal(signal.SIGHUP)
+        _, error = process.communicate(timeout=120)
+    assert process.returncode == (0 if how == "nohup" else 129), error
+    assert log.read_text().endswith("\n")
+
+
+FULL = "/dev/full"
+
+
+@pytest.mark.skipif(not os.path.exists(FULL), reason="only Linux has such a device")  # noqa: PTH110
+@pytest.mark.parametrize(
+    ("streams", "code"),
+    [
+        (f"2>{FULL}", 0),
+        (f">{FULL}", 1),
+        (f">{FULL} 2>{FULL}", 1),
+        ("2>&1", 1),  # into a pipe that nobody reads
+        ("2>&1 >out", 0),
+    ],
+)
+@pytest.mark.parametrize("is_unbuffered", ["", "1"])
+def test_a_stream_that_cannot_be_written_ends_no_work(tmp_path, streams, code, is_unbuffered):
+    """The exit code says whether the result is written."""
+    laps = command_line("simulate", "record", tmp_path / "laps", "--laps", 0.01)
+    script = f'{{ "$@" {streams}; echo $? > code; }}'
+    if "&1" in streams:
+        script += " | true"
+    environment = os.environ | {"PYTHONUNBUFFERED": is_unbuffered}
+    done = said("sh", "-c", script, "sh", *laps, cwd=tmp_path, env=environment)
+    assert (tmp_path / "code").read_text() == f"{code}\n", done.stderr
+    assert (tmp_path / "laps" / "driving_log.csv").read_text().count("\n") > 1
+    if streams == f">{FULL}":
+        assert "standard output" in done.stderr
 
 
 @pytest.mark.slow

@@ -1,27 +1,65 @@
-"""Ctrl-C and SIGTERM: raised, noted, delayed, or kept from child processes.
+"""Interrupts: Ctrl-C, SIGTERM, and SIGHUP, which a closed terminal sends.
 
 They raise KeyboardInterrupt, as Ctrl-C does in Python by itself; a loop that has to end a step
-first looks at the event of noting_interrupts().
+first looks at the event of noting_interrupts(). A SIGHUP that is ignored when the process starts,
+as with nohup, stays ignored.
+
+This file loads little, since a command begins with it: until then, Python answers Ctrl-C with a
+traceback.
 """
 
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the module would take longer to load than all others here
+    from typing import NoReturn
+
+INTERRUPTS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+# those that a terminal sends to all of its processes
+OF_TERMINALS = tuple(number for number in INTERRUPTS if number != signal.SIGTERM)
+_received: list[int] = []  # what was received: a process has one state of its signals
+
+
+def end_on_interrupts() -> None:
+    """Let an interrupt end this process at once, from now on; call it in the main thread.
+
+    It is for the time before a command has begun and after it has ended.
+    """
+    for number in INTERRUPTS:
+        if not _stays_ignored(number):
+            signal.signal(number, lambda number, frame: _end(number))
+
+
+def _end(number: int, errors: int = 2) -> "NoReturn":
+    with suppress(OSError):
+        os.write(errors, b"\ninterrupted\n")
+    os._exit(128 + number)
+
+
+def received_interrupt() -> int | None:
+    """Return the number of the last interrupt since the last raising_interrupts()."""
+    return _received[-1] if _received else None
 
 
 @contextmanager
 def raising_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on Ctrl-C and SIGTERM within the block, in the main thread."""
+    """Raise KeyboardInterrupt on an interrupt within the block, in the main thread."""
+    _received.clear()
     with _handled_by(signal.default_int_handler):
         yield
 
 
 @contextmanager
 def noting_interrupts() -> Iterator[threading.Event]:
-    """Yield an event; the first Ctrl-C or SIGTERM within the block only sets it.
+    """Yield an event; the first interrupt within the block only sets it.
 
     The second one raises KeyboardInterrupt. In a thread other than the main one, signals do what
     they did before, and never set the event.
@@ -38,25 +76,48 @@ def noting_interrupts() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def interrupts_delayed() -> Iterator[None]:
-    """Let the first Ctrl-C or SIGTERM raise KeyboardInterrupt only when the block has ended.
+def interrupts_delayed(is_own: bool) -> Iterator[None]:
+    """Let the first interrupt raise KeyboardInterrupt only when the block has ended.
 
     It is for imports of packages that drop the exception, or take it for a fault of what they try.
+
+    is_own: whether the process is bcclone's own; there, the second interrupt ends it at once, and
+        elsewhere it raises KeyboardInterrupt
     """
-    with noting_interrupts() as requested:
-        yield
+    requested = threading.Event()
+    errors = os.dup(2) if is_own else -1  # what the block may redirect
+
+    def request(number: int, frame: FrameType | None) -> None:
+        if requested.is_set() and is_own:
+            _end(number, errors)
+        if requested.is_set():
+            raise KeyboardInterrupt
+        requested.set()
+
+    try:
+        with _handled_by(request):
+            yield
+    finally:
+        if is_own:
+            os.close(errors)
     if requested.is_set():
         raise KeyboardInterrupt
 
 
 @contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Handle SIGINT and SIGTERM with a function within the block; only in the main thread."""
+    """Handle interrupts with a function within the block; only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, handler) for number in numbers}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        _received.append(number)
+        handler(number, frame)
+
+    before = {
+        number: signal.signal(number, handle) for number in INTERRUPTS if not _stays_ignored(number)
+    }
     try:
         yield
     finally:
@@ -64,16 +125,23 @@ def _handled_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[
             signal.signal(number, previous)
 
 
+def _stays_ignored(number: int) -> bool:
+    """Return whether this is a SIGHUP that is ignored, as with nohup."""
+    is_hangup = sys.platform != "win32" and number == signal.SIGHUP
+    return is_hangup and signal.getsignal(number) == signal.SIG_IGN
+
+
 @contextmanager
 def interrupts_kept_from_children() -> Iterator[None]:
-    """Keep Ctrl-C from child processes that start in the block; this process has to end them.
+    """Keep the interrupts of a terminal from child processes that start in the block.
 
-    A child inherits that SIGINT is blocked; become_worker() then makes it ignore the signal.
+    This process has to end them. A child inherits that Ctrl-C and SIGHUP are blocked;
+    become_worker() then makes it ignore them.
     """
     if sys.platform == "win32":
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, OF_TERMINALS)
     try:
         yield
     finally:

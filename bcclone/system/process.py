@@ -13,6 +13,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bcclone.system.interrupts import OF_TERMINALS
+
 MOST_PIXELS = 1 << 24  # of an image that is decoded: its width times its height
 
 _claimed = threading.Event()
@@ -41,12 +43,14 @@ def is_own_process() -> bool:
 
 
 def become_worker() -> None:
-    """Make this process a worker of bcclone: it ignores Ctrl-C, and ends when its parent ends.
+    """Make this process a worker of bcclone, which ends when its parent ends.
 
-    SIGTERM raises SystemExit in what it computes, which so removes its temporary files.
+    It ignores Ctrl-C and the end of the terminal, which get to all processes of a terminal. SIGTERM
+    raises SystemExit in what it computes, which so removes its temporary files.
     """
     claim_process()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in OF_TERMINALS:
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -54,8 +54,8 @@ def load_tensorflow(
     absent = [name for name in left_out if is_own and name not in sys.modules]
     # TensorFlow's C++ code writes notices about CPU instructions and absent GPU drivers straight to
     # file descriptor 2, before any log level applies
-    with standard_error_captured():
-        with hidden(*absent), variable_kept(_ONEDNN), interrupts_delayed(), _uncollected():
+    with interrupts_delayed(is_own), standard_error_captured():
+        with hidden(*absent), variable_kept(_ONEDNN), _uncollected():
             if onednn:
                 os.environ[_ONEDNN] = str(int(onednn == "on"))
             import tensorflow as tf

@@ -22,6 +22,7 @@ from bcclone.feed.feed_settings import FeedSettings
 from bcclone.feed.order import BatchPart
 from bcclone.system.codec import explained
 from bcclone.system.errors import UserError, first_line
+from bcclone.system.interrupts import INTERRUPTS
 from bcclone.system.process import is_own_process
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import LEAST_LEVEL, load_tensorflow, onednn_for_batches
@@ -195,12 +196,14 @@ def _connect(several: WorkerSettings, chosen: Mapping[str, Any], onednn: str) ->
     else:
         resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
     with ExitStack() as stack:
-        # TensorFlow waits without running Python's signal handlers, so Ctrl-C and SIGTERM get the
-        # system's default: they end the process at once
+        # TensorFlow waits without running Python's signal handlers, so interrupts get the system's
+        # default: they end the process at once
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                before = signal.signal(number, signal.SIG_DFL)
-                stack.callback(signal.signal, number, before)
+            for number in INTERRUPTS:
+                before = signal.getsignal(number)
+                if before != signal.SIG_IGN:
+                    signal.signal(number, signal.SIG_DFL)
+                    stack.callback(signal.signal, number, before)
         what = f"the description of a worker ({os.environ.get('TF_CONFIG', '')[:200]!r})"
         with explained("TF_CONFIG", what, f"expected {_TF_CONFIG}"):
             jobs = resolver.cluster_spec().as_dict()

@@ -100,7 +100,7 @@ def test_the_wheel_contains_only_the_package_and_its_data_and_declares_what_it_n
     assert {"bcclone/py.typed", "bcclone/models/lake.h5"} <= set(packaged)
     (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
     (entry,) = importlib.metadata.PathDistribution(zipfile.Path(archive, f"{info}/")).entry_points
-    assert (entry.name, entry.value) == ("bcclone", "bcclone.cli:main")
+    assert (entry.name, entry.value) == ("bcclone", "bcclone.__main__:main")
     assert f"{info}/licenses/LICENSE" in names
     metadata = archive.read(f"{info}/METADATA").decode()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

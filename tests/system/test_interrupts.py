@@ -32,7 +32,11 @@ def test_the_first_signal_sets_the_flag_and_the_second_interrupts(number):
 
 
 def test_an_import_is_interrupted_when_it_has_ended_even_if_it_drops_exceptions():
-    with pytest.raises(KeyboardInterrupt), interrupts_delayed(), contextlib.suppress(BaseException):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupts_delayed(is_own=False),
+        contextlib.suppress(BaseException),
+    ):
         signal.raise_signal(signal.SIGTERM)
 
 
