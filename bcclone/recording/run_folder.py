@@ -8,6 +8,7 @@ A `RecordingWriter` writes at once: those of the simulator and of imports. A `Re
 write in a thread of its own, so that no car waits for the disk: drives and plays.
 """
 
+import csv
 import itertools
 import logging
 import os
@@ -18,6 +19,7 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
+from bcclone.recording.dialect import split_line, text_of
 from bcclone.recording.files import IMAGES, LOG_NAME, UNFINISHED
 from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.recording.run_tables import SIDECARS, Sidecar
@@ -36,7 +38,8 @@ class RecordingWriter:
     recording as complete, and so does finish(). Raises UserError for a folder that cannot be used.
 
     images: name of the subfolder for the images, "" for the folder itself
-    prefix: what stands before an image's name in the log; None for the absolute path of its folder
+    prefix: what stands before an image's name in the log; None for the absolute path of its folder,
+        as the simulator writes it, unless a log cannot hold that path
     """
 
     def __init__(self, folder: Path, images: str = IMAGES, prefix: str | None = None) -> None:
@@ -46,6 +49,8 @@ class RecordingWriter:
         self._images = folder / images
         if prefix is None:
             prefix = f"{self._images.absolute()}{os.sep}"
+            if not _is_read_back(prefix):
+                prefix = f"{images}/"
         self._prefix = prefix
         check_free(folder)
         try:
@@ -217,6 +222,23 @@ class Recorder(Generic[Writer]):
                 self.failure = why
                 self.on = False
                 logger.warning("%s: cannot record any more: %s; driving goes on", self.folder, why)
+
+
+def _is_read_back(prefix: str) -> bool:
+    """Return whether the images of a row are read as they are written, behind this prefix.
+
+    A log has no quotes; so a path with a newline or `.jpg,` would break its rows for every reader,
+    and one with a comma for other programs, such as pandas.
+    """
+    images = tuple(f"{camera}_2000_01_01_00_00_00_000.jpg" for camera in CAMERAS)
+    cells = [*(prefix + image for image in images), "0", "0", "0", "0"]
+    written = ",".join(cells).encode(errors="surrogateescape")
+    try:
+        (line,) = text_of(written).split("\n")
+        is_ours = split_line(line).images == images
+        return is_ours and len(next(csv.reader([line]))) == len(cells)
+    except (ValueError, csv.Error):  # several lines; no row
+        return False
 
 
 def is_free(folder: Path) -> bool:

@@ -122,6 +122,8 @@ class Access:
         """
         self.token = token
         self.allow_host = frozenset(map(str.lower, allow_host))
+        # those by which a request has come through a proxy; this machine's programs use the others
+        self._proxied = {name for name in self.allow_host if not is_this_machine(name)}
         self._host = host
         self._clock = clock
         self._serves_cars = allow_from is not None
@@ -180,7 +182,7 @@ class Access:
                 "comes through a proxy seems to come from here: add ?token=... to the address"
             )
         # what came by an allowed name came through a proxy, whose address is not the car's
-        if name not in self.allow_host and _is_address(address):
+        if name not in self._proxied and _is_address(address):
             reason += (
                 ", or, for Udacity's simulator, which cannot send it, start this server with "
                 f"--allow-from {address}"
@@ -235,7 +237,7 @@ class Access:
         if is_this_machine(address):
             # a proxy on this machine passes on what other machines send, as --allow-host expects;
             # an allowed name shows that a request came through it
-            by_allowed_name = _name_in(environ.get("HTTP_HOST", "")) in self.allow_host
+            by_allowed_name = _name_in(environ.get("HTTP_HOST", "")) in self._proxied
             needs_none = not by_allowed_name and (needs_none or not self.allow_host)
         if needs_none:
             return True

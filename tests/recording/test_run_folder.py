@@ -3,10 +3,16 @@ way.
 """
 
 import os
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import pandas
 import pytest
+from hypothesis import example, given, settings
+from hypothesis.strategies import lists, sampled_from
 
-from bcclone.recording.files import ImageIndex
+from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import read_log
 from bcclone.recording.run_folder import RecordingWriter, is_free
 from bcclone.recording.run_tables import DRIVERS, HUMAN, DrivenBy, read_drivers
@@ -63,6 +69,36 @@ def test_the_name_of_the_folder_may_be_bytes_that_are_no_utf_8(tmp_path):
         name = write(writer)
     log = read_log(writer.log)
     assert ImageIndex(writer.log).find(log.rows["center"][0]) == str(folder / "IMG" / name)
+
+
+# parts of names that break the rows of a log, if they stand in it
+PARTS = [
+    "\n", "\r", "\x0b", "\x85", "\u2028", "\t", ",", ";", "|", '"', "'", " ", "\\", ".jpg,",
+    ".JPEG;", ".png,", ".jpg", "center_2026_01_01_00_00_00_000.jpg,", "0,5", "-", "#",
+    "%2f", "\ufeff", "left_", "\u202e", "é", os.fsdecode(b"\xe9"), os.fsdecode(b"\xff\xfe"), "lap",
+]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no file with such a name")
+@settings(max_examples=20, deadline=None)
+@given(names=lists(lists(sampled_from(PARTS), min_size=1, max_size=4).map("".join), max_size=3))
+@example(names=["lap\n1"])
+@example(names=["lap.jpg,1"])
+@example(names=[" lap "])
+@example(names=["x" * 250] * 15)
+def test_a_recording_in_a_folder_of_any_name_is_read_as_it_was_written(names):
+    with TemporaryDirectory() as above:
+        folder = Path(above, *filter(None, names), "run")
+        with RecordingWriter(folder) as writer:
+            written = [write(writer, number) for number in range(2)]
+        for log in (writer.log, *find_logs([str(folder)])):
+            assert read_log(log).rows["center"].tolist() == written
+        found = ImageIndex(writer.log).find(written[1])
+        assert Path(found).samefile(folder / "IMG" / written[1])
+        # another program, which splits at commas
+        table = pandas.read_csv(writer.log, header=None, encoding_errors="replace")
+        assert table.shape == (2, 7)
+        assert table[3].tolist() == [0.5, 0.5]
 
 
 # the disk is full within the image, within the table, before and within the log

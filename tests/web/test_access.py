@@ -186,10 +186,12 @@ def test_a_server_of_pages_alone_names_the_command_that_serves_a_simulator(caplo
     assert access.refusal(request("/")) is None
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1:4567", "localhost:4567"])
+@pytest.mark.parametrize("allowed", ["hub.example.org", "localhost", "127.0.0.1"])
 @pytest.mark.parametrize("address", ["127.0.0.1", "192.168.1.20", "fd00::20"])
-def test_the_address_that_a_refusal_names_lets_the_simulator_in(address):
-    allow_host = ("hub.example.org",)
-    asked = request(address=address)
+def test_the_address_that_a_refusal_names_lets_the_simulator_in(address, allowed, host):
+    allow_host = (allowed,)
+    asked = request(address=address, host=host)
     _, reason = Access("0.0.0.0", TOKEN, (), allow_host).refusal(asked)
     named = re.search(r"--allow-from (\S+)", reason)[1]
     settings = DriveSettings(
