@@ -292,12 +292,15 @@ def _lost_steering(store: Store) -> Iterator[str]:
 def _split_notices(store: Store) -> Iterator[str]:
     """Yield notices for a split that is far from what was asked for, or costs many samples."""
     settings = store.sample_settings
-    held_back = store.rows["validation"]
+    samples = store.samples
+    if settings.correction_weight > 1:  # the repeated ones of a take-over follow each other
+        samples = samples[np.append(True, samples[1:] != samples[:-1])[: len(samples)]]
+    held_back = samples["validation"]
     if "part" in (store.rows.dtype.names or ()):  # recordings that are held back whole do not count
-        held_back = held_back[store.rows["part"] == 0]
+        held_back = held_back[store.rows["part"][samples["row"]] == 0]
     asked = settings.validation * len(held_back)
     if abs(held_back.sum() - asked) > _FAR_FROM_ASKED * asked:
-        cause = "record more, or train on all of it with --validation 0"
+        cause = "choose --split blocks, or record more"
         if settings.split == BLOCKS:
             cause = (
                 f"the driving has too few blocks of {settings.block_seconds:g} s; record more, "
@@ -305,7 +308,7 @@ def _split_notices(store: Store) -> Iterator[str]:
                 "all of it with --validation 0"
             )
         yield (
-            f"{held_back.mean():.0%} of the rows are for validation, {held_back.sum()} of "
+            f"{held_back.mean():.0%} of the samples are for validation, {held_back.sum()} of "
             f"{len(held_back)}, where {settings.validation:.0%} were asked for: {cause}"
         )
 

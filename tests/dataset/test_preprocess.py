@@ -127,7 +127,7 @@ def test_a_recording_whose_steering_was_lost_is_told(
     )
     (line,) = (line for line in done.stderr.splitlines() if "nothing can be learned" in line)
     assert f"{recording}/driving_log.csv: the steering is {steering} in every row" in line
-    assert "bcclone import" in line
+    assert "name its column to the import" in line
 
 
 def test_rows_that_several_logs_repeat_are_used_once(recording, tmp_path):
@@ -213,7 +213,7 @@ def test_a_share_of_validation_that_the_blocks_cannot_give_is_noticed(
         "preprocess.py", recording, "-o", tmp_path / "data.h5", "--size", 16, *options
     )
     with open_store(tmp_path / "data.h5") as store:
-        held_back = store.rows["validation"]
+        held_back = store.samples["validation"]
     told = [line for line in done.stderr.splitlines() if "are for validation" in line]
     if share is None:
         assert told == []
@@ -221,7 +221,7 @@ def test_a_share_of_validation_that_the_blocks_cannot_give_is_noticed(
         return
     assert held_back.mean() == pytest.approx(share, abs=0.03)
     (line,) = told
-    for words in (f"{held_back.sum()} of 120", f"{held_back.mean():.0%}", "20%", "--block-seconds"):
+    for words in (f"{held_back.sum()} of 720", f"{held_back.mean():.0%}", "20%", "--block-seconds"):
         assert words in line
 
 
@@ -233,6 +233,9 @@ def test_samples_that_a_split_of_single_rows_leaves_out_are_noticed(recording, t
     (told,) = (line for line in by_rows.stderr.splitlines() if "samples are left out" in line)
     assert f"{every - kept} of {every} samples" in told
     assert "--split blocks" in told
+    # fewer samples of the other rows are left, so the share is not that of the rows
+    (share,) = (line for line in by_rows.stderr.splitlines() if "are for validation" in line)
+    assert "where 20% were asked for" in share
     by_blocks = run_script(*line, "-o", tmp_path / "blocks.h5", "--block-seconds", 4)
     assert "samples are left out" not in by_blocks.stderr
 
