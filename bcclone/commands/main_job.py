@@ -89,8 +89,9 @@ def preprocess(
     settings = PreprocessSettings(recordings, explicit=explicit, **values)
     from bcclone.commands.next_steps import after_preprocess
     from bcclone.dataset.conversion import convert
+    from bcclone.simulator.traced import off_road_images
 
-    result = convert(settings, notify)
+    result = convert(settings, notify, off_road_images)
     notes = [f"note: {notice}" for notice in result.notices]
     notes += [f"skipped: {reason}" for reason in result.skips]
     text = f"{result.as_text()}\n{after_preprocess(result)}"

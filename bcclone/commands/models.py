@@ -116,21 +116,24 @@ def calibrate(settings: CalibrateSettings) -> Result:
     "and --resume",
 )
 def improve(settings: ImproveSettings) -> Result:
-    """Train a model on so that it drives better, and compare it on the rows of the suite, before
-    and after.
+    """Train a model on so that it drives better, and compare it before and after.
 
     RECORDING is one in which the model drives and a person takes over where it goes wrong
     (drivers.csv), or an earlier one of a person alone. The corrections are mixed with the other
-    recordings and with what the model does well, so that nothing is unlearned. With --expert, the
-    model drives the built-in simulator in rounds, and learns how the built-in expert would have
-    steered in the states that it got into (DAgger), until it drives the rows of the suite without
-    an intervention.
+    recordings and with what the model does well, so that nothing is unlearned; rows off the road
+    are left out. The model then drives past the places of the take-overs, on the same road and in
+    the same light and weather, and the whole road. With --expert, the model drives the built-in
+    simulator in rounds, and learns how the built-in expert would have steered in the states that it
+    got into (DAgger), until it drives the rows of the suite without an intervention.
+
+    Where nothing became better, nothing is written to -o, and the exit code is 1.
     """
     from bcclone.commands.next_steps import after_improvement
     from bcclone.research import improve as improvement
 
     result = improvement.improve(settings, notify)
-    return _scored(result, following=after_improvement(settings.output))
+    best = settings.output if result.is_improved else settings.model
+    return _scored(result, following=after_improvement(best), code=int(not result.is_improved))
 
 
 # ---- scores
@@ -212,7 +215,9 @@ def suite(
     in 37 weathers: fog, rain and snow from 10 to 100 %, day and night. The suite roads drives 30
     random roads at 15 and 25 mph, and lake and mountain in both directions. The drives run in
     parallel on all cores. With -o, any-road.h5, which comes with bcclone, the built-in expert and a
-    car without steering drive the same scenarios, for comparison.
+    car without steering drive the same scenarios, for comparison. Of several models, the best is
+    named. A model that cannot be read is named with the reason, and found before anything drives;
+    the others drive, and the exit code is 1.
     """
     from bcclone.evaluation import suite as scenarios
 
@@ -227,7 +232,7 @@ def suite(
             beside = scenarios.drive_beside(result, settings, notify, pool)
             commands = suite_commands(result, settings.preprocess)
             wrote = write_suite(output, result, beside, commands)
-    return _scored(result, wrote)
+    return _scored(result, wrote, code=int(bool(result.unreadable)))
 
 
 @command(
@@ -266,13 +271,15 @@ def _scored(
     result: "Evaluation | SuiteResult | Replayed | Improvement",
     wrote: Sequence[Path] = (),
     following: str = "",
+    code: int = 0,
 ) -> Result:
     """Return what a command that scores models prints: a table, sentences on it, what comes next.
 
     following: lines of what comes next, "" for none
+    code: the exit code
     """
     text = "\n".join([str(result.table()), "", *result.sentences(), following])
-    return Result(result.figures(), text.rstrip(), wrote=wrote)
+    return Result(result.figures(), text.rstrip(), wrote=wrote, code=code)
 
 
 def _pool(scheduler: str) -> "AbstractContextManager[Executor | None]":

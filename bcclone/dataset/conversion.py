@@ -15,7 +15,7 @@ import numpy as np
 
 from bcclone.dataset.frames import ImageFiles
 from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
-from bcclone.dataset.plan import LogRead, Plan, make_plan
+from bcclone.dataset.plan import LogRead, Plan, Unfit, make_plan, none_unfit
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.sample_settings import (
     BLOCKS,
@@ -98,6 +98,7 @@ class Conversion:
 def convert(
     settings: PreprocessSettings,
     notify: Notify = lambda line: None,
+    unfit: Unfit = none_unfit,
 ) -> Conversion:
     """Convert recordings to a store, a file or a folder of shards, complete or not there at all.
 
@@ -105,6 +106,7 @@ def convert(
     that the user can fix.
 
     notify: called with a line for each log that was read
+    unfit: as make_plan() takes it
     """
     started = time.monotonic()
     output = settings.output
@@ -126,7 +128,7 @@ def convert(
 
         preprocessing, samples = _chosen_settings(settings, old)
         held_back = {TEST: settings.test_recordings, VALIDATION: settings.validation_recordings}
-        plan = make_plan(settings.inputs, samples, old, notify, held_back)
+        plan = make_plan(settings.inputs, samples, old, notify, held_back, unfit)
         notices: list[str] = [*plan.notices]
         if old and plan.rows.empty:  # it has all of the rows already
             store = old

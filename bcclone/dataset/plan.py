@@ -5,7 +5,7 @@ In: recordings, and the store to add to, if any. Out: a `Plan`. No image is open
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -30,12 +30,20 @@ from bcclone.dataset.store import RecordingInfo, Store
 from bcclone.recording.files import ImageIndex, find_logs
 from bcclone.recording.log import Log, read_log
 from bcclone.recording.row import CAMERAS
-from bcclone.recording.run_tables import BY_MODEL, MODEL, read_drivers
+from bcclone.recording.run_tables import BY_MODEL, HUMAN, MODEL, DrivenBy, read_drivers
 from bcclone.system.errors import UserError
 from bcclone.system.location import Location, reaching
 from bcclone.system.progress import Notify
 
 _MOST_LISTED = 10  # skips that an error lists
+
+# a log -> the centre images of the rows that no model should learn from, such as those of a
+# simulated car that was off the road
+Unfit = Callable[[Log], Collection[str]]
+
+
+def none_unfit(log: Log) -> Collection[str]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,7 @@ def make_plan(
     old: Store | None,
     notify: Notify = lambda line: None,
     held_back: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    unfit: Unfit = none_unfit,
 ) -> Plan:
     """Plan the conversion of all logs in the recordings, in order.
 
@@ -138,19 +147,26 @@ def make_plan(
     notify: called with a line for each log that was read
     held_back: VALIDATION or TEST -> recordings that are held back whole for this part. They are
         read first, since a row that two recordings have belongs to the one that is read first
+    unfit: tells the rows that --rows leaves out besides
     """
     logs_read = []
     chosen = []
+    off_road = 0
     for path, part in _parts_of_logs(inputs, held_back).items():
         log = read_log(path)
         counts = LogRead(str(path), len(log.rows), len(log.bad_rows), len(log.deleted), part)
         notify(counts.as_text())
         logs_read.append(counts)
         chosen.append(choose_rows(log, samples.rows))
+        if samples.rows != ALL_ROWS:
+            fit = choose_rows(log, samples.rows, unfit(log))
+            off_road += len(chosen[-1].rows) - len(fit.rows)
+            chosen[-1] = fit
     notices = []
     left_out = sum(counts.rows for counts in logs_read) - sum(len(log.rows) for log in chosen)
     if left_out:
-        notices.append(f"--rows {samples.rows}: {left_out} rows left out")
+        which = f", {off_road} of them because the car was off the road" if off_road else ""
+        notices.append(f"--rows {samples.rows}: {left_out} rows left out{which}")
     # only --rows can leave none: read_log() refuses a log without usable rows
     if all(log.rows.empty for log in chosen):
         raise UserError(
@@ -319,7 +335,7 @@ def _joined(
 # ---- who drove
 
 
-def choose_rows(log: Log, choice: str) -> Log:
+def choose_rows(log: Log, choice: str, unfit: Collection[str] = ()) -> Log:
     """Return the log with the chosen rows only, and with the column `take_over`, bool.
 
     A take-over begins where a person takes the wheel from the model, and ends when the model drives
@@ -329,13 +345,15 @@ def choose_rows(log: Log, choice: str) -> Log:
     drivers.csv that is wrong.
 
     choice: one of sample_settings.ROWS
+    unfit: centre images of rows that are left out as well
     """
     went_wrong_seconds = 5  # so long before a take-over, the model's driving counts as wrong
     rows = log.rows
     drivers = read_drivers(log.path.parent)
-    if not drivers:
+    if not drivers and not unfit:
         return replace(log, rows=rows.assign(take_over=False))
-    driven = [drivers.get(image, BY_MODEL) for image in rows["center"]]
+    by_default = BY_MODEL if drivers else DrivenBy(HUMAN)
+    driven = [drivers.get(image, by_default) for image in rows["center"]]
     take_overs = np.array([row.take_over or 0 for row in driven], np.int64)
     by_model = np.array([row.driver == MODEL for row in driven], np.bool_)
 
@@ -350,6 +368,7 @@ def choose_rows(log: Log, choice: str) -> Log:
         for row in np.flatnonzero(begins).tolist():
             first = int(np.searchsorted(time_ms, time_ms[row] - went_wrong_seconds * 1000))
             is_kept[first:row] &= ~(by_model[first:row] & (episode[first:row] == episode[row]))
+    is_kept &= ~rows["center"].isin(list(unfit)).to_numpy()
     chosen = rows.assign(take_over=take_overs > 0)[is_kept].reset_index(drop=True)
 
     # steering is smoothed within an episode, so it must not reach over a gap

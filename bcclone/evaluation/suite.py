@@ -6,16 +6,20 @@ the number of workers.
 """
 
 import hashlib
+import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bcclone.camera.images import cv2
+import numpy as np
+
+from bcclone.camera.images import FRAME_HEIGHT, FRAME_WIDTH, cv2
 from bcclone.camera.vehicle import MPH
 from bcclone.dataset.answer import Answer
 from bcclone.drive.controller import SpeedController, SpeedSettings
@@ -23,7 +27,7 @@ from bcclone.evaluation.evaluate import BlindControl, Evaluation, drive_blind, d
 from bcclone.evaluation.scenarios import Scenario, select_scenarios
 from bcclone.evaluation.settings import EvaluateSettings, SuiteSettings
 from bcclone.model.model_path import SHIPPED, check_model_path, is_shipped, shipped_model
-from bcclone.model.policy import Policy, load_policy
+from bcclone.model.policy import Policy, load_policy, not_finite
 from bcclone.simulator.expert import Expert
 from bcclone.simulator.render import Renderer
 from bcclone.simulator.roads import read_road_file
@@ -33,7 +37,7 @@ from bcclone.simulator.world import SimulatedWorld
 from bcclone.simulator.world_settings import ExpertSettings
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import sha256_of
-from bcclone.system.pool import run_kept
+from bcclone.system.pool import find_kept, open_pool, run_kept, run_tasks
 from bcclone.system.process import is_own_process
 from bcclone.system.progress import Notify
 from bcclone.system.table import Table, TableColumn
@@ -51,23 +55,62 @@ def suite(
     """Score models on the scenarios of the suite; raises UserError.
 
     Each finished drive is written into the folder settings.kept at once. A drive whose result is
-    there already is not driven again.
+    there already is not driven again. A model that cannot be read is found before anything drives;
+    it is an error only if no other is left.
 
     notify: called with a line on the drives that were found there
     pool: the workers that drive, None to start worker processes
     """
     settings = settings or SuiteSettings()
+    return drive_scenarios(models, select_scenarios(settings), settings, notify, pool)
+
+
+def drive_scenarios(
+    models: Sequence[Path | str],
+    scenarios: Sequence[Scenario],
+    settings: SuiteSettings,
+    notify: Notify = lambda line: None,
+    pool: Executor | None = None,
+) -> "SuiteResult":
+    """Score models on scenarios, which need not be those of a suite, as suite() does."""
     if not models:
-        raise UserError(
-            f"no model to score; name one, such as: {shown_command('suite', 'model.h5')}"
-        )
-    scenarios = select_scenarios(settings)
+        example = shown_command("suite", "model.h5")
+        raise UserError(f"no model to score; name one, such as: {example}")
     paths = name_models(list(map(Path, models)))
     drivers = {
         name: ModelDriver(path.absolute(), sha256_of(path), settings.preprocess)
         for name, path in paths.items()
     }
-    return SuiteResult(paths, scenarios, _drive(drivers, scenarios, settings, notify, pool))
+    with nullcontext(pool) if pool else open_pool(settings.jobs) as workers:
+        unreadable = _find_unreadable(drivers, scenarios, settings.kept, workers)
+        if unreadable.keys() == drivers.keys():
+            raise UserError("\n".join(unreadable.values()))
+        for reason in unreadable.values():
+            notify(f"not driven: {reason}")
+        readable = {name: path for name, path in paths.items() if name not in unreadable}
+        drivers = {name: drivers[name] for name in readable}
+        drives = _drive(drivers, scenarios, settings, notify, workers)
+    failed = {name: Unreadable(paths[name], reason) for name, reason in unreadable.items()}
+    return SuiteResult(readable, tuple(scenarios), drives, failed)
+
+
+def _find_unreadable(
+    drivers: "Mapping[str, ModelDriver]",
+    scenarios: Sequence[Scenario],
+    kept: Path | None,
+    pool: Executor,
+) -> dict[str, str]:
+    """Return why models cannot drive, by their names; those whose drives are all kept can."""
+    checked = {
+        name: driver
+        for name, driver in drivers.items()
+        if not all(
+            find_kept(kept, Evaluation, SuiteTask(driver, scenario).key) for scenario in scenarios
+        )
+    }
+    names = list(checked)
+    reasons = {names[at]: reason for at, reason in run_tasks(pool, fault_of, checked.values())}
+    return {name: reasons[name] for name in names if reasons[name]}
 
 
 def drive_beside(
@@ -226,6 +269,19 @@ class ModelDriver:
         return drive_policy(policy, world, settings, str(self.model))
 
 
+def fault_of(driver: ModelDriver) -> str:
+    """Return why a worker cannot read a model or get a steering from it, "" if it can."""
+    frame = np.random.default_rng(0).integers(0, 256, (FRAME_HEIGHT, FRAME_WIDTH, 3), np.uint8)
+    with one_at_a_time:
+        try:
+            policy = load_on_one_core(driver.model, driver.sha256, driver.preprocess)
+            if not math.isfinite(policy.answer(frame).steering):
+                raise not_finite(str(driver.model), "for a picture")
+        except UserError as error:
+            return str(error)
+    return ""
+
+
 @dataclass(frozen=True)
 class ShippedDriver:
     """The shipped network, which each worker finds in its own bcclone."""
@@ -322,12 +378,21 @@ _BEST = "*"  # mark behind the figures of the best model in a row
 
 
 @dataclass(frozen=True)
+class Unreadable:
+    """A model that did not drive."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
 class SuiteResult:
     """The results of a suite."""
 
-    models: Mapping[str, Path]  # name -> file
+    models: Mapping[str, Path]  # name -> file, of those that drove
     scenarios: tuple[Scenario, ...]
     drives: Mapping[str, Mapping[str, Evaluation]]  # name of the scenario -> model -> its drive
+    unreadable: Mapping[str, Unreadable] = field(default_factory=dict)  # those that did not
 
     def clean_rows(self, model: str) -> int:
         return clean_rows(self.drives, model)
@@ -335,12 +400,40 @@ class SuiteResult:
     def interventions(self, model: str) -> int:
         return sum(drives[model].score.interventions for drives in self.drives.values())
 
+    def from_middle_m(self, model: str) -> float:
+        """Return how far a model's car was from the centre line, the mean of its drives."""
+        of_drives = [drives[model].score.mean_abs_cross_track_m for drives in self.drives.values()]
+        return float(np.mean(of_drives))
+
     @property
     def best(self) -> str:
-        """Return the model with the most scenarios without an intervention."""
-        return min(
-            self.models, key=lambda model: (-self.clean_rows(model), self.interventions(model))
-        )
+        """Return the best model; of several that are equally good, the first."""
+        return self.ranked[0]
+
+    @property
+    def ranked(self) -> list[str]:
+        """Return the models, the best first: most rows without an intervention, then fewest
+        interventions, then nearest to the centre line.
+        """
+        return sorted(self.models, key=self._rank)
+
+    def _rank(self, model: str) -> tuple[float, ...]:
+        from_middle_m = round(self.from_middle_m(model), 3)
+        return -self.clean_rows(model), self.interventions(model), from_middle_m
+
+    def is_equal(self, model: str, other: str) -> bool:
+        """Return whether two models are equally good."""
+        return self._rank(model) == self._rank(other)
+
+    @property
+    def verdict(self) -> str:
+        """Return in words which of several models is the best."""
+        best = self.best
+        rows = f"{self.clean_rows(best)} of {len(self.scenarios)} rows without an intervention"
+        equal = [model for model in self.models if self.is_equal(model, best)]
+        if len(equal) > 1:
+            return f"equally good: {', '.join(equal)}, with {rows}"
+        return f"best: {best}, with {rows}"
 
     def hardest(self, models: Iterable[str]) -> list[Scenario]:
         """Return the scenarios in which these models left the road, the worst first."""
@@ -358,8 +451,13 @@ class SuiteResult:
                 "path": str(path),
                 "clean_rows": self.clean_rows(name),
                 "interventions": self.interventions(name),
+                "mean_abs_cross_track_m": round(self.from_middle_m(name), 3),
             }
             for name, path in self.models.items()
+        }
+        models |= {
+            name: {"path": str(one.path), "error": one.reason}
+            for name, one in self.unreadable.items()
         }
         rows = []
         for scenario in self.scenarios:
@@ -371,7 +469,7 @@ class SuiteResult:
                 "models": {model: drive.figures() for model, drive in drives.items()},
             }
             rows.append(row)
-        return {"models": models, "rows": rows}
+        return {"best": self.best, "models": models, "rows": rows}
 
     def table(self) -> Table:
         """Return a table with a row for each scenario, one of totals, and a column for each model.
@@ -401,8 +499,36 @@ class SuiteResult:
         rows.append(["", "rows without an intervention, all interventions", *totals])
         return Table(columns, rows)
 
+    @property
+    def is_of_several(self) -> bool:
+        return len(self.models) + len(self.unreadable) > 1
+
+    def ranking(self) -> Table:
+        """Return a table with a row for each model, the best first, and last those that did not
+        drive, with the reason.
+        """
+        columns = [
+            TableColumn("model"),
+            TableColumn("clean_rows", heading="rows without an intervention"),
+            TableColumn("interventions"),
+            TableColumn("from_middle_m", "{:.2f} m".format, "from the middle, on average"),
+            TableColumn("reason", heading="not driven, because"),
+        ]
+        if not self.unreadable:
+            columns = columns[:-1]
+        rows = [
+            [model, self.clean_rows(model), self.interventions(model), self.from_middle_m(model)]
+            for model in self.ranked
+        ]
+        rows = [[*row, *([""] if self.unreadable else [])] for row in rows]
+        rows += [
+            [name, None, None, None, one.reason.splitlines()[0]]
+            for name, one in self.unreadable.items()
+        ]
+        return Table(columns, rows)
+
     def sentences(self) -> list[str]:
-        """Return what the table shows, and the notes on drives."""
+        """Return what the table shows, the notes on drives, and which model is the best."""
         lines = [
             "off: interventions (wheels off the asphalt, or an incomplete drive); "
             "mean, most: distance from the centre line, m",
@@ -412,6 +538,10 @@ class SuiteResult:
             lines.append(
                 f"{_BEST} best of its row: complete, then more autonomy, then nearer to the line"
             )
+        if self.is_of_several:
+            lines += ["", str(self.ranking()), ""]
+            if len(self.models) > 1:
+                lines.append(self.verdict)
         return lines
 
     def notes(self) -> list[str]:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from bcclone.game.play_settings import PlayResult, PlaySettings
 from bcclone.model.model_path import check_model_path
+from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError, first_line, number_of
 from bcclone.system.hardware import open_in_browser
 from bcclone.system.progress import Notify
+from bcclone.system.values import part_of
 from bcclone.web.access import Access
 from bcclone.web.server import WebServer
 
@@ -70,6 +72,7 @@ def play_typed(
         from bcclone.drive.live_page import Pages
         from bcclone.game.played_world import Play, play_recorder
         from bcclone.simulator.render import Renderer
+        from bcclone.simulator.traced import RecordedWorld
         from bcclone.simulator.track import load_track
 
         track = load_track(settings.track, settings.reverse)
@@ -79,7 +82,8 @@ def play_typed(
                 f"{track.lap_m:.0f} m; begin before"
             )
         renderer = Renderer(settings.track, settings)
-        recorder = play_recorder(settings.folder)
+        world = RecordedWorld(settings.reverse, part_of(settings, Conditions))
+        recorder = play_recorder(settings.folder, world)
         game = Play(
             renderer,
             track,

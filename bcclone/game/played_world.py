@@ -25,6 +25,7 @@ from bcclone.recording.run_tables import HUMAN, MODEL, DrivenBy
 from bcclone.simulator.car import TrackedCar
 from bcclone.simulator.expert import BETWEEN_ROWS_SECONDS, CarRecording
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.traced import RecordedWorld
 from bcclone.simulator.track import Track
 from bcclone.simulator.world import WorldPace
 from bcclone.simulator.world_settings import LOST_M
@@ -32,13 +33,15 @@ from bcclone.simulator.world_settings import LOST_M
 _MAX_WAITING = 60  # rows that wait while the machine is busy: 4 seconds, 9 MB
 
 
-def play_recorder(folder: Path | None) -> Recorder[CarRecording]:
+def play_recorder(
+    folder: Path | None, world: RecordedWorld | None = None
+) -> Recorder[CarRecording]:
     """Return the recorder of a play, into `folder` or the first of FOLDER-2 ... that is free."""
     started = datetime.datetime.now()
     wanted = folder or Path(f"play-{started:%Y_%m_%d_%H_%M_%S}")
 
     def open_writer(held: ExitStack) -> CarRecording:
-        return begin_in_free_folder(wanted, lambda free: CarRecording(free, started), held)
+        return begin_in_free_folder(wanted, lambda free: CarRecording(free, started, world), held)
 
     return Recorder(open_writer, most_waiting=_MAX_WAITING)
 

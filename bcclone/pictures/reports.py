@@ -293,10 +293,16 @@ def write_suite(
     clean = {model: result.clean_rows(model) for model in result.models}
     rows = len(result.scenarios)
     stays = f"stays on the road in {clean[result.best]} of {rows} drives"
+    best = result.models[result.best].name
+    if len(clean) > 1:
+        best += f", the best of {len(clean)},"
+        equal = sum(result.is_equal(model, result.best) for model in clean)
+        if equal > 1:
+            best = f"each of the {equal} best, {result.models[result.best].name} among them,"
     report = folder / REPORT_NAME
     write_report(
         report,
-        f"{result.models[result.best].name} {stays}",
+        f"{best} {stays}",
         sentences,
         [
             Section(
@@ -304,6 +310,7 @@ def write_suite(
                 pictures={row.description: maps / f"{row.name}.png" for row in hardest},
             ),
             Section("What to do now", commands=commands),
+            Section("The models", table=result.ranking().cells() if result.is_of_several else ()),
             Section("All figures", result.notes(), table=_suite_cells(result)),
         ],
         [(f"{count}", f"of {rows} drives", who) for who, count in (clean | others).items()],

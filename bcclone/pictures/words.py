@@ -62,6 +62,10 @@ _MEANINGS = {
     "any-road.h5, shipped": "a network that comes with bcclone, which has learned from simulated "
     "roads",
     # of a suite
+    "model": "the file of a network",
+    "rows without an intervention": "how many of the drives needed no person, because the car "
+    "stayed on the road",
+    "not driven, because": "why the file could not be read, or gave no steering; the others drove",
     "the built-in expert": "steers along the middle of the road, which it knows; it needs no "
     "picture",
 }

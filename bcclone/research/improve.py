@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from bcclone.dataset.conversion import convert
-from bcclone.dataset.plan import choose_rows
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import (
     GOOD_ROWS,
@@ -26,20 +25,21 @@ from bcclone.dataset.sample_settings import (
     SampleSettings,
 )
 from bcclone.dataset.shards import MANIFEST_NAME
-from bcclone.evaluation.scenarios import SCENARIOS, select_scenarios
+from bcclone.evaluation.scenarios import Scenario, select_scenarios
 from bcclone.evaluation.settings import SuiteSettings
-from bcclone.evaluation.suite import suite
+from bcclone.evaluation.suite import drive_scenarios
 from bcclone.feed.feed_settings import AugmentSettings
 from bcclone.model.model_path import check_keras_path
 from bcclone.recording.files import find_logs
-from bcclone.recording.log import read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.research.expert_drives import ExpertDrive, draw_drive, run_drive
 from bcclone.research.improve_settings import ImproveSettings
-from bcclone.research.rounds import Improvement, Round, chosen_round
+from bcclone.research.rounds import Improvement, Round
+from bcclone.research.take_overs import TakeOvers, Trial, read_take_overs, trial_of
 from bcclone.simulator.score import Score
+from bcclone.simulator.traced import off_road_images
 from bcclone.system.codec import read_bytes, read_json
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, number_of
 from bcclone.system.files import (
     MODEL,
     inputs_of,
@@ -76,7 +76,7 @@ _IDENTITY = ("recordings", "expert", "track", "epochs", "seed", "rows", "laps")
 
 
 def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Improvement:
-    """Train a model further, score it before and after, and write the better one.
+    """Train a model further, score it before and after, and write it if it is better.
 
     notify: called with each line of progress
 
@@ -88,37 +88,19 @@ def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Im
     if not settings.resume:  # then work_folder() checks the model
         check_keras_path(settings.model)
     if not settings.expert:
-        count_images(settings.recordings, CAMERAS)
+        notify(f"reading {', '.join(settings.recordings)}")
+        read_take_overs(settings.recordings, CAMERAS)
     elif settings.recordings:
         find_logs(settings.recordings)
     with work_folder(settings) as folder, open_pool(settings.jobs) as pool:
-        notify(f"everything on the way is in {folder}")
-        rounds = _Learning(settings, pool, notify).learn()
-        model = read_bytes(folder / chosen_round(rounds).model, "model")
-        write_bytes(settings.output, model, follow=True)
-        return Improvement(tuple(rounds), settings.model, settings.output, folder)
-
-
-def count_images(recordings: tuple[str, ...], cameras: tuple[str, ...]) -> tuple[int, int]:
-    """Return how many images the training uses of take-overs, and of other rows.
-
-    Raises UserError if no row is of a take-over.
-    """
-    corrections = 0
-    others = 0
-    for path in find_logs(recordings):
-        rows = choose_rows(read_log(path), GOOD_ROWS).rows
-        has_image = rows[list(cameras)].to_numpy() != ""
-        is_correction = rows["take_over"].to_numpy()
-        corrections += int(has_image[is_correction].sum())
-        others += int(has_image[~is_correction].sum())
-    if not corrections:
-        raise UserError(
-            f"{', '.join(recordings)}: no row in which a person has taken over from a model, so "
-            "there is nothing to learn from; name a recording whose drivers.csv has take-overs, or "
-            "learn from the built-in expert: --expert"
-        )
-    return corrections, others
+        notify(f"everything on the way is in {folder}; loading TensorFlow")
+        learning = _Learning(settings, pool, notify)
+        rounds = tuple(learning.learn())
+        result = Improvement(rounds, settings.model, settings.output, folder, learning.trial)
+        if result.is_improved:
+            model = read_bytes(folder / result.chosen.model, "model")
+            write_bytes(settings.output, model, follow=True)
+        return result
 
 
 # ---- the work folder
@@ -234,11 +216,54 @@ class _Learning:
         self._notify = notify
         self._folder = settings.folder
         self._preprocessing, self._samples, self._training = read_start(self._folder / START)
-        # the rows of the suite that are driven
-        self._suite_rows = settings.rows or tuple(
-            scenario.name
-            for scenario in SCENARIOS
-            if not settings.expert or scenario.settings.track == settings.track
+        self._take_overs: TakeOvers | None = None  # None with the expert
+        if not settings.expert:
+            self._take_overs = read_take_overs(settings.recordings, self._samples.cameras)
+            self._tell(self._take_overs)
+        self.trial = self._make_trial()
+        length_m = sum(scenario.length_m for scenario in self.trial.scenarios)
+        drives = number_of(len(self.trial.scenarios), "drive")
+        notify(f"a model is judged by {drives} of {length_m / 1000:.1f} km: {self.trial.roads}")
+
+    def _tell(self, found: TakeOvers) -> None:
+        """Tell what was found in the recordings, and what of it is not used."""
+        if found.off_road:
+            self._notify(
+                f"note: {found.off_road} of {found.rows} rows of take-overs are left out, because "
+                "the car was off the road"
+            )
+        if found.assumed:
+            self._notify(
+                f"note: {', '.join(found.assumed)} does not tell light and weather; the usual "
+                "ones are taken to judge the model"
+            )
+        if found.placeless:
+            self._notify(
+                f"note: {number_of(found.placeless, 'take-over')} without a place in trace.csv, "
+                "where the model is not judged"
+            )
+
+    def _make_trial(self) -> Trial:
+        """Return the drives that judge the rounds."""
+        settings = self._settings
+        # with the expert, a drive ends at the first intervention, because a weak model would
+        # otherwise drive for very long; 0 is no limit
+        most = 1 if settings.expert else 0
+        rows = select_scenarios(
+            SuiteSettings(settings.rows, laps=settings.laps, most_interventions=most)
+        )
+        if self._take_overs and self._take_overs.places:
+            rows = rows if settings.rows else ()
+            return trial_of(self._take_overs.places, rows, settings.laps)
+        if settings.expert:
+            if not settings.rows:
+                rows = tuple(row for row in rows if row.settings.track == settings.track)
+            return Trial(rows, (), f"rows of the suite: {_named_roads(rows)}")
+        return Trial(
+            rows,
+            (),
+            f"rows of the suite, {_named_roads(rows)}, other roads than those of the take-overs, "
+            "whose places no trace.csv tells",
         )
 
     def learn(self) -> list[Round]:
@@ -249,7 +274,10 @@ class _Learning:
         intervention, or until they are used up.
         """
         rounds: list[Round] = []
+        names = {scenario.name for scenario in self.trial.scenarios}
         while complete := find_kept(self._folder / ROUNDS, Round, _key(len(rounds))):
+            if complete.scores.keys() != names:  # another version drove others
+                break
             rounds.append(complete)
         if rounds:
             self._notify(f"continuing after round {rounds[-1].number}, which is complete")
@@ -257,6 +285,7 @@ class _Learning:
         while len(rounds) <= most:
             begin = time.monotonic()
             if not rounds:
+                self._notify("round 0: the model drives as it is")
                 learned = Round(number=0, model=START)
             elif not self._settings.expert:
                 learned = self._learn_from_corrections(rounds[-1])
@@ -272,19 +301,19 @@ class _Learning:
         return rounds
 
     def _scores_of(self, model: str) -> dict[str, Score]:
-        """Return row of the suite -> score of a model of the work folder."""
-        # with the expert, a drive ends at the first intervention, because a weak model would
-        # otherwise drive for very long; 0 is no limit
-        most = 1 if self._settings.expert else 0
-        rows = SuiteSettings(self._suite_rows, laps=self._settings.laps, most_interventions=most)
-        result = suite([self._folder / model], rows, pool=self._pool)
+        """Return row -> score of a model of the work folder."""
+        scenarios = self.trial.scenarios
+        result = drive_scenarios(
+            [self._folder / model], scenarios, SuiteSettings(), self._notify, self._pool
+        )
         (name,) = result.models
         return {row: drives[name].score for row, drives in result.drives.items()}
 
     def _learn_from_corrections(self, last: Round) -> Round:
         """Train on take-overs, mixed with earlier recordings and rows that the model drove well."""
         settings = self._settings
-        corrections, others = count_images(settings.recordings, self._samples.cameras)
+        assert self._take_overs is not None  # as without the expert
+        corrections, others = self._take_overs.corrections, self._take_overs.others
         # each correction is seen so often that half of the samples are corrections
         weight = min(max(round(others / corrections), 1), MAX_CORRECTION_WEIGHT)
         self._notify(
@@ -353,7 +382,7 @@ class _Learning:
             explicit=tuple(samples),  # they hold even where they are the default
             **samples,
         )
-        return convert(settings, self._notify).rows
+        return convert(settings, self._notify, off_road_images).rows
 
     def _train(
         self, last: Round, all_rows: int, epochs: int, learning_rate: float, **recorded: Any
@@ -392,6 +421,10 @@ class _Learning:
             model=model,
             **recorded,
         )
+
+
+def _named_roads(scenarios: Sequence[Scenario]) -> str:
+    return ", ".join(sorted({scenario.settings.track for scenario in scenarios}))
 
 
 def _key(number: int) -> str:

@@ -55,7 +55,7 @@ class ImproveSettings(Checked):
         (),
         "names of the suite's rows to drive before and after, such as lake-30; see "
         "docs/reference/cli.md",
-        shown="all, with --expert all of the track",
+        shown="a lap of the road of the take-overs; with --expert all rows of the track",
     )
     laps: Laps = setting(1.0)
     jobs: Jobs = setting(0)

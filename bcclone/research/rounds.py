@@ -1,22 +1,24 @@
 """The rounds in which a model is improved: their scores -> the best one, and how it compares.
 
-A row of the suite is a drive on which a model is scored, such as lake-30.
+A row is a drive on which models are scored: at a place of a take-over, such as place-1a, or of the
+suite, such as lake-30.
 """
 
+import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bcclone.evaluation.scenarios import SCENARIOS
+from bcclone.evaluation.scenarios import Scenario
+from bcclone.research.take_overs import Trial
 from bcclone.simulator.score import Score
 from bcclone.system.errors import number_of
 from bcclone.system.table import Table, TableColumn
 from bcclone.system.values import to_json
 
-_DESCRIPTIONS = {scenario.name: scenario.description for scenario in SCENARIOS}
-
-Scores = Mapping[str, Score]  # row of the suite -> score
+Scores = Mapping[str, Score]  # row -> score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +42,11 @@ class Round:
 
     @property
     def clean_rows(self) -> int:
-        """Return how many rows of the suite needed no intervention."""
+        """Return how many rows needed no intervention."""
         return sum(not score.interventions for score in self.scores.values())
 
     def figures(self) -> dict[str, Any]:
-        scores = [_row_figures(row, score) for row, score in self.scores.items()]
+        scores = [{"row": row, **to_json(score)} for row, score in self.scores.items()]
         sums = {"interventions": self.interventions, "clean_rows": self.clean_rows}
         return {**to_json(self), "scores": scores, **sums}
 
@@ -66,14 +68,68 @@ def _badness(scores: Iterable[Score]) -> tuple[int, int]:
     return missed, interventions
 
 
-def chosen_round(rounds: Sequence[Round]) -> Round:
-    """Return the round whose model is written: the least bad one, of equal ones the latest."""
-    # min() returns the first of equal rounds, here the latest
-    return min(reversed(rounds), key=lambda step: _badness(step.scores.values()))
+BETTER = "better"
+WORSE = "worse"
+SAME = "same"
+
+_LEAST_GAIN_M = 0.02  # by which the distance from the middle has to differ
+
+
+def verdict_of(before: Scores, after: Scores) -> str:
+    """Return whether drives became BETTER, WORSE or stayed the SAME on the whole.
+
+    Fewer missed goals are better, then fewer interventions. If they are equal, the distance from
+    the middle of the road decides, where it differs by more than the standard error of the mean
+    difference: what is less may come from the states in which the drives happened to start.
+    """
+    old = _badness(before.values())
+    new = _badness(after[row] for row in before)
+    if old != new:
+        return WORSE if new > old else BETTER
+    changes_m = [
+        after[row].mean_abs_cross_track_m - score.mean_abs_cross_track_m
+        for row, score in before.items()
+        if score.complete and after[row].complete
+    ]
+    if not changes_m:
+        return SAME
+    mean_m = statistics.fmean(changes_m)
+    noise_m = math.inf  # a single drive tells nothing about others
+    if len(changes_m) > 1:
+        noise_m = statistics.stdev(changes_m) / math.sqrt(len(changes_m))
+    if abs(mean_m) <= max(noise_m, _LEAST_GAIN_M):
+        return SAME
+    return WORSE if mean_m > 0 else BETTER
+
+
+def _of(scenarios: Iterable[Scenario], scores: Scores) -> Scores:
+    return {scenario.name: scores[scenario.name] for scenario in scenarios}
+
+
+def chosen_round(rounds: Sequence[Round], trial: Trial) -> Round:
+    """Return the round whose model is handed over; the first one where nothing became better.
+
+    The deciding drives choose: the round with the fewest faults, of equal ones that nearest to the
+    middle of the road. It has to be better there than the model to begin with, and not worse in the
+    confirming drives, which had no say in the choice.
+    """
+    first, *others = rounds
+    if not others:
+        return first
+
+    def rank(step: Round) -> tuple[float, ...]:
+        scores = _of(trial.deciding, step.scores).values()
+        distance_m = sum(score.mean_abs_cross_track_m for score in scores)
+        return (*_badness(scores), distance_m)
+
+    best = min(reversed(others), key=rank)
+    decided = verdict_of(_of(trial.deciding, first.scores), _of(trial.deciding, best.scores))
+    shown = verdict_of(_of(trial.shown, first.scores), _of(trial.shown, best.scores))
+    return best if decided == BETTER and shown != WORSE else first
 
 
 def compare(before: Scores, after: Scores) -> dict[str, str]:
-    """Return for each row of the suite "better", "worse" or "same", by its interventions.
+    """Return for each row "better", "worse" or "same", by its interventions.
 
     A drive that misses its goal is worse than any number of interventions.
     """
@@ -90,26 +146,37 @@ def compare(before: Scores, after: Scores) -> dict[str, str]:
     return verdicts
 
 
-def _row_figures(row: str, score: Score) -> dict[str, Any]:
-    return {"row": row, "description": _DESCRIPTIONS[row], **to_json(score)}
-
-
 @dataclass(frozen=True)
 class Improvement:
     """The result of an improvement."""
 
     rounds: tuple[Round, ...]
     model: Path  # the model to begin with
-    output: Path  # the model file that was written
+    output: Path  # the model file that is written if a round made the model better
     work: Path  # the work folder
+    trial: Trial  # the drives on which the rounds were scored
+
+    @property
+    def chosen(self) -> Round:
+        return chosen_round(self.rounds, self.trial)
+
+    @property
+    def is_improved(self) -> bool:
+        return self.chosen.number > 0
+
+    @property
+    def compared(self) -> Round:
+        """Return the round that the first one is compared with: the chosen or else the last one."""
+        return self.chosen if self.is_improved else self.rounds[-1]
 
     @property
     def before(self) -> Scores:
-        return self.rounds[0].scores
+        """Return the scores of the model to begin with, in the drives that tell the result."""
+        return _of(self.trial.shown, self.rounds[0].scores)
 
     @property
     def after(self) -> Scores:
-        return chosen_round(self.rounds).scores
+        return _of(self.trial.shown, self.compared.scores)
 
     @property
     def worse(self) -> list[str]:
@@ -120,23 +187,32 @@ class Improvement:
         """Return the figures as JSON values."""
         compared = [
             {
-                "before": _row_figures(row, self.before[row]),
-                "after": _row_figures(row, self.after[row]),
+                "row": row,
+                "description": self._descriptions[row],
+                "before": to_json(self.before[row]),
+                "after": to_json(self.after[row]),
                 "verdict": verdict,
             }
             for row, verdict in compare(self.before, self.after).items()
         ]
         return {
-            "output": str(self.output),
+            "improved": self.is_improved,
+            "output": str(self.output) if self.is_improved else None,
             "work": str(self.work),
             "rounds": [step.figures() for step in self.rounds],
-            "chosen": chosen_round(self.rounds).number,
+            "chosen": self.chosen.number,
+            "roads": self.trial.roads,
+            "decided_by": [scenario.name for scenario in self.trial.deciding],
             "compared": compared,
             "worse": self.worse,
         }
 
+    @property
+    def _descriptions(self) -> dict[str, str]:
+        return {scenario.name: scenario.description for scenario in self.trial.scenarios}
+
     def table(self) -> Table:
-        """Return a table with a line for each row of the suite."""
+        """Return a table with a line for each drive that tells the result."""
         columns = [TableColumn("row", heading=""), TableColumn("description", heading="")]
         for when in ("before", "after"):
             columns.append(TableColumn(f"interventions {when}", heading=f"{when}: off"))
@@ -149,40 +225,69 @@ class Improvement:
             for score in (self.before[row], self.after[row]):
                 figures.append(score.interventions)
                 figures += [score.mean_abs_cross_track_m, score.max_abs_cross_track_m]
-            shown = {"same": "", "better": "better", "worse": "WORSE"}[verdict]
-            lines.append((row, _DESCRIPTIONS[row], *figures, shown))
+            shown = {SAME: "", BETTER: "better", WORSE: "WORSE"}[verdict]
+            lines.append((row, self._descriptions[row], *figures, shown))
         return Table(columns, lines)
 
     def sentences(self) -> list[str]:
         """Return what the table shows, what each round did, and what was written."""
-        old = self.rounds[0].interventions
-        new = chosen_round(self.rounds).interventions
+        trial = self.trial
+        chosen_by = "the drives of this table have chosen the round, too"
+        if trial.confirming:
+            chosen_by = (
+                f"{number_of(len(trial.deciding), 'drive')} from other starts chose; those of this "
+                "table had no say in that"
+            )
+        old, new = (_badness(scores.values())[1] for scores in (self.before, self.after))
+        distances = [
+            statistics.fmean(score.mean_abs_cross_track_m for score in scores.values())
+            for scores in (self.before, self.after)
+        ]
         change = f"WORSE than before on {', '.join(self.worse)}" if self.worse else "no row worse"
         return [
             "off: interventions; mean, most: distance from the centre line, m",
+            f"judged on {trial.roads}; {chosen_by}",
             *(step.sentence() for step in self.rounds),
             f"{old} interventions before, {new} after; {change}",
+            f"{distances[0]:.2f} m from the centre line before, {distances[1]:.2f} m after",
             self._outcome(),
         ]
 
     def _outcome(self) -> str:
-        chosen = chosen_round(self.rounds)
-        if chosen.number:
+        if self.is_improved:
             return (
-                f"{self.output} is the model after round {chosen.number}; "
+                f"{self.output} is the model after round {self.chosen.number}; "
                 f"everything on the way is in {self.work}"
             )
-        copy = f"{self.output} is {self.model}, unchanged"
+        kept = f"go on with {self.model}; {self.output} was not written"
         if len(self.rounds) == 1:
-            return f"nothing to learn: the model needs no intervention on these rows; {copy}"
-        after = f"{_faults_of(self.rounds[-1])}; before, {_faults_of(chosen)}"
-        remedy = "learn from more drives, or try other --epochs, and --force"
-        return f"NOT IMPROVED: after training the model needs {after}; {copy}; {remedy}"
+            return f"nothing to learn: the model needs no intervention on these rows; {kept}"
+        trained = f"the trained model is {self.work / self.rounds[-1].model}"
+        remedy = "record more take-overs, or try other --epochs, and --force"
+        return f"NOT IMPROVED: {self._why_not()}; {kept}; {trained}; {remedy}"
+
+    def _why_not(self) -> str:
+        first = self.rounds[0]
+        decided = [_of(self.trial.deciding, step.scores) for step in (first, self.compared)]
+        if verdict_of(*decided) == BETTER:
+            return (
+                f"after training the model is better in the {len(decided[0])} drives that choose, "
+                "but worse in the others"
+            )
+        before, after = map(_faults_of, decided)
+        if before == after:
+            before, after = (
+                f"{statistics.fmean(score.mean_abs_cross_track_m for score in scores.values()):.2f}"
+                " m from the centre line"
+                for scores in decided
+            )
+            return f"after training the model is {after} on average; before, {before}"
+        return f"after training the model needs {after}; before, {before}"
 
 
-def _faults_of(step: Round) -> str:
-    """Return in words how often a round's model left the road, and missed the goal of a drive."""
-    missed, interventions = _badness(step.scores.values())
+def _faults_of(scores: Scores) -> str:
+    """Return in words how often a model left the road, and missed the goal of a drive."""
+    missed, interventions = _badness(scores.values())
     words = number_of(interventions, "intervention")
     if missed:
         words += f" and misses {number_of(missed, 'goal')}"

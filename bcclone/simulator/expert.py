@@ -20,6 +20,7 @@ from bcclone.recording.run_folder import RecordingWriter
 from bcclone.recording.run_tables import DRIVERS, TRACE, DrivenBy, TracePoint
 from bcclone.simulator.car import STEP_SECONDS, Car, TrackedCar, holding_throttle
 from bcclone.simulator.render import Renderer
+from bcclone.simulator.traced import RecordedWorld, write_world
 from bcclone.simulator.track import Track, TrackPosition, load_track
 from bcclone.simulator.world_settings import UNITY_ROWS_PER_SECOND, ExpertSettings, RecordSettings
 from bcclone.system.errors import UserError
@@ -165,11 +166,18 @@ class CarRecording(RecordingWriter):
     """Writes the rows of a drive as the simulator does; raises UserError for a folder not empty.
 
     start: date and time of the drive's first moment
+    world: is written beside the log with the first row; None writes none
     """
 
-    def __init__(self, folder: Path, start: datetime.datetime = _START) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        start: datetime.datetime = _START,
+        world: RecordedWorld | None = None,
+    ) -> None:
         super().__init__(folder)
         self._start = start
+        self._world = world
 
     def record(
         self,
@@ -197,6 +205,8 @@ class CarRecording(RecordingWriter):
         if by:
             tables[DRIVERS] = by.row(f"center_{stamp}.jpg")
         try:
+            if self._world and not self.rows:
+                write_world(self.folder, self._world)
             self.write(images, numbers, tables)
         except OSError as error:
             raise UserError(

@@ -41,10 +41,12 @@ from wsproto.utilities import RemoteProtocolError
 
 from bcclone.recording.run_tables import write_trace
 from bcclone.simulator.score import Score
+from bcclone.simulator.traced import RecordedWorld, write_world
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world import World, open_world
-from bcclone.simulator.world_settings import ServerSettings, SimulationSettings
+from bcclone.simulator.world_settings import Conditions, ServerSettings, SimulationSettings
 from bcclone.system.errors import UserError, shown_command
+from bcclone.system.values import part_of
 
 # ---- the websocket
 
@@ -472,6 +474,7 @@ def simulate(settings: SimulationSettings, server: ServerSettings) -> ServedDriv
     until = time.monotonic() + _RECORDER_SECONDS
     while _count_frames(folder) < frames and time.monotonic() < until:
         time.sleep(0.1)
+    write_world(folder, RecordedWorld(settings.reverse, part_of(settings, Conditions)))
     return ServedDrive(world.score(), report, write_trace(folder, world.shown))
 
 

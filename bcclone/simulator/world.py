@@ -82,7 +82,10 @@ class SimulatedWorld:
         self._reported_m = 0.0  # progress that on_progress was told, in total
 
         self.tracked = TrackedCar(
-            track, settings.start_offset_m, ground_height=renderer.scene.ground.height_at
+            track,
+            settings.start_offset_m,
+            track.start_m + settings.start_m,
+            renderer.scene.ground.height_at,
         )
         self.tracked.car.heading += math.radians(settings.start_turn)
         self._perturbations = Perturbations(settings.perturbation_m, settings.perturbation_every_m)

@@ -96,6 +96,7 @@ class WorldSettings(Checked):
     """Length and disturbances of a simulated drive."""
 
     laps: Laps = setting(1.0)
+    start_m: Annotated[float, Setting(minimum=0)] = 0.0  # begin so far along the lap
     start_offset_m: Metres = _disturbance(
         0.0,
         "lateral offset of the car at the start, to the right of the centre line",

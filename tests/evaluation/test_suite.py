@@ -3,8 +3,12 @@ pictures.
 """
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import h5py
+import numpy as np
 import PIL.Image
 import pytest
 
@@ -16,9 +20,11 @@ from bcclone.evaluation.suite import (
     ModelDriver,
     SuiteResult,
     SuiteTask,
+    Unreadable,
     best_of,
     run_task,
 )
+from bcclone.pictures.reports import write_suite
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
@@ -194,3 +200,57 @@ def test_a_suite_goes_on_where_it_was_interrupted(untrained_model, tmp_path):
     again = run_script(*line, "--rows", "lake-20,lake-30")
     assert "2 of 2 drives are finished already" in again.stderr
     assert json.loads(again.stdout) == json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ({"interventions": 2}, {"interventions": 1}, "best: second, with 0 of 1 rows"),
+        ({"mean_abs_cross_track_m": 0.4}, {}, "best: second, with 1 of 1 rows"),
+        ({}, {}, "equally good: first, second, with 1 of 1 rows"),
+    ],
+)
+def test_the_best_of_several_is_named_and_not_the_first(tmp_path, first, second, words):
+    compared = result(first=drive(**first), second=drive(**second))
+    assert compared.sentences()[-1].startswith(words)
+    best = "first" if "equally" in words else "second"
+    assert compared.figures()["best"] == best
+    assert compared.ranking().rows[0][0] == best
+    beside = {"lake-20": {"the built-in expert": drive()}}
+    page = write_suite(tmp_path, compared, beside, {})[-1].read_text()
+    assert f"{best}.h5" in page.partition("<h1")[2].partition("</h1>")[0]
+
+
+def test_a_model_that_did_not_drive_is_a_row_with_its_reason():
+    one = result(good=drive())
+    with_damaged = replace(one, unreadable={"bad": Unreadable(Path("bad.h5"), "bad.h5: broken")})
+    lines = with_damaged.sentences()[-2].splitlines()
+    assert lines[-1].split(maxsplit=4) == ["bad", "-", "-", "-", "bad.h5: broken"]
+    assert with_damaged.figures()["models"]["bad"] == {"path": "bad.h5", "error": "bad.h5: broken"}
+
+
+@pytest.mark.slow
+def test_models_that_cannot_drive_are_found_before_anything_drives(untrained_model, tmp_path):
+    damaged = tmp_path / "damaged.h5"
+    damaged.write_bytes(untrained_model.read_bytes()[:9000])
+    spoilt = shutil.copy(untrained_model, tmp_path / "spoilt.h5")
+    with h5py.File(spoilt, "r+") as file:
+        weights = file["model_weights"]
+        names = []
+        weights.visit(names.append)
+        for name in names:
+            if isinstance(weights[name], h5py.Dataset) and weights[name].dtype.kind == "f":
+                weights[name][...] = np.nan
+    rows = ("--rows", "lake-20", "--laps", 0.01, "--jobs", 1)
+    failed = run_script("suite", damaged, spoilt, *rows, code=1)
+    assert str(damaged) in failed.stderr
+    assert "not all finite" in failed.stderr
+    assert "driving" not in failed.stderr
+    done = run_script("suite", damaged, untrained_model, spoilt, *rows, "--json", code=1)
+    models = json.loads(done.stdout)["models"]
+    assert {name: "error" in one for name, one in models.items()} == {
+        "damaged": True,
+        "untrained": False,
+        "spoilt": True,
+    }
+    assert done.stderr.index("not driven: ") < done.stderr.index("driving")
