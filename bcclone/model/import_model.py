@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcclone.dataset.preprocessing_text import PreprocessingText, scaling_of
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import MODEL, inputs_of, writing
 from bcclone.system.settings import Checked, Force, SettingError, argument, setting
 
@@ -60,6 +60,7 @@ def import_model(
     with writing(settings.output, MODEL, settings.force, inputs_of(settings)):
         load_tensorflow()
         from bcclone.model.model_file import ModelFile, open_model, save_model, with_preprocessing
+        from bcclone.model.plain_keras import OtherAnswers
 
         rescale = scaling_of(settings.rescale) if settings.rescale else None
         rebuilt = open_model(settings.old, settings.preprocess, rescale)
@@ -69,7 +70,12 @@ def import_model(
             notify(line)
         file = with_preprocessing(settings.old, rebuilt, settings.preprocess)
         training = {"imported": file.training.imported}
-        save_model(settings.output, file.model, file.preprocessing, training)
+        try:
+            save_model(settings.output, file.model, file.preprocessing, training)
+        except OtherAnswers as error:
+            words = ["drive", settings.old, "--preprocess", settings.preprocess or "TEXT"]
+            itself = shown_command(*words)
+            raise UserError(f"{error}; or drive with the file that you have: {itself}") from None
     return {
         "model": str(settings.output),
         "keras_version": rebuilt.keras_version,

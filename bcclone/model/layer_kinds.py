@@ -29,6 +29,7 @@ KEEPS_PIXELS = (
     layers.Rescaling,
     layers.Normalization,
     layers.BatchNormalization,
+    layers.GroupNormalization,
     layers.LayerNormalization,
     layers.Activation,
     layers.ELU,
@@ -77,7 +78,7 @@ def scaling_layer(model: keras.Model) -> Any:
     Only layers before the first layer of learned weights are looked at. A layer that normalises by
     mean and deviation of smaller numbers does not count: the pixels were scaled before the network.
     """
-    scaling = (layers.Rescaling, layers.LayerNormalization)
+    scaling = (layers.Rescaling, layers.GroupNormalization, layers.LayerNormalization)
     # for pixels of 0 to 1 or -1 to 1, mean + deviation is at most 2; for 0 to 255, it is more
     most_if_scaled = 2.0
     for layer in layers_within(model):
@@ -104,8 +105,8 @@ def with_scale(model: keras.Model, scale: str) -> keras.Model:
     if scale in ("", RAW):
         return model
     if scale == EACH_IMAGE:
-        layer: Any = keras.layers.LayerNormalization(
-            axis=[-3, -2, -1],
+        layer: Any = keras.layers.GroupNormalization(
+            groups=1,  # all numbers of an image
             epsilon=1e-9,  # avoids 0 / 0: an image of one colour becomes zeros
             center=False,
             scale=False,
@@ -131,7 +132,7 @@ def stated_scale(model: keras.Model) -> str:
         return RAW
     if layer.name != _SCALE:
         return ""
-    if isinstance(layer, keras.layers.LayerNormalization):
+    if isinstance(layer, keras.layers.GroupNormalization):
         return EACH_IMAGE
     return scale_text(Scaling(layer.scale, layer.offset))
 

@@ -2,8 +2,8 @@
 
 The file has Keras's HDF5 format, weights and a JSON configuration, and attributes of bcclone: see
 docs/reference/model-file.md. It contains no code. `foreign` rebuilds the network of each file, also
-those of other programs; Keras never loads one, since Keras would run code that a file may contain.
-Importing this loads no Keras.
+those of other programs. Keras loads none but what was just written, to compare the answers
+(plain_keras.py), since it would run code that a file may contain. Importing this loads no Keras.
 """
 
 import io
@@ -28,6 +28,7 @@ from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.foreign.preprocessing import declared_preprocessing
 from bcclone.model.foreign.stored import StoredModel, UnsupportedModel, read_model
 from bcclone.model.model_path import check_keras_path
+from bcclone.model.plain_keras import OtherAnswers, check_plain_keras
 from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import explained, from_text, parse_json, read_bytes
 from bcclone.system.errors import UserError, shown_command
@@ -210,7 +211,7 @@ def save_model(
     """Write the model to `path` (.h5), completely or not at all.
 
     Raises UserError for a network that could not be loaded again, because of unsupported layers,
-    branches or several output layers.
+    branches or several output layers, and for one that plain Keras would load otherwise.
 
     training: how it was trained, values of TrainingInfo by name
     framing: how pictures of the car's camera become frames; None for the simulator's camera
@@ -218,11 +219,16 @@ def save_model(
     content = model_content(model, preprocessing, training or {}, framing)
     with replacing(Path(path), follow=True) as temporary:
         temporary.write_bytes(content)
+        # these are only tests: an error leaves `path` as it was
         try:
-            load_model(temporary)  # only a test: the error leaves `path` as it was
+            load_model(temporary)
         except UserError as error:
             reason = str(error).removeprefix(f"{temporary}: ")
             raise UserError(f"{path}: this network could not be loaded again: {reason}") from None
+        try:
+            check_plain_keras(temporary, model)
+        except OtherAnswers as error:
+            raise OtherAnswers(f"{path}: {error}") from None
 
 
 def model_content(
@@ -420,7 +426,8 @@ def with_preprocessing(
     shape = model.input_shape[1:]
     preprocessing = declared_preprocessing(path, given, shape, rebuilt.pilot, likely_scale)
     # a layer that normalises each image gives the same output after any scale
-    of_each_image = isinstance(scaling, keras.layers.LayerNormalization)
+    normalizations = (keras.layers.GroupNormalization, keras.layers.LayerNormalization)
+    of_each_image = isinstance(scaling, normalizations)
     if scaling and not of_each_image and preprocessing.scale not in ("", RAW):
         unscaled = replace(preprocessing, scale="").describe()
         note(

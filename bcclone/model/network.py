@@ -141,8 +141,10 @@ def _image_norm() -> list[keras.Layer]:
     added_variance = 1e-4
     contrast = 0.4  # standard deviation of an image after these layers
     return [
-        layers.LayerNormalization(
-            axis=(1, 2, 3),
+        # of one group, all numbers of an image: a LayerNormalization of several axes computes the
+        # same, but Keras reads it from a .h5 file as one of the channels alone
+        layers.GroupNormalization(
+            groups=1,
             epsilon=added_variance,
             center=False,
             scale=False,

@@ -7,10 +7,14 @@ samples; without such samples, the mean is chosen, unless the start model does n
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import numpy as np
 
 from bcclone.dataset.answer import outputs_of
 from bcclone.dataset.sample_settings import TEST, TRAINING, VALIDATION
@@ -18,7 +22,9 @@ from bcclone.feed.feed import open_feed_in_order
 from bcclone.feed.feed_settings import STEERING
 from bcclone.feed.selection import Selection, select
 from bcclone.model.model_file import load_model, load_own_model, mean_content
+from bcclone.model.plain_keras import OtherAnswers, check_plain_keras
 from bcclone.system.arrays import FloatArray
+from bcclone.system.errors import UserError
 from bcclone.system.files import write_bytes
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import used_gpus
@@ -171,6 +177,7 @@ def _hand_over(
         model = mean_content(start, start if chosen == START else trained.model, described)
         for path, content in ((run.path / TRAINED_NAME, trained.model), (run.model, model)):
             try_to_write(partial(write_bytes, path, content), run.path, notify)
+    _check_as_a_stranger(run.model, model, validation if len(validation) else training)
     # the test samples score only the model that was chosen, and have no part in the choice
     if len(test):
         loss, mae, _ = _evaluate_file(trainer, model, test, batch_size)
@@ -212,6 +219,32 @@ def _start_correlation(
     return ValidationScore.of(samples, *figures).correlation
 
 
+def _check_as_a_stranger(path: Path, model: bytes, samples: Selection) -> None:
+    """Raise UserError if plain Keras answers otherwise from a model file than bcclone.
+
+    path: where the run keeps the model
+    model: the content of the model file
+    samples: the first ones of them are answered
+    """
+    count = 16
+    with open_feed_in_order(samples, count) as feed, feed.epoch(1) as batches:
+        frames = np.array(next(iter(batches)).images)
+    with _written(model) as file:
+        try:
+            check_plain_keras(file, load_model(file).model, frames)
+        except OtherAnswers as error:
+            raise UserError(f"{path}: {error}") from None
+
+
+@contextmanager
+def _written(model: bytes) -> Iterator[Path]:
+    """Give the path of a temporary file with this content."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.h5"
+        write_bytes(path, model)
+        yield path
+
+
 def _evaluate_file(
     trainer: Trainer, model: bytes, samples: Selection, batch_size: int
 ) -> tuple[float, float, FloatArray]:
@@ -220,10 +253,8 @@ def _evaluate_file(
     trainer: only computes the losses; its own weights are not used
     model: the content of the model file
     """
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.h5"
-        write_bytes(path, model)
-        network = load_model(path).model
+    with _written(model) as file:
+        network = load_model(file).model
     # epoch 1: validation samples have the same order in every epoch
     with open_feed_in_order(samples, batch_size) as feed, feed.epoch(1) as batches:
         return trainer.evaluate(batches, model=network)

@@ -45,6 +45,7 @@ EXAMPLES = {
     "Rescaling": {"scale": 0.5, "offset": -1},
     "Normalization": {"mean": 90.0, "variance": 1600.0},
     "BatchNormalization": {"epsilon": 0.01},
+    "GroupNormalization": {"groups": 1, "epsilon": 0.01},
     "LayerNormalization": {"axis": [1, 2, 3], "epsilon": 0.01},
     "Dropout": {"rate": 0.5},
     "SpatialDropout2D": {"rate": 0.5},

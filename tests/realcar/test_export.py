@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import astuple
 from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
@@ -18,6 +19,7 @@ from keras import layers
 from packaging.requirements import Requirement
 
 from bcclone.camera.framing import Framing, Lens
+from bcclone.dataset.answer import OUTPUTS
 from bcclone.dataset.preprocessing import PRESETS, Preprocessing
 from bcclone.drive.controller import SpeedSettings
 from bcclone.drive.driver import Driver
@@ -25,8 +27,10 @@ from bcclone.evaluation.evaluate import evaluate
 from bcclone.evaluation.predict import predict
 from bcclone.evaluation.replay import replay
 from bcclone.evaluation.settings import PredictSettings
+from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.foreign.litert_model import LiteRtModel
 from bcclone.model.model_file import load_model, save_model
+from bcclone.model.network import build_network
 from bcclone.model.policy import load_policy
 from bcclone.realcar.export import export_model, road_pictures
 from bcclone.realcar.export_settings import FORMATS, ExportModelSettings
@@ -103,6 +107,39 @@ def test_a_model_of_another_program_is_exported_with_its_preprocessing(kind, tmp
         export_model(ExportModelSettings(model, kind, output, preprocess=YUV))
         expected = answers(load_policy(model, YUV), FRAMES)
         assert steering_of(output, kind, FRAMES) == pytest.approx(expected, abs=MOST)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("name", ["any-camera", "any-road", "lake"])
+def test_a_shipped_model_steers_in_every_runtime_as_in_bcclone(name, kind, tmp_path):
+    model = ROOT / "models" / f"{name}.h5"
+    output = tmp_path / f"exported{FORMATS[kind]}"
+    export_model(ExportModelSettings(model, kind, output))
+    pictures = road_pictures(6, (320, 160))
+    expected = answers(load_policy(model), pictures)
+    assert np.ptp(expected) > 10 * MOST_ON_A_ROAD
+    found = steering_of(output, kind, pictures)
+    assert found == pytest.approx(expected, abs=MOST_ON_A_ROAD)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FRAME_FORMATS)
+@pytest.mark.parametrize("outputs", [1, len(OUTPUTS)])
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_network_answers_in_every_runtime_as_in_bcclone(name, outputs, kind, tmp_path):
+    keras.utils.set_random_seed(1)
+    seq_length = 3 if ARCHITECTURES[name].recurrent else 1
+    network = build_network(seq_length=seq_length, network=name, outputs=outputs)
+    model = tmp_path / "model.h5"
+    save_model(model, network, Preprocessing(), {})
+    output = tmp_path / f"exported{FORMATS[kind]}"
+    export_model(ExportModelSettings(model, kind, output))
+    policies = [load_policy(path) for path in (model, output)]
+    for picture in FRAMES:  # in their order, since a recurrent network carries its states
+        expected, found = (astuple(policy.answer(picture)) for policy in policies)
+        assert found.count(None) == len(OUTPUTS) - outputs
+        assert found == pytest.approx(expected, abs=MOST * OUTPUTS[-1].unit)
 
 
 @pytest.mark.slow

@@ -137,6 +137,8 @@ class LayerBuilder:
             layer = self._lambda(config, name)
         else:
             arguments = translate(kind, config, self._shape, self._is_keras_3)
+            if kind is keras.layers.LayerNormalization:
+                kind, arguments = _normalization(arguments, len(self._shape))
             layer = kind(**arguments, name=name)
         layer.trainable = config.get("trainable", True) is not False
 
@@ -219,6 +221,23 @@ class LayerBuilder:
             free_name = f"{name}_{number}"
         self._names.add(free_name)
         return free_name
+
+
+def _normalization(arguments: dict[str, Any], axes: int) -> tuple[Any, dict[str, Any]]:
+    """Return a layer of the class LayerNormalization, as its class and the arguments of that.
+
+    Keras reads one of several axes from a .h5 file as one of the last axis. So one of all axes,
+    without weights, becomes the GroupNormalization of one group, which computes the same.
+
+    axes: of its input, with the batch
+    """
+    axis = arguments.get("axis", -1)
+    normalized = {each % axes for each in (axis if isinstance(axis, (list, tuple)) else [axis])}
+    has_weights = arguments.get("center", True) or arguments.get("scale", True)
+    if axes < 3 or normalized != set(range(1, axes)) or has_weights:
+        return keras.layers.LayerNormalization, arguments
+    others = {key: value for key, value in arguments.items() if key != "axis"}
+    return keras.layers.GroupNormalization, {**others, "groups": 1}
 
 
 def _code_of(function: Any) -> str:
