@@ -193,6 +193,8 @@ def run(command: Command | str, program: Sequence[str], words: Sequence[str]) ->
         if given.get("debug") or code == INTERNAL_ERROR:
             traceback.print_exc()
         print(f"error: {printable(text)}", file=sys.stderr)
+        if given.get("json") and isinstance(error, UserError) and error.facts is not None:
+            print(json.dumps(to_json(error.facts), allow_nan=False))
         return code
 
 

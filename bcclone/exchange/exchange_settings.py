@@ -27,6 +27,14 @@ RADIANS = "rad"
 DEGREES = "deg"
 RATIO = "ratio"
 UNITS = (RADIANS, DEGREES, RATIO)
+# how times are written: units of numbers, and the order of a date such as 05/06/2026
+SECONDS = "s"
+MS = "ms"
+US = "us"
+NS = "ns"
+DAY_FIRST = "day-first"
+MONTH_FIRST = "month-first"
+TIME_FORMS = (SECONDS, MS, US, NS, DAY_FIRST, MONTH_FIRST)
 # settings of the formats whose columns are found by their names
 OF_TABLES = frozenset(("steering_column", "unit", "left_positive", "straight", "max_degrees"))
 
@@ -165,10 +173,14 @@ class ImportSettings(Checked):
         shown="by its name",
     )
     time_column: str | None = _table(
+        None, "column of the times", unit="NAME", shown="by its name, or times in image names"
+    )
+    time_form: str | None = _table(
         None,
-        "column of the times, in seconds unless its name ends in _ms, _us or _ns",
-        unit="NAME",
-        shown="by its name, or times in image names",
+        "how the times are written: the unit of numbers, or what comes first in a date such as "
+        "05/06/2026",
+        choices=TIME_FORMS,
+        shown="by the column's name or the numbers of 1970 and later; seconds",
     )
     frame_rate: float | None = _table(
         None,

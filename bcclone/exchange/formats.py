@@ -2,11 +2,17 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bcclone.exchange.exchange_settings import OF_TABLES, ImportSettings
 from bcclone.exchange.exchanged_rows import Items, Row, Seen
-from bcclone.exchange.image_folder import is_image_folder, read_images, write_csv
+from bcclone.exchange.image_folder import (
+    is_image_folder,
+    is_labelled_folder,
+    read_images,
+    write_csv,
+)
 from bcclone.exchange.labelled_video import is_labelled_video, read_video
 from bcclone.exchange.lerobot import INFO, is_lerobot, read_lerobot
 from bcclone.exchange.simulator_log import is_log, read_simulator_log
@@ -31,7 +37,7 @@ class Format:
     options: Collection[str] = ()  # names of the settings of tables that the format reads
 
 
-_OF_FILES = OF_TABLES | {"table", "decimal_comma", "time_column", "frame_rate"}
+_OF_FILES = OF_TABLES | {"table", "decimal_comma", "time_column", "time_form", "frame_rate"}
 _OF_IMAGES = _OF_FILES | {"image_column"}
 _OF_VIDEOS = _OF_FILES | {"film_offset"}
 FORMATS: Mapping[str, Format] = {  # a source is read in the first format that fits its files
@@ -91,12 +97,20 @@ def format_of(source: Path, given: Collection[str] = ()) -> str:
     if "table" in given and source.is_dir():
         detected.append("frames")
     # a text file beside folders of tubs is not a table of their pictures
-    is_doubtful = detected == ["frames"] and not given
-    if not detected or (is_doubtful and _sources_in(source, ("tub", "lerobot"))):
+    is_doubtful = detected == ["frames"] and not given and source.is_dir()
+    if not detected or (is_doubtful and _has_sources_alone(source)):
         raise _unknown(source)
     of_tables = [name for name in detected if set(FORMATS[name].options).issuperset(given)]
     is_table = of_tables and not FORMATS[detected[0]].options
     return of_tables[0] if is_table else detected[0]
+
+
+def _has_sources_alone(source: Path) -> bool:
+    """Return whether a folder of frames is rather a folder of sources: of tubs or data sets, or of
+    frames with tables of their own.
+    """
+    inside = _sources_in(source, ("tub", "lerobot"))
+    return bool(inside) or (not is_labelled_folder(source) and bool(_sources_in(source, FORMATS)))
 
 
 def _unknown(source: Path) -> UserError:
@@ -124,6 +138,13 @@ def _unknown(source: Path) -> UserError:
     return UserError(f"{source}: {reason}", exit_code=2)
 
 
+def _is_whole(folder: Path, name: str) -> bool:
+    """Return whether a folder is a source of a format; frames need a table beside them."""
+    if name == "frames":
+        return is_labelled_folder(folder)
+    return FORMATS[name].detect(folder)
+
+
 def _sources_in(folder: Path, names: Collection[str]) -> list[Path]:
     """Return the folders in a folder, and in these, that are sources in one of the formats."""
     if not folder.is_dir():
@@ -131,6 +152,6 @@ def _sources_in(folder: Path, names: Collection[str]) -> list[Path]:
     found: list[Path] = []
     for path in map(as_local, subfolders(folder)):
         candidates = [path, *map(as_local, subfolders(path))]
-        fitting = [at for at in candidates if any(FORMATS[name].detect(at) for name in names)]
+        fitting = [at for at in candidates if any(map(partial(_is_whole, at), names))]
         found += [path] if path in fitting else fitting
     return found

@@ -10,8 +10,9 @@ paths are relative to the table and have forward slashes. An unknown value is an
 
 import csv
 import re
-from collections.abc import Iterable
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -29,9 +30,11 @@ from bcclone.exchange.exchanged_rows import (
     Seen,
     row_of,
 )
+from bcclone.exchange.inquiry import Inquiry, Missing, choose_table
 from bcclone.exchange.source_files import (
     IMAGE_ENDINGS,
     FolderImages,
+    folders_in,
     is_image,
     read_image,
     suffix_of,
@@ -40,12 +43,21 @@ from bcclone.exchange.table import (
     TABLE_ENDINGS,
     SourceTable,
     camera_of_name,
-    plain,
+    find_tables,
     read_table,
+    without_table,
 )
-from bcclone.exchange.times import counted, no_times, read_times, times_in_names
+from bcclone.exchange.times import (
+    Times,
+    counted,
+    no_times,
+    read_times,
+    rows_at_once,
+    times_in_names,
+)
+from bcclone.exchange.units import plain
 from bcclone.recording.row import CAMERAS, NUMBERS, camera_of
-from bcclone.system.errors import UserError
+from bcclone.system.arrays import FloatArray
 from bcclone.system.location import is_hidden
 
 TABLE = "table.csv"  # of an export
@@ -59,15 +71,46 @@ _IMAGES = re.compile(
 )
 _OF_CAMERAS = re.compile("(?:camera|cam|sensor|topic|frame)(?:_(?:id|name))?")
 _MOST_CAMERAS = 12  # of a car
+# how the images of several cameras, or flipped ones, are called
+_SIDE = re.compile(
+    "(?<![a-z])(left|center|centre|right|front|rear|back|flip|flipped|mirror)(?![a-z])"
+)
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """A table, and what is read of it for each row."""
+
+    table: SourceTable
+    controls: dict[str, FloatArray]  # name in NUMBERS -> its numbers, (rows,)
+    control_columns: dict[str, str]  # name in NUMBERS -> its column
+    image_columns: dict[str, str]  # camera -> column of its images; empty where they have none
+    in_order: Sequence[str]  # where no column names the images, the path of each row's image
+    times: Times | None  # None where they are asked for
 
 
 def is_image_folder(path: Path) -> bool:
-    """Return whether a path is a table, or a folder with a table or with images."""
-    if path.is_dir():
-        endings = TABLE_ENDINGS + IMAGE_ENDINGS
-        names = [file.name for file in path.iterdir() if not is_hidden(file.name)]
-        return any(name.lower().endswith(endings) for name in names)
-    return path.is_file() and path.name.lower().endswith(TABLE_ENDINGS)
+    """Return whether a path is a table, or a folder with a table or with images.
+
+    Folders in it count where they are no sources by themselves: images in one, a table in another.
+    """
+    if not path.is_dir():
+        return path.is_file() and path.name.lower().endswith(TABLE_ENDINGS)
+    endings = TABLE_ENDINGS + IMAGE_ENDINGS
+    return _has(path, endings) or any(_has(inner, IMAGE_ENDINGS) for inner in folders_in(path))
+
+
+def is_labelled_folder(path: Path) -> bool:
+    """Return whether a folder has a table, and images beside it or in its folders."""
+    folders = [path, *folders_in(path)]
+    return _has(path, TABLE_ENDINGS) and any(_has(inner, IMAGE_ENDINGS) for inner in folders)
+
+
+def _has(folder: Path, endings: tuple[str, ...]) -> bool:
+    return any(
+        file.name.lower().endswith(endings) and not is_hidden(file.name)
+        for file in folder.iterdir()
+    )
 
 
 def read_images(settings: ImportSettings, seen: Seen) -> Items:
@@ -79,19 +122,24 @@ def read_images(settings: ImportSettings, seen: Seen) -> Items:
     return _rows_of_table(settings, seen)
 
 
+def _by_numbers(path: str) -> list[str]:
+    """Return the key by which frame2 comes before frame10."""
+    return [part.zfill(20) for part in re.split(r"(\d+)", path)]
+
+
 def _rows_without_table(settings: ImportSettings, seen: Seen) -> Items:
     """Yield a row for each image of a folder, in the order of times, with a steering of 0."""
     folder = settings.source if settings.source.is_dir() else settings.source.parent
-
-    def by_numbers(path: str) -> list[str]:  # frame2 comes before frame10
-        return [part.zfill(20) for part in re.split(r"(\d+)", path)]
-
-    paths = sorted(FolderImages(folder, settings.follow_links).paths, key=by_numbers)
+    paths = sorted(FolderImages(folder, settings.follow_links).paths, key=_by_numbers)
     times = times_in_names([PurePosixPath(path).stem for path in paths])
     if settings.frame_rate:
         times = counted(range(len(paths)), settings.frame_rate)
-    if times is None:
-        raise no_times(folder)
+    if not isinstance(times, Times):
+        inquiry = Inquiry(settings)
+        inquiry.note("pictures", str(folder), pictures=len(paths))
+        inquiry.ask([times] if times else no_times())
+        inquiry.check()
+        return
     seen.notes.append(times.words)
     for index in np.argsort(times.milliseconds, kind="stable"):
         place = folder / paths[index]
@@ -110,49 +158,112 @@ def _rows_without_table(settings: ImportSettings, seen: Seen) -> Items:
 
 def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
     """Yield the rows of a table; those whose image is not in the folder are left out."""
-    table = read_table(settings)
-    yield from table.broken
-    controls, control_columns = read_controls(table, settings, seen)
-    columns = _image_columns(table, settings)
-    _refuse_several_cameras(table, columns[_CENTER])
-    times = read_times(table, settings, list(map(_stem_of, table.columns[columns[_CENTER]])))
-    if times is None:
-        raise no_times(table.path)
-    seen.notes += [times.words, f"images: by {', '.join(columns.values())}"]
-    further: list[str] = []  # columns that only our own export has, such as episode and x_m
-    names = set(table.columns)
-    # one column may be missing, so either of two pairs tells that the table is ours
-    if {"center", "time_ms"} <= names or {"recording", "episode"} <= names:
-        further = [name for name in table.columns if name in set(FIELDS) - set(NUMBERS)]
-    else:
-        times.check_rate(table.path, table.columns[columns[_CENTER]])
-    used = {*control_columns.values(), *columns.values(), times.column, *further}
-    seen.columns_left_out = [name for name in table.columns if name not in used]
-
-    folder = settings.source if settings.source.is_dir() else table.path.parent
+    folder = settings.source if settings.source.is_dir() else settings.source.parent
     images = FolderImages(folder, settings.follow_links)
+
+    def look(chosen: ImportSettings) -> Inquiry:
+        inquiry = Inquiry(chosen)
+        _read_labels(chosen, Seen(), images, inquiry)
+        return inquiry
+
+    paths = find_tables(settings)
+    if not paths:
+        raise without_table(settings, folder)
+    if len(paths) > 1:
+        raise choose_table(settings, paths, look)
+    inquiry = Inquiry(settings)
+    labels = _read_labels(settings, seen, images, inquiry, paths[0])
+    inquiry.check()
+    table, times = labels.table, labels.times
+    if times is None:
+        return
+    yield from table.broken
+    further: list[str] = []  # columns that only our own export has, such as episode and x_m
+    if _is_of_export(table):
+        further = [name for name in table.columns if name in set(FIELDS) - set(NUMBERS)]
+    used = {*labels.control_columns.values(), *labels.image_columns.values(), *further}
+    used |= {times.column, *times.columns}
+    seen.columns_left_out = [name for name in table.columns if name not in used]
     named: set[str] = set()  # images that rows name
     for row in range(len(table.lines)):
         place = table.place(row)
         try:
-            cells = {camera: table.columns[name][row] for camera, name in columns.items()}
-            paths = images.of_cameras(cells)
-            named.update(paths.values())
+            if labels.in_order:
+                found = {_CENTER: labels.in_order[row]}
+            else:
+                columns = labels.image_columns.items()
+                found = images.of_cameras(
+                    {camera: table.columns[name][row] for camera, name in columns}
+                )
+            named.update(found.values())
             values: dict[str, Any] = {name: table.columns[name][row] for name in further}
             values |= {
                 "time_ms": times.of(row),
-                **numbers_at(controls, control_columns, table, row),
+                **numbers_at(labels.controls, labels.control_columns, table, row),
             }
             contents = {
                 camera: read_image(folder, path, settings.follow_links)
-                for camera, path in paths.items()
+                for camera, path in found.items()
             }
             read_row = row_of(values, contents, place, called={"time_ms": "time"})
         except ValueError as error:
             yield LeftOut.of(place, error)
             continue
-        yield replace(read_row, picture=paths.get(_CENTER, ""))
+        yield replace(read_row, picture=found.get(_CENTER, ""))
     seen.images_without_record = len(images.paths) - len(named)
+
+
+def _read_labels(
+    settings: ImportSettings,
+    seen: Seen,
+    images: FolderImages,
+    inquiry: Inquiry,
+    path: Path | None = None,
+) -> _Labelled:
+    """Read a table; ask for all that it does not state.
+
+    path: of the table; None for the one of the settings
+    """
+    table = read_table(settings, path or find_tables(settings)[0], inquiry)
+    seen.notes += table.notes
+    controls, control_columns = read_controls(table, settings, seen, inquiry)
+    columns = _image_columns(table, settings, images, control_columns.get("steering"), inquiry)
+    in_order: Sequence[str] = ()
+    stems: Sequence[str] = ()
+    if columns is None:
+        in_order = _images_in_order(table, images, inquiry)
+        stems = [PurePosixPath(path).stem for path in in_order]
+        seen.notes.append("images: row N has image N, in the order of their numbers")
+    elif columns:
+        stems = list(map(_stem_of, table.columns[columns[_CENTER]]))
+        inquiry.note("pictures", f"column {columns[_CENTER]!r}", pictures=len(images.paths))
+        seen.notes.append(f"images: by {', '.join(columns.values())}")
+        inquiry.ask(_several_cameras(table, columns[_CENTER]))
+    times = read_times(table, settings, inquiry, stems)
+    is_asked = any(one.setting.startswith(("time", "frame")) for one in inquiry.missing)
+    if times is None and not is_asked:
+        inquiry.ask(no_times(table))
+    pictures = table.columns[columns[_CENTER]] if columns else in_order
+    if len(pictures) == len(table.lines) and not _is_of_export(table):
+        # also of rows that are counted, whose own times show it
+        own = read_times(table, replace(settings, frame_rate=None), Inquiry(settings), stems)
+        are_several = any(one.kind == "cameras" for one in inquiry.missing)
+        if not are_several and own and (at_once := rows_at_once(own, pictures)):
+            are_several = True
+            inquiry.ask([Missing("cameras at once", facts={"rows": at_once})])
+        if times and not are_several:
+            inquiry.ask(times.check_rate(pictures))
+    if times and in_order:
+        inquiry.ask(_other_times(times, stems, in_order))
+    if times:
+        seen.notes.append(times.words)
+    return _Labelled(table, controls, control_columns, columns or {}, in_order, times)
+
+
+def _is_of_export(table: SourceTable) -> bool:
+    # one column may be missing, so either of two pairs tells that the table is ours
+    names = set(table.columns)
+    return {"center", "time_ms"} <= names or {"recording", "episode"} <= names
 
 
 def _stem_of(cell: str) -> str:
@@ -162,15 +273,29 @@ def _stem_of(cell: str) -> str:
     return path.stem if is_image(cell) else path.name
 
 
-def _image_columns(table: SourceTable, settings: ImportSettings) -> dict[str, str]:
-    """Return camera -> column of the names of its images; raises UserError for none or several.
+# ---- which image a row has
+
+
+def _image_columns(
+    table: SourceTable,
+    settings: ImportSettings,
+    images: FolderImages,
+    steering: str | None,
+    inquiry: Inquiry,
+) -> dict[str, str] | None:
+    """Return camera -> column of the names of its images; {} where that is asked for, and None
+    where no column names images.
 
     It is the column that --image-column names; those called center, left and right; the only one
-    whose first filled cell names an image file; or the only one with a usual name.
+    whose first filled cell names an image file; or the only one with a usual name whose cells name
+    images of the folder.
     """
-    option = "--image-column"
     if settings.image_column:
-        return {_CENTER: table.find(settings.image_column, "the images", option)}
+        if found := table.find(settings.image_column):
+            return {_CENTER: found}
+        facts = {"asked": settings.image_column, "columns": table.held()}
+        inquiry.ask([Missing("no such column", "image_column", "COLUMN", facts)])
+        return {}
     firsts = {name: next(filter(None, cells), "") for name, cells in table.columns.items()}
     of_files = [name for name, first in firsts.items() if is_image(first)]
     by_camera: dict[str, str] = {}
@@ -181,37 +306,92 @@ def _image_columns(table: SourceTable, settings: ImportSettings) -> dict[str, st
                 by_camera.setdefault(called, name)
     if _CENTER in by_camera:
         return {camera: by_camera[camera] for camera in CAMERAS if camera in by_camera}
-    usual = [name for name in table.columns if _IMAGES.fullmatch(plain(name))]
-    fitting = of_files or usual
-    if len(fitting) > 1:
-        fitting = [name for name in fitting if name in usual] or fitting
+    others = [name for name in table.columns if name != steering]
+    usual = [name for name in of_files or others if _IMAGES.fullmatch(plain(name))]
+    naming = of_files or [
+        name for name in others if images.are_named(table.columns[name], name in usual)
+    ]
+    usual = [name for name in usual if name in naming]
+    fitting = usual or of_files
     if len(fitting) == 1:
         return {_CENTER: fitting[0]}
-    reason = "several columns name images" if fitting else "no column names images"
-    raise table.no_column("the images", option, reason, fitting)
+    if naming:
+        kind = "several images" if fitting else "images"
+        facts = {"columns": table.held(fitting or naming)}
+        inquiry.ask([Missing(kind, "image_column", "COLUMN", facts)])
+        return {}
+    return None
 
 
-def _refuse_several_cameras(table: SourceTable, image_column: str) -> None:
-    """Raise UserError for a table that has a row for each image, where the images of several
-    cameras take turns.
+def _images_in_order(table: SourceTable, images: FolderImages, inquiry: Inquiry) -> Sequence[str]:
+    """Return the path of each row's image, where row N has image N; () where that is not so.
+
+    That is so for as many images of one camera as the table has rows. A line that could not be read
+    has an image, too.
+    """
+    paths = sorted(images.paths, key=_by_numbers)
+    rows = len(table.lines) + len(table.broken)
+    if not paths or len(paths) != rows:
+        example = paths[0] if paths else "frame0001.jpg"
+        facts = {"rows": rows, "pictures": len(paths), "picture": example}
+        inquiry.ask([Missing("no images", facts=facts)])
+        return ()
+    kinds = sorted({re.sub(r"\d+", "#", path) for path in paths})
+    if len(kinds) > 1:
+        facts = {"pictures": len(paths), "folders": kinds[:_MOST_CAMERAS], "table": str(table.path)}
+        inquiry.ask([Missing("images of several folders", facts=facts)])
+        return ()
+    inquiry.note("pictures", f"row N has picture N, as there are {rows} of both")
+    broken = [int(left_out.place.rpartition(" ")[2]) for left_out in table.broken]
+    return [paths[row + int(np.searchsorted(broken, line))] for row, line in enumerate(table.lines)]
+
+
+def _other_times(times: Times, stems: Sequence[str], paths: Sequence[str]) -> Iterator[Missing]:
+    """Yield a question where the times in the names of images are not those of their rows, or these
+    fall.
+    """
+    most_seconds = 0.5
+    of_names = times_in_names(stems)
+    off = np.zeros(1)
+    if isinstance(of_names, Times):
+        off = (of_names.milliseconds - times.milliseconds) / 1000
+    elif (np.diff(times.milliseconds) < 0).any():
+        off = np.abs(np.diff(times.milliseconds)) / 1000
+    differ = float(np.nanmax(np.abs(off - np.nanmedian(off))))
+    if differ > most_seconds:
+        facts = {"seconds": differ, "picture": paths[0]}
+        yield Missing("images at other times", facts=facts)
+
+
+def _several_cameras(table: SourceTable, image_column: str) -> Iterator[Missing]:
+    """Yield a question for a table that has a row for each image of several cameras.
 
     That is told by the folders and names of the images without their numbers, or by a column that
-    is called like cameras.
+    is called like cameras: they take turns, or are called as cameras.
     """
     for name, cells in table.columns.items():
         if name != image_column and not _OF_CAMERAS.fullmatch(plain(name)):
             continue
-        values = [re.sub(r"\d{3,}", "#", cell) for cell in cells if cell]
-        different = list(dict.fromkeys(values))
-        changes = sum(before != after for before, after in pairwise(values))
-        is_in_turns = changes > max(3, 0.2 * len(values))
-        if is_in_turns and 1 < len(different) <= min(_MOST_CAMERAS, len(values) // 2):
-            raise UserError(
-                f"{table.path}: column {name[:60]!r} takes turns, as the rows of several "
-                f"cameras do: {', '.join(map(repr, different))[:200]}; write a table with the rows "
-                "of one camera, and name it with --table",
-                exit_code=2,
-            )
+        # the numbers of frames are of many digits, or the number behind a name is of a camera
+        for digits in (r"\d{3,}", r"\d+"):
+            values = [re.sub(digits, "#", cell) for cell in cells if cell]
+            if found := _called_as_cameras(values):
+                yield Missing("cameras", facts={"column": name, "values": found})
+                return
+
+
+def _called_as_cameras(values: Sequence[str]) -> list[str]:
+    """Return the names of cameras, or of their images without numbers, of which rows take turns or
+    are called as cameras; [] for none.
+    """
+    counts = Counter(values)
+    if not 1 < len(counts) <= min(_MOST_CAMERAS, len(values) // 2):
+        return []
+    changes = sum(before != after for before, after in pairwise(values))
+    often = [value for value, count in counts.items() if count >= 0.05 * len(values)]
+    called = {side for value in often for side in _SIDE.findall(value.lower())}
+    is_in_turns = changes > max(3, 0.2 * len(values))
+    return list(counts) if is_in_turns or len(called) > 1 else []
 
 
 # ---- an export

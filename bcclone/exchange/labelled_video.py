@@ -8,7 +8,8 @@ apart gets no values, and no row.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,15 +19,17 @@ import numpy as np
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, Items, LeftOut, Seen, row_of
+from bcclone.exchange.inquiry import Inquiry, Missing, choose_table
 from bcclone.exchange.source_files import FolderImages, files_inside, path_in_source
 from bcclone.exchange.table import (
     TABLE_ENDINGS,
     SourceTable,
-    number_of,
-    plain,
+    find_tables,
     read_table,
+    without_table,
 )
-from bcclone.exchange.times import Times, read_times
+from bcclone.exchange.times import Times, no_times, read_times
+from bcclone.exchange.units import plain
 from bcclone.exchange.video_file import (
     FILM_ENDINGS,
     VIDEO_ENDINGS,
@@ -166,43 +169,57 @@ def _without_table(path: Path, frame_rate: float | None, seen: Seen) -> _Label:
     return label
 
 
+@dataclass(frozen=True)
+class _Labelled:
+    """The table of a film, and what is read of it for each row."""
+
+    table: SourceTable
+    controls: dict[str, FloatArray]  # name in NUMBERS -> its numbers, (rows,)
+    columns: dict[str, str]  # name in NUMBERS -> its column
+    times: Times | None  # None where row N is of frame N
+    number_column: str  # that numbers the frames; "" for none
+    numbers: Sequence[int]  # frame of each row, from 0
+
+
 def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: Seen) -> Items:
     """Yield a row for each frame for which the table has values."""
-    table = read_table(settings)
+
+    def look(chosen: ImportSettings) -> Inquiry:
+        inquiry = Inquiry(chosen)
+        _read_labels(path, chosen, find_tables(chosen)[0], Seen(), inquiry)
+        return inquiry
+
+    tables = find_tables(settings)
+    if not tables:
+        folder = settings.source if settings.source.is_dir() else settings.source.parent
+        raise without_table(settings, folder)
+    if len(tables) > 1:
+        raise choose_table(settings, tables, look)
+    inquiry = Inquiry(settings)
+    labels = _read_labels(path, settings, tables[0], seen, inquiry)
+    inquiry.check()
+    table, times = labels.table, labels.times
     yield from table.broken
-    controls, control_columns = read_controls(table, settings, seen)
-    times = read_times(table, settings)
-    number_column, numbers = _frame_numbers(table, is_timed=times is not None)
-    used = {*control_columns.values(), number_column}
+    used = {*labels.columns.values(), labels.number_column}
     if times is not None:
-        used.add(times.column)
+        used |= {times.column, *times.columns}
         seen.notes.append(times.words)
     seen.columns_left_out = [name for name in table.columns if name not in used]
     offset = settings.film_offset
-    if offset is not None:
-        if times is None:
-            raise UserError(
-                f"{table.path}: it has no times, so that row N is of frame N; leave out "
-                "--film-offset, or name its times with --time-column, or count them with "
-                "--frame-rate",
-                exit_code=2,
-            )
+    if offset is not None and times is not None:
         seen.notes.append(f"film: it begins {offset:g} s after the table")
-        is_known = np.isfinite([times.milliseconds, *controls.values()]).all(axis=0)
+        is_known = np.isfinite([times.milliseconds, *labels.controls.values()]).all(axis=0)
         for row in np.flatnonzero(~is_known).tolist():
             yield LeftOut("it lacks a time or a number", place=table.place(row))
         if not is_known.any():
             return
-        known = {name: values[is_known] for name, values in controls.items()}
+        known = {name: values[is_known] for name, values in labels.controls.items()}
         label = _by_time(path, known, times.milliseconds[is_known], offset)
         yield from _labelled(video, label, seen)
         return
-    if number_column:
-        seen.notes.append(f"film: a row of the table for the frame of its {number_column}")
-    else:
-        _refuse_other_rows(path, table, times)
-        seen.notes.append("film: a row of the table for each frame")
-    rows = {number: row for row, number in enumerate(numbers)}
+    of_what = f"the frame of its {labels.number_column}" if labels.number_column else "each frame"
+    seen.notes.append(f"film: a row of the table for {of_what}")
+    rows = {number: row for row, number in enumerate(labels.numbers)}
 
     def label_by_number(number: int, seconds: float) -> tuple[str, Mapping[str, Any]] | None:
         if number not in rows:
@@ -210,7 +227,7 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
         row = rows[number]
         time_ms = times.of(row) if times else round(1000 * seconds)
         return table.place(row), {
-            **numbers_at(controls, control_columns, table, row),
+            **numbers_at(labels.controls, labels.columns, table, row),
             "time_ms": time_ms,
         }
 
@@ -218,33 +235,50 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
     yield from _labelled(video, label_by_number, seen, places)
 
 
-def _refuse_other_rows(path: Path, table: SourceTable, times: Times | None) -> None:
-    """Raise UserError for a table without as many rows as a film has frames, in order of time.
+def _read_labels(
+    path: Path, settings: ImportSettings, table_path: Path, seen: Seen, inquiry: Inquiry
+) -> _Labelled:
+    """Read the table of a film; ask for all that it does not state."""
+    table = read_table(settings, table_path, inquiry)
+    seen.notes += table.notes
+    controls, columns = read_controls(table, settings, seen, inquiry)
+    before = len(inquiry.missing)
+    times = read_times(table, settings, inquiry)
+    is_unclear = len(inquiry.missing) > before
+    number_column, numbers = _frame_numbers(table, times is not None or is_unclear, inquiry)
+    if settings.film_offset is not None:
+        if times is None and not is_unclear:
+            inquiry.ask([Missing("film of rows", "frame_rate", "HZ"), *no_times(table)])
+    elif not number_column:
+        _ask_of_other_rows(path, table, times, is_unclear, inquiry)
+    return _Labelled(table, controls, columns, times, number_column, numbers)
+
+
+def _ask_of_other_rows(
+    path: Path, table: SourceTable, times: Times | None, is_unclear: bool, inquiry: Inquiry
+) -> None:
+    """Ask when a film begins whose table has not a row for each frame, in order of time.
 
     Rows that cannot be read count, too.
     """
     with open_video(path) as video:
         frames = video.count_packets()
     rows = len(table.lines) + len(table.broken)
+    inquiry.note("film", str(path), frames=frames)
     milliseconds = times.milliseconds if times else np.empty(0)
     known = milliseconds[np.isfinite(milliseconds)]
     if rows == frames and (np.diff(known) >= 0).all():
         return
-    remedy = "say by how many seconds the film begins later than the table with --film-offset, 0 "
-    remedy += "if both begin together"
-    if times is None:
-        remedy = (
-            "name the column of their times with --time-column, or count them with --frame-rate, "
-            f"and {remedy}; or number the frames from 0 in a column frame_index"
-        )
-    raise UserError(
-        f"{table.path}: its {rows} rows are not one for each frame of {path}, which has {frames}"
-        f"{', in order of time' if times else ''}; {remedy}",
-        exit_code=2,
-    )
+    in_order = "in order of time" if times else ""
+    facts = {"rows": rows, "frames": frames, "in_order": in_order}
+    if times is None and not is_unclear:
+        inquiry.ask(no_times(table))
+    inquiry.ask([Missing("film", "film_offset", "SECONDS", facts)])
 
 
-def _frame_numbers(table: SourceTable, is_timed: bool) -> tuple[str, list[int]]:
+def _frame_numbers(
+    table: SourceTable, is_timed: bool, inquiry: Inquiry
+) -> tuple[str, Sequence[int]]:
     """Return the column that numbers the frames, "" for none, and the frame of each row, from 0.
 
     Rows with times count in the order of the table.
@@ -256,14 +290,10 @@ def _frame_numbers(table: SourceTable, is_timed: bool) -> tuple[str, list[int]]:
         return "", [
             row + int(np.searchsorted(broken, line)) for row, line in enumerate(table.lines)
         ]
-    numbers = [number_of(cell) for cell in table.columns[column]]
+    numbers = table.numbers(column).tolist()
     if 0 not in numbers or len(set(numbers)) < len(numbers):
-        raise UserError(
-            f"{table.path}: column {column[:60]!r} numbers the frames from {min(numbers):g}, "
-            "expected each number once, from 0; correct it, or rename it if row 1 is of the "
-            "video's first frame, and so on",
-            exit_code=2,
-        )
+        inquiry.ask([Missing("frame numbers", facts={"column": column, "first": min(numbers)})])
+        return column, []
     return column, [int(number) if number >= 0 else -1 for number in numbers]
 
 

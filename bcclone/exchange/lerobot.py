@@ -18,6 +18,7 @@ from typing import Any
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, Items, LeftOut, Row, Seen, row_of
+from bcclone.exchange.inquiry import Inquiry, Missing
 from bcclone.exchange.source_files import path_in_source, read_inside
 from bcclone.exchange.table import SourceTable, camera_of_name
 from bcclone.exchange.video_file import VideoFrame, open_video
@@ -69,13 +70,16 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
         raise UserError(f"{folder}/{pattern}: there are no Parquet files; {_REMEDY}")
     kinds = {name: feature["dtype"] for name, feature in features.items()}
     pictures = [name for name, kind in kinds.items() if kind in ("image", "video")]
-    cameras = _find_cameras(folder / INFO, pictures, settings.image_column)
+    inquiry = Inquiry(settings)
+    inquiry.note("data set", str(folder), cameras=pictures, rate=fps)
+    cameras = _find_cameras(folder / INFO, pictures, settings.image_column, inquiry)
     controls: dict[str, FloatArray] = {}  # none for a steering that will be estimated
     read: dict[str, str] = {}
     table = SourceTable(folder, {})
     if not settings.steering:
         table = _read_numbers(folder, pattern, features, links)
-        controls, read = read_controls(table, settings, seen, _PREFERRED)
+        controls, read = read_controls(table, settings, seen, inquiry, _PREFERRED)
+    inquiry.check()
     used = (*cameras.values(), *_INDEXES, *read.values())
     seen.columns_left_out = [
         name
@@ -171,8 +175,13 @@ def _columns_of(feature: str, declared: Mapping[str, Any]) -> list[str]:
     return [f"{feature}.{name}" for name in names] or [feature]
 
 
-def _find_cameras(path: Path, features: Sequence[str], asked: str | None) -> dict[str, str]:
-    """Return camera -> feature; raises UserError where it is not clear which one looks forward."""
+def _find_cameras(
+    path: Path, features: Sequence[str], asked: str | None, inquiry: Inquiry
+) -> dict[str, str]:
+    """Return camera -> feature; ask for the one that looks forward where that is not clear.
+
+    Raises UserError where there is none.
+    """
     if not features:
         raise UserError(f"{path}: it has no camera, expected a feature of dtype image or video")
     if asked in features:
@@ -184,12 +193,7 @@ def _find_cameras(path: Path, features: Sequence[str], asked: str | None) -> dic
     if len(features) == 1:
         by_name["center"] = features[0]
     if "center" not in by_name or asked:
-        reason = f"no camera {asked[:60]!r}" if asked else "several may look forward"
-        raise UserError(
-            f"{path}: the camera: {reason}; name it with --image-column; there are: "
-            f"{', '.join(features)}",
-            exit_code=2,
-        )
+        inquiry.ask([Missing("camera", "image_column", "CAMERA", {"cameras": features})])
     return {camera: by_name[camera] for camera in CAMERAS if camera in by_name}
 
 

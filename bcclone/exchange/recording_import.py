@@ -56,8 +56,10 @@ from bcclone.system.hardware import usable_cores
 from bcclone.system.prefetch import prefetch_ordered
 
 _EPOCH = datetime(1970, 1, 1)
-_LAST = datetime(9999, 1, 1)  # a later time does not fit into the name of an image
-_LAST_MS = (_LAST - _EPOCH) // timedelta(milliseconds=1)
+# other times do not fit into the name of an image; calendars of other countries have earlier years
+_FIRST = datetime(1000, 1, 1)
+_LAST = datetime(9999, 1, 1)
+_FIRST_MS, _LAST_MS = ((time - _EPOCH) // timedelta(milliseconds=1) for time in (_FIRST, _LAST))
 _FRAME_SIZE = FRAME_WIDTH, FRAME_HEIGHT
 _ROWS_AT_ONCE = 8  # rows that a thread converts together
 
@@ -213,8 +215,8 @@ def _with_frames(row: Row, framing: Framing | None) -> Row:
     """
     if CAMERAS[0] not in row.images:
         raise LeftOut("it has no image of the center camera", MISSING)
-    if not 0 <= row.time_ms < _LAST_MS:
-        expected = f"expected milliseconds since 1970, before the year {_LAST.year}"
+    if not _FIRST_MS <= row.time_ms < _LAST_MS:
+        expected = f"expected milliseconds since 1970, of the years {_FIRST.year} to {_LAST.year}"
         raise RowError(f"its time is {row.time_ms} ms, {expected}")
     frames = {camera: _frame_of(image, framing) for camera, image in row.images.items()}
     images = {camera: jpeg for camera, (jpeg, _) in frames.items()}

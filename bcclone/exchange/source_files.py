@@ -6,11 +6,14 @@ user has named it.
 """
 
 import os
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, LeftOut
+from bcclone.recording.files import base_name
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.codec import (
     FileKind,
@@ -92,6 +95,18 @@ def files_inside(folder: Path, endings: tuple[str, ...]) -> list[Path]:
     ]
 
 
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders in a folder, and those in these, without hidden ones and links."""
+    inner = [path for path in sorted(folder.iterdir()) if _is_own_folder(path)]
+    return [
+        each for path in inner for each in (path, *filter(_is_own_folder, sorted(path.iterdir())))
+    ]
+
+
+def _is_own_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not is_hidden(path.name)
+
+
 class FolderImages:
     """The images of a folder and the folders in it, found by path, name, or name without ending.
 
@@ -100,7 +115,10 @@ class FolderImages:
 
     def __init__(self, folder: Path, follow_links: bool = False) -> None:
         self.paths: set[str] = set()
+        # by path, with the folders that an archive of Windows may have left in a file's name
+        self._written: dict[str, str] = {}
         self._named: defaultdict[str, list[str]] = defaultdict(list)
+        self._lower: defaultdict[str, list[str]] = defaultdict(list)  # as _named, in lower case
         self._unmarked: defaultdict[str, list[str]] = defaultdict(list)  # by folder and name
         entered: set[str] = set()
         for where, folders, names in os.walk(folder, followlinks=True):
@@ -110,15 +128,17 @@ class FolderImages:
                 continue
             entered.add(os.path.realpath(where))
             folders[:] = sorted(name for name in folders if not is_hidden(name))
-            images = [name for name in names if is_image(name) and not is_hidden(name)]
+            images = [name for name in names if is_image(name) and not is_hidden(base_name(name))]
             inner = Path(where).relative_to(folder)
             for below in folders:
                 path_in_source(folder, str(inner / below), follow_links)
             self.paths.update((inner / name).as_posix() for name in images)
         for path in self.paths:
-            name = PurePosixPath(path)
-            self._named[normal_name(name.name)].append(path)
-            self._named[normal_name(name.stem)].append(path)
+            name = PurePosixPath(path.replace("\\", "/"))
+            self._written[str(name)] = path
+            for called in {normal_name(name.name), normal_name(name.stem)}:
+                self._named[called].append(path)
+                self._lower[called.lower()].append(path)
             parent = name.parent.name or folder.resolve().name
             # 10.jpg is never 0.jpg in a folder 1
             if parent and not (parent[-1].isdecimal() and name.name[0].isdecimal()):
@@ -135,19 +155,48 @@ class FolderImages:
             camera: path for camera, path in paths.items() if path != center
         }
 
-    def find(self, cell: str) -> str:
-        """Return the path of the image that a cell names.
+    def are_named(self, cells: Sequence[str], by_number: bool = False) -> bool:
+        """Return whether most of the first cells of a column name images of the folder.
+
+        by_number: whether a number may stand for the image that has this number in its name
+        """
+        first = [cell for cell in cells[:200] if cell]
+        named = 0
+        for cell in first:
+            try:
+                self.find(cell, by_number)
+            except LeftOut:
+                continue
+            except RowError:  # several have this name
+                pass
+            named += 1
+        return 2 * named > len(first)
+
+    @cached_property
+    def _numbered(self) -> dict[int, str]:
+        """Return number -> path of the image with it in its name; of images of one camera alone."""
+        if len({re.sub(r"\d+", "#", path) for path in self.paths}) != 1:
+            return {}
+        stems = {path: re.findall(r"\d+", PurePosixPath(path).stem) for path in self.paths}
+        if any(len(numbers) != 1 for numbers in stems.values()):
+            return {}
+        return {int(numbers[0][:18]): path for path, numbers in stems.items()}
+
+    def find(self, cell: str, by_number: bool = True) -> str:
+        """Return the path of the image that a cell names, or whose number it is.
 
         Raises LeftOut, which is a RowError, for none; RowError for several.
         """
         name = cell.replace("\\", "/").removeprefix("./")
-        if name in self.paths:
-            return name
+        if name in self._written:
+            return self._written[name]
         last = normal_name(PurePosixPath(name).name)
-        paths = self._named.get(last, [])
+        paths = self._named.get(last) or self._lower.get(last.lower(), [])
         if not paths:  # a path that lacks the mark before the name: IMG/0.jpg as C:/data/IMG0.jpg
             tails = (last[begin:] for begin in range(len(last)))
             paths = next(filter(None, map(self._unmarked.get, tails)), [])
+        if not paths and by_number and cell.isdecimal() and len(cell) < 18:
+            paths = [path for path in [self._numbered.get(int(cell))] if path]
         if not paths:
             raise LeftOut(
                 f"image {cell[:60]!r} is not in the folder; a row names its image with or without "
@@ -156,8 +205,8 @@ class FolderImages:
             )
         if len(paths) > 1:
             # the cell may have more leading folders than the path in our folder, or fewer
-            wanted = f"/{normal_name(name)}"
-            ends = {path: f"/{normal_name(path)}" for path in paths}
+            wanted = f"/{normal_name(name)}".lower()
+            ends = {path: f"/{normal_name(path)}".replace("\\", "/").lower() for path in paths}
             paths = [
                 path for path, end in ends.items() if wanted.endswith(end) or end.endswith(wanted)
             ]

@@ -1,15 +1,17 @@
 """A table of another program -> its columns of cells.
 
-A table is text with a separator: tabs, semicolons, commas with a blank, two blanks beside commas,
-commas or blanks, the first of these that its first line has. This line has the names of the
-columns, unless it holds a number or an image: then the columns are called 1, 2 and so on.
+A table is text with a separator: tabs, semicolons, bars, commas with a blank, two blanks beside
+commas, commas or blanks, the first of these that most of its lines have; or what a line such as
+sep=; states. Lines of comments before the first row are left out, except one that names the
+columns. The first line has the names of the columns, unless it holds a number or an image: then the
+columns are called 1, 2 and so on. A line of units below it belongs to the names.
 """
 
 import csv
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import dropwhile, pairwise
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -18,21 +20,34 @@ import numpy as np
 
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, LeftOut
-from bcclone.exchange.source_files import files_inside, is_image, path_in_source
+from bcclone.exchange.inquiry import Inquiry, Missing, NotStated
+from bcclone.exchange.source_files import (
+    IMAGE_ENDINGS,
+    files_inside,
+    folders_in,
+    is_image,
+    path_in_source,
+)
+from bcclone.exchange.units import is_unit, plain
 from bcclone.recording.dialect import ASCII_NUMBERS, COLUMNS, nul_characters, text_of
 from bcclone.recording.log import other_file
 from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.recording.run_tables import SIDECARS
-from bcclone.system.arrays import runs
+from bcclone.system.arrays import FloatArray, runs
 from bcclone.system.codec import explained, read_bytes
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, number_of
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 # in this order; beside all but the single comma, a comma in a number is its decimal mark
-_SEPARATORS = ("\t", ";", ", ", "  ", ",", " ")
+_SEPARATORS = ("\t", ";", "|", ", ", "  ", ",", " ")
+_STATED_SEPARATOR = re.compile(r'"?sep=(\\t|[^"])"?\s*', re.IGNORECASE)  # of Excel
+_COMMENTS = ("#", "%", "//")  # how a comment begins
+_SAMPLE_LINES = 1000  # that show the separator
+_MOST_BEFORE = 50  # lines before the names of the columns
 _MOST_COLUMNS = 1000
 _WHOLE = re.compile(r"[-+]?\d+")
 _DECIMALS = re.compile(r"\d+(?:[eE][-+]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 # behind a comma alone: a program that writes an exponent sets the point behind the first digit
 _DIVIDED_DECIMALS = re.compile(r"\d{2,}[eE][-+]?\d+")
 
@@ -45,164 +60,282 @@ class SourceTable:
     columns: Mapping[str, Sequence[Any]]  # name of a column -> its cells, (rows,)
     lines: Sequence[int] = ()  # number of each row's line in the file, (rows,)
     broken: Sequence[LeftOut] = ()  # with NULs, or without as many cells as the first line has
+    notes: Sequence[str] = ()  # how it was read, in words
+    _numbers: dict[str, FloatArray] = field(default_factory=dict, compare=False, repr=False)
 
     def place(self, row: int) -> str:
         """Return file and line of a row, for messages."""
         return f"{self.path}: line {self.lines[row]}"
 
-    def find(self, asked: str, what: str, option: str) -> str:
-        """Return the name of a column, which is asked for by it or by its number from 1.
+    def numbers(self, column: str) -> FloatArray:
+        """Return the numbers in the cells of a column, (rows,); NaN where a cell holds none."""
+        if column not in self._numbers:
+            self._numbers[column] = np.array([number_in(cell) for cell in self.columns[column]])
+        return self._numbers[column]
 
-        what, option: what the column holds, and the option that names it, for the message
+    def find(self, asked: str) -> str:
+        """Return the name of a column, which is asked for by it or by its number from 1; "" for
+        none.
         """
         if asked in self.columns:
             return asked
         # nine digits are enough; int() would take long for a huge number
         if asked.isdecimal() and len(asked) < 10 and 0 < int(asked) <= len(self.columns):
             return list(self.columns)[int(asked) - 1]
-        raise self.no_column(what, option, f"no column {asked[:60]!r}")
+        with_unit = (name for name in self.columns if name.startswith(f"{asked} ["))
+        return next(with_unit, "") if asked else ""
 
-    def no_column(
-        self, what: str, option: str, reason: str, names: Iterable[str] = ()
-    ) -> UserError:
-        """Return the error for a column that is not found.
+    def held(self, names: Iterable[str] = ()) -> dict[str, Any]:
+        """Return what some columns hold: the range of numbers that change, or the first cells.
 
-        names: the columns that may be it; all of the table if there are none
+        names: of the columns; those of the whole table if there are none
         """
-        shown = []
-        for name in list(names or self.columns)[:20]:
-            values = list(dict.fromkeys(str(cell)[:40] for cell in self.columns[name][:200]))
-            # repr() escapes control characters
-            shown.append(repr(f"{name[:200]} ({', '.join(filter(None, values[:4]))})")[1:-1])
-        return UserError(
-            f"{self.path}: {what}: {reason}; name it with {option}; there are: {', '.join(shown)}",
-            exit_code=2,
-        )
+        held: dict[str, Any] = {}
+        for name in list(names) or list(self.columns):
+            numbers = self.numbers(name)
+            known = numbers[np.isfinite(numbers)]
+            if len(known) >= 0.5 * len(numbers) and len(np.unique(known)) > _FEW_VALUES:
+                held[name] = range_of(known)
+            else:
+                cells = (str(cell)[:40] for cell in self.columns[name][:200])
+                held[name] = list(dict.fromkeys(filter(None, cells)))[:_FEW_VALUES]
+        return held
 
 
-def find_table(settings: ImportSettings) -> Path:
-    """Return the table that was named, or the only one beside the pictures.
+_FEW_VALUES = 4  # so many are listed themselves
 
-    Files .txt count only where there is no .csv or .tsv.
+
+def range_of(numbers: FloatArray) -> dict[str, Any]:
+    """Return what is said of numbers, (rows,), none of which is NaN."""
+    values, counts = np.unique(numbers, return_counts=True)
+    return {
+        "least": float(values[0]),
+        "greatest": float(values[-1]),
+        "most_frequent": float(values[counts.argmax()]),
+        "share": round(float(counts.max() / counts.sum()), 4),
+        "different": len(values),
+    }
+
+
+def find_tables(settings: ImportSettings) -> list[Path]:
+    """Return the table that was named, or those beside the pictures; of them, one is to be chosen.
+
+    Files .txt count only where there is no .csv or .tsv. Where no table lies beside the pictures,
+    those in the folders beside them count.
     """
     source = settings.source
     folder = source if source.is_dir() else source.parent
     if settings.table:
         # a name alone may be that of a table in the folder
         inside = folder / settings.table
-        return inside if inside.is_file() and not settings.table.exists() else settings.table
+        return [inside if inside.is_file() and not settings.table.exists() else settings.table]
     if source.suffix.lower() in TABLE_ENDINGS:
-        return source
+        return [source]
+    paths = _tables_in(folder)
+    if not paths and source.is_dir():
+        paths = [path for inner in folders_in(folder) for path in _tables_in(inner)]
+    for path in paths:
+        path_in_source(folder, str(path.relative_to(folder)), settings.follow_links)
+    # the table of a video often has its name
+    return [path for path in paths if path.stem == source.stem] or paths
+
+
+def _tables_in(folder: Path) -> list[Path]:
     paths = files_inside(folder, TABLE_ENDINGS[:2]) or files_inside(folder, TABLE_ENDINGS[2:])
     # those next to a log of the simulator hold no steering
-    paths = [path for path in paths if path.name not in {table.name for table in SIDECARS}]
-    # the table of a video often has its name
-    paths = [path for path in paths if path.stem == source.stem] or paths
-    if len(paths) == 1:
-        return path_in_source(folder, paths[0].name, settings.follow_links)
-    if paths:
-        listed = ", ".join(map(str, paths[:20]))
-        reason = f"which table has the steering? Name it with --table; there are: {listed}"
-    else:
-        reason = (
-            f"no table ({', '.join(TABLE_ENDINGS)}) with the steering lies beside the pictures; "
-            "name one with --table, or estimate the steering from how the camera moves with "
-            "--steering from-motion"
-        )
-    raise UserError(f"{source}: {reason}", exit_code=2)
+    others = {table.name for table in SIDECARS}
+    return [path for path in paths if path.name not in others]
 
 
-def read_table(settings: ImportSettings) -> SourceTable:
-    """Return the table of a source; raises UserError for one that cannot be read or has no rows."""
-    path = find_table(settings)
-    separator, numbered = _read_lines(path, settings.decimal_comma)
-    first = numbered[0][1]
+# endings of files that may hold a steering, and are not read
+_DATA_ENDINGS = (
+    ".json", ".jsonl", ".ndjson", ".parquet", ".feather", ".arrow", ".xlsx", ".xls", ".ods",
+    ".pkl", ".pickle", ".npy", ".npz", ".mat", ".h5", ".hdf5", ".xml", ".yaml", ".yml", ".bag",
+    ".db3", ".mcap", ".tfrecord", ".log", ".dat",
+)  # fmt: skip
+_CLASSES = re.compile(
+    r"(?:(?:go|turn|is|move|class|label)_?)?(?:left|right|straight|forwards?|backwards?|back|"
+    r"reverse|stop|up|down|center|[awsd]|\d{1,2})"
+)
+
+
+def without_table(settings: ImportSettings, folder: Path) -> NotStated:
+    """Return the refusal of pictures without a table: it names what may be one instead."""
+    inquiry = Inquiry(settings)
+    inquiry.note("pictures", str(folder))
+    inner = folders_in(folder)
+    classes = [path.name for path in inner if _CLASSES.fullmatch(plain(path.name))]
+    others = [path for path in inner if path.name not in classes]
+    near = [folder, *inner] if settings.source.is_dir() else [folder]
+    files = [path.name for each in near for path in files_inside(each, _DATA_ENDINGS)]
+    above = folder.resolve().parent
+    files += [f"../{path.name}" for path in files_inside(above, _DATA_ENDINGS)]
+    if len(classes) > 1 and not any(files_inside(path, IMAGE_ENDINGS) for path in others):
+        inquiry.ask([Missing("classes as folders", facts={"folders": classes})])
+    elif _CLASSES.fullmatch(plain(folder.resolve().name)) and len(_class_folders(above)) > 1:
+        inquiry.ask([Missing("classes as folders", facts={"folders": _class_folders(above)})])
+    if files:
+        inquiry.ask([Missing("data", facts={"files": files[:_MOST_COLUMNS]})])
+    facts = {"folder": str(folder), "endings": list(TABLE_ENDINGS)}
+    tables = [str(path) for path in _tables_in(above)]
+    kind = "no table"
+    if tables:
+        kind = "tables above"
+        facts["tables_above"] = tables
+    inquiry.ask([Missing(kind, "table", "TABLE", facts)])
+    return inquiry.refusal()
+
+
+def _class_folders(folder: Path) -> list[str]:
+    return [
+        path.name
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.is_symlink() and _CLASSES.fullmatch(plain(path.name))
+    ]
+
+
+def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> SourceTable:
+    """Return a table; raises UserError for one that cannot be read or has no rows.
+
+    Decimal commas that are not stated are asked for, and the table is read as if they were.
+    """
+    lines = _read_lines(path, settings.decimal_comma)
+    first = lines.numbered[0][1]
     width = len(first)
     if width > _MOST_COLUMNS:
         raise UserError(f"{path}: a line of {width} cells, expected at most {_MOST_COLUMNS}")
-    filled = [cell for cell in first if cell]
-    # no name is a number or an image, but pandas writes 0, 1, 2 ...
-    has_names = filled == [str(number) for number in range(len(filled))] or not any(
-        is_image(cell) or math.isfinite(number_of(cell)) for cell in filled
-    )
-    body = numbered[has_names:]
-    if separator == "," and settings.decimal_comma:
+    divided = None
+    if lines.separator == "," and not settings.decimal_comma:
+        divided = _decimal_commas(lines.numbered, has_names=_are_names(first))
+    if divided:
+        inquiry.settings = replace(inquiry.settings, decimal_comma=True)
+        inquiry.ask([divided])
+        return read_table(inquiry.settings, path, inquiry)
+    has_names = _are_names(first)
+    body = lines.numbered[has_names:]
+    if lines.separator == "," and settings.decimal_comma:
         if not has_names:
             raise UserError(
                 f"{path}: without names of columns nothing says how many numbers a row has; write "
-                "their names into its first line",
+                "their names into its first line, and state --decimal-comma",
                 exit_code=2,
             )
         body = [(line, _joined(cells, width) or cells) for line, cells in body]
-    if separator == "," and not settings.decimal_comma:
-        _refuse_divided_numbers(path, body)
-    _refuse_longer_lines(path, body, width, separator, settings.decimal_comma)
-    rows, lines, broken = _rows_of(path, body, width)
+    _refuse_other_widths(path, body, width, lines.separator, settings.decimal_comma)
+    rows, numbers, broken = _rows_of(path, body, width)
+    header = first if has_names else []
+    if has_names and len(rows) > 1 and _are_units(rows[0], rows[1]):
+        header = _with_units(header, rows[0])
+        rows, numbers = rows[1:], numbers[1:]
     if not rows:
         first_error = f"; the first: {broken[0].shown}" if broken else ""
         raise UserError(f"{path}: it has no rows; expected one for each frame{first_error}")
-    if len(broken) > len(rows):
-        raise UserError(
-            f"{path}: {len(broken)} of {len(body)} lines are no rows; the first: "
-            f"{broken[0].shown}; write each line with as many cells as the first one",
-            exit_code=2,
-        )
-    header = first if has_names else []
     # a line without names that begins as one of the simulator has its columns
     if not has_names and width >= 7 and camera_of(PureWindowsPath(first[0]).name) == CAMERAS[0]:
         header = COLUMNS.split(",")
+    columns = _columns_of(rows, header)
+    inquiry.note("table", str(path), rows=len(rows), separator=lines.separator)
+    return SourceTable(path, columns, numbers, broken, lines.notes)
+
+
+def _columns_of(rows: Sequence[list[str]], header: Sequence[str]) -> dict[str, list[str]]:
+    """Return name -> cells; a column without a name of its own gets its number."""
     columns: dict[str, list[str]] = {}
     for number, column in enumerate(zip(*rows, strict=True), start=1):
         name = header[number - 1] if number <= len(header) else ""
-        if not name or name in columns:  # an empty or repeated name gets the column's number
+        if not name or name in columns:
             name = f"{name}#{number}" if header else str(number)
         columns[name] = list(column)
-    return SourceTable(path, columns, lines, broken)
+    return columns
 
 
-def _refuse_longer_lines(
+def _are_names(first: Sequence[str]) -> bool:
+    """Return whether the first line of a table names its columns.
+
+    No name is a number or an image, but pandas writes 0, 1, 2 ...
+    """
+    filled = [cell for cell in first if cell]
+    counted = [str(number) for number in range(len(filled))]
+    return filled == counted or not any(map(_is_value, filled))
+
+
+def _is_value(cell: str) -> bool:
+    return is_image(cell) or math.isfinite(number_in(cell))
+
+
+def _are_units(line: Sequence[str], after: Sequence[str]) -> bool:
+    """Return whether a line below the names of columns has their units, such as s, [deg] or km/h.
+
+    after: the line behind it
+    """
+    has_unit = any(
+        is_unit(cell) and math.isfinite(number_in(number))
+        for cell, number in zip(line, after, strict=True)
+    )
+    return has_unit and not any(map(_is_value, line))
+
+
+def _with_units(names: Sequence[str], units: Sequence[str]) -> list[str]:
+    return [
+        f"{name} [{unit.strip('[]()')}]" if is_unit(unit) and name else name
+        for name, unit in zip(names, units, strict=True)
+    ]
+
+
+def _decimal_commas(numbered: Sequence[tuple[int, list[str]]], has_names: bool) -> Missing | None:
+    """Return the question for a table with decimal commas between commas, None for any other.
+
+    Two cells are divided at a decimal comma: -0 before several digits, or a whole number before
+    digits with an exponent, as in -0,15 and 2,77e-17. Or lines have more cells than names, and
+    become as many if numbers are joined.
+    """
+    width = len(numbered[0][1])
+    body = numbered[has_names:]
+    longer = [(line, cells) for line, cells in body if len(cells) > width]
+    if len(longer) > ACCIDENTS_SHARE * len(body):
+        line, cells = longer[0]
+        if _joined(cells, width):
+            return Missing("decimal comma", "decimal_comma", facts={"line": line, "cells": cells})
+    for line, cells in body:
+        for whole, decimals in pairwise(cells):
+            with_exponent = _WHOLE.fullmatch(whole) and _DIVIDED_DECIMALS.fullmatch(decimals)
+            if with_exponent or (whole == "-0" and len(decimals) > 1 and decimals.isdecimal()):
+                facts = {"line": line, "cells": cells}
+                return Missing("decimal comma", "decimal_comma", facts=facts)
+    return None
+
+
+def _refuse_other_widths(
     path: Path, body: Sequence[tuple[int, list[str]]], width: int, separator: str, joined: bool
 ) -> None:
-    """Raise UserError where lines have more cells than the first one has names.
+    """Raise UserError where lines have other numbers of cells than the first one.
 
     A few broken lines are allowed, and those in which a power failure left NULs.
 
     joined: whether numbers with decimal commas are joined already, where that is clear
     """
-    longer = [
-        (line, cells) for line, cells in body if len(cells) > width and "\0" not in "".join(cells)
-    ]
-    if len(longer) <= ACCIDENTS_SHARE * len(body):
+    filled = [(line, cells) for line, cells in body if any(cells) and "\0" not in "".join(cells)]
+    longer = [(line, cells) for line, cells in filled if len(cells) > width]
+    shorter = [(line, cells) for line, cells in filled if len(cells) < width]
+    if len(longer) <= ACCIDENTS_SHARE * len(body) and 2 * len(shorter) <= len(body):
         return
-    line, cells = longer[0]
-    remedy = "name each cell in the first line, without a separator at the end of a line; numbers "
-    remedy += "with decimal commas need another separator, as pandas writes with sep=';'"
-    if separator == "," and not joined:
-        remedy += ", or --decimal-comma where only commas divide the cells"
-    if separator == "," and joined:
+    line, cells = (longer or shorter)[0]
+    mark = {"\t": "tabs", " ": "blanks"}.get(separator, repr(separator))
+    remedy = f"its cells are divided by {mark}, as most lines are; write each line with as many "
+    remedy += (
+        "cells as the first one, and # before lines that stand before the names of the columns"
+    )
+    if longer:
+        remedy += "; name each cell in the first line, without a separator at the end of a line"
+    if longer and separator == "," and joined:
         remedy = "which of its commas are decimal marks cannot be told; write the table with "
         remedy += "another separator, as pandas does with sep=';'"
-    elif separator == "," and _joined(cells, width):
-        remedy = "decimal commas? Read them with --decimal-comma"
+    elif longer and separator == ",":
+        remedy += "; numbers with decimal commas need another separator, as pandas writes with "
+        remedy += "sep=';', or --decimal-comma where only commas divide the cells"
     raise UserError(
         f"{path}: line {line}: {_fault_of(cells, width)}: {cells!r:.200}; {remedy}", exit_code=2
     )
-
-
-def _refuse_divided_numbers(path: Path, body: Sequence[tuple[int, list[str]]]) -> None:
-    """Raise UserError for two cells that a decimal comma divides: -0 before several digits, or a
-    whole number before digits with an exponent, as in -0,15 and 2,77e-17.
-    """
-    for line, cells in body:
-        for whole, decimals in pairwise(cells):
-            with_exponent = _WHOLE.fullmatch(whole) and _DIVIDED_DECIMALS.fullmatch(decimals)
-            if with_exponent or (whole == "-0" and len(decimals) > 1 and decimals.isdecimal()):
-                raise UserError(
-                    f"{path}: line {line}: {cells!r:.200}; decimal commas? Read them with "
-                    "--decimal-comma and the names of the columns in the first line, or write the "
-                    "table with another separator, as pandas does with sep=';'",
-                    exit_code=2,
-                )
 
 
 def _rows_of(
@@ -237,35 +370,111 @@ def _fault_of(cells: Sequence[str], width: int) -> str:
     return ""
 
 
-def _read_lines(path: Path, decimal_comma: bool) -> tuple[str, list[tuple[int, list[str]]]]:
-    """Return the separator, and the number and cells of each line.
+@dataclass(frozen=True)
+class _Lines:
+    """The lines of a table, divided into cells."""
 
-    Blank lines at the start are left out.
+    separator: str
+    numbered: Sequence[tuple[int, list[str]]]  # number of a line and its cells; at least one
+    notes: Sequence[str]  # which lines were left out, in words
+
+
+def _read_lines(path: Path, decimal_comma: bool) -> _Lines:
+    """Return the lines of a table from the names of its columns on.
+
+    Lines before these are left out: blank ones, Excel's sep=;, and comments.
     """
     with explained(path, "a table", "expected one of text, such as CSV"):
         content = read_bytes(path, "cells")
         if other := other_file(path, content[:512]):  # an image, an archive and so on
             raise UserError(f"{path}: not a table: {other}", exit_code=2)
-        text = text_of(content).rstrip("\n ")
-        begin = text.strip().partition("\n")[0]
-        # two blanks divide cells only where a comma could; otherwise a single one does, too
-        marks = [mark for mark in _SEPARATORS if mark in begin and (mark != "  " or "," in begin)]
-        separator = next(iter(marks), ",")
-        clean = str.strip if separator == "," and not decimal_comma else _with_point
-        if len(separator) == 2:
-            text = re.sub(f"{separator}+", ";", text)
-            separator = ";"
-        # with their ends, since a cell in quotes may have several lines
-        ended = (f"{line}\n" for line in text.split("\n"))
-        reader = csv.reader(ended, delimiter=separator, skipinitialspace=True)
-        numbered = [(reader.line_num, [clean(cell) for cell in cells]) for cells in reader]
-    filled = list(dropwhile(lambda line: not any(line[1]), numbered))
-    if not filled:
-        raise UserError(f"{path}: it has no rows; expected one for each frame")
+        lines = text_of(content).rstrip("\n ").split("\n")
+        begin, stated, comments = _before_rows(lines)
+        separator, before = _find_separator(lines[begin : begin + _SAMPLE_LINES])
+        if stated:
+            separator, before = stated, 0
+        begin += before
+        numbered = _divided(lines[begin:], separator, decimal_comma, begin)
+        filled = list(dropwhile(lambda numbered: not any(numbered[1]), numbered))
+        if not filled:
+            raise UserError(f"{path}: it has no rows; expected one for each frame")
+        if comments:  # the last one may name the columns, as NumPy and ROS write them
+            named = _divided(comments[-1:], separator, decimal_comma, begin - 1)
+            are_same = len(named[0][1]) == len(filled[0][1]) > 1
+            if are_same and _are_names(named[0][1]) and not _are_names(filled[0][1]):
+                filled = [*named, *filled]
+    notes = []
+    if comments or before:
+        notes = [f"table: {number_of(filled[0][0] - 1, 'line')} before the first one of cells"]
     number, first = filled[0]
     if fault := _fault_of(first, len(first)):
         raise UserError(f"{path}: line {number}: {fault}; write the names of the columns there")
-    return separator, filled
+    return _Lines(separator, filled, notes)
+
+
+def _before_rows(lines: Sequence[str]) -> tuple[int, str, list[str]]:
+    """Return the place of the first line that is no comment, the separator that Excel states before
+    it, "" for none, and the comments without their marks.
+    """
+    separator = ""
+    comments: list[str] = []
+    for place, line in enumerate(lines):
+        if stated := _STATED_SEPARATOR.fullmatch(line):
+            separator = stated[1].replace("\\t", "\t")
+        elif line.strip().startswith(_COMMENTS):
+            comments.append(line.strip().lstrip("#%/ "))
+        elif line.strip():
+            return place, separator, comments
+    return len(lines), separator, comments
+
+
+def _divided(
+    lines: Sequence[str], separator: str, decimal_comma: bool, before: int
+) -> list[tuple[int, list[str]]]:
+    """Return the number and the cells of each line. before: number of lines before these"""
+    clean = str.strip if separator == "," and not decimal_comma else _with_point
+    text = "\n".join(lines)
+    mark = separator
+    if len(separator) == 2:
+        text = re.sub(f"{separator}+", ";", text)
+        mark = ";"
+    # with their ends, since a cell in quotes may have several lines
+    ended = (f"{line}\n" for line in text.split("\n"))
+    reader = csv.reader(ended, delimiter=mark, skipinitialspace=True)
+    return [(before + reader.line_num, [clean(cell) for cell in cells]) for cells in reader]
+
+
+def _find_separator(lines: Sequence[str]) -> tuple[str, int]:
+    """Return the separator of most lines, and how many lines of text stand before the first one
+    that has it, which then names the columns.
+    """
+    filled = [place for place, line in enumerate(lines) if line.strip()]
+    bare = [re.sub(r'"[^"]*"', '""', lines[place].strip()) for place in filled]
+    for mark in _SEPARATORS:
+        has = [_divides(mark, line) for line in bare]
+        before = has.index(True) if any(has) else len(has)
+        if 2 * sum(has) <= len(has) - before or (mark == "  " and "," not in "".join(bare)):
+            continue
+        if not before:
+            return mark, 0
+        body = [line.split(mark) for line in bare[before + 1 :]]
+        of_values = sum(any(_is_value(cell.strip()) for cell in cells) for cells in body)
+        names = [cell.strip() for cell in bare[before].split(mark)]
+        if before <= _MOST_BEFORE and _are_names(names) and 2 * of_values > len(body):
+            return mark, filled[before]
+    return ",", 0
+
+
+def _divides(mark: str, line: str) -> bool:
+    """Return whether a mark divides the cells of a line; of two characters, only where each comma
+    without them is the decimal mark of a number.
+    """
+    if mark not in line:
+        return False
+    if len(mark) == 1:
+        return True
+    with_comma = (cell for cell in re.split(f"{mark}+", line) if "," in cell)
+    return all(_DECIMAL_COMMA.fullmatch(cell.translate(ASCII_NUMBERS)) for cell in with_comma)
 
 
 def _joined(cells: Sequence[str], width: int) -> list[str] | None:
@@ -293,7 +502,7 @@ def _joined(cells: Sequence[str], width: int) -> list[str] | None:
     ]
 
 
-def number_of(cell: Any) -> float:
+def number_in(cell: Any) -> float:
     """Return the number in a cell, NaN if it holds none."""
     if isinstance(cell, str):
         if "_" in cell:  # Python would ignore it within a number
@@ -309,16 +518,10 @@ def _with_point(cell: str) -> str:
     """Return a number with a decimal comma with a point; any other cell without blanks around."""
     cell = cell.strip()
     with_point = cell.replace(",", ".")
-    return cell if math.isnan(number_of(with_point)) else with_point
+    return cell if math.isnan(number_in(with_point)) else with_point
 
 
 # ---- names of columns
-
-
-def plain(name: str) -> str:
-    """Return a plain name: steeringAngle [°] -> steering_angle_deg."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.replace("°", " deg"))
-    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
 
 
 def camera_of_name(name: str) -> str:

@@ -35,6 +35,7 @@ from bcclone.exchange.exchanged_rows import (
     Seen,
     row_of,
 )
+from bcclone.exchange.inquiry import Inquiry, Missing
 from bcclone.exchange.source_files import is_image, read_image, read_inside, suffix_of
 from bcclone.exchange.times import Times, counted, no_times, times_of
 from bcclone.recording.row import RANGES, ROUNDING, RowError
@@ -129,8 +130,9 @@ def read_tub(
     folder = settings.source
     links = settings.follow_links
     files = _record_files(folder)
+    inquiry = Inquiry(settings)
     if files and not (folder / MANIFEST).is_file():
-        tub = _open_files(settings, files, seen)
+        tub = _open_files(settings, files, seen, inquiry)
     else:
         tub = _open_catalogs(folder, seen, links)
     seen.is_middle_of_format = not settings.steering
@@ -139,11 +141,10 @@ def read_tub(
     image_inputs = dict(_IMAGE_INPUTS)
     if settings.image_column:
         image_inputs = {"center": settings.image_column}
+    _ask(tub, settings, image_inputs, inquiry)
+    inquiry.check()
     inputs: set[str] = set()  # names of the values that any record has
     images: set[str] = set()  # names of the images that records name
-    times_ms: list[int] = []
-    pictures: list[str] = []  # at these times
-    steered: list[float] = []
     for place, record in tub.records:
         try:
             if isinstance(record, RowError):
@@ -153,8 +154,6 @@ def read_tub(
             images.update(names.values())
             index = whole_number("_index", record.get("_index", -1))
             values, called = _values_of(record, index, tub, settings)
-            if isinstance(values.get("steering"), int | float):
-                steered.append(values["steering"])
             contents = {
                 camera: read(folder, tub.images + name, links) for camera, name in names.items()
             }
@@ -163,26 +162,59 @@ def read_tub(
             yield LeftOut.of(place, error)
             continue
         steering = 0.0 - row.steering if settings.left_positive else row.steering
-        picture = names["center"]
-        yield replace(row, record_number=index, steering=steering, picture=picture)
-        # a tub that bcclone wrote may hold several recordings, whose times may overlap
-        if _INPUTS["recording"] not in record:
-            times_ms.append(row.time_ms)
-            pictures.append(picture)
-    Times(np.array(times_ms, float), tub.time_input).check_rate(folder, pictures)
-    beyond = sum(abs(steering) > RANGES["steering"][1] + ROUNDING for steering in steered)
-    if beyond > ACCIDENTS_SHARE * len(steered):
-        raise UserError(
-            f"{folder}: the steering of {beyond} of {len(steered)} records is beyond -1 to 1, "
-            "as in degrees, percent or the pulses of a servo; a tub has the fraction of full "
-            "steering; make a table of image and steering, and import that with --unit deg, "
-            "--max-degrees at full steering (100 of percent), and --straight for the value "
-            "straight ahead"
-        )
+        yield replace(row, record_number=index, steering=steering, picture=names["center"])
     present = (folder / tub.images).glob("*")
     found = {path.name for path in present if is_image(path.name) and not is_hidden(path.name)}
     seen.columns_left_out = sorted(inputs - _READ - set(image_inputs.values()))
     seen.images_without_record = len(found - images)
+
+
+def _ask(
+    tub: _Tub, settings: ImportSettings, image_inputs: Mapping[str, str], inquiry: Inquiry
+) -> None:
+    """Ask for what no record of a tub states: the camera that looks forward, and the times; and
+    name a steering in another unit, and times of no camera.
+    """
+    records = [record for _, record in tub.records if isinstance(record, dict)]
+    center = image_inputs["center"]
+    inquiry.note("records", str(settings.source), records=len(records))
+    cameras = sorted(
+        {key for record in records[:100] for key, value in record.items() if is_image(str(value))}
+    )
+    if cameras and not any(center in record for record in records):
+        inquiry.ask([Missing("camera", "image_column", "CAMERA", {"cameras": cameras})])
+    times_ms: list[float] = []
+    pictures: list[str] = []  # at these times
+    steered: list[float] = []
+    untimed = 0  # records that lack a time alone
+    for record in records:
+        try:
+            index = whole_number("_index", record.get("_index", -1))
+            values, _ = _values_of(record, index, tub, settings)
+        except _Untimed:
+            untimed += 1
+            continue
+        except ValueError:
+            continue
+        steering = values.get("steering")
+        time_ms = values.get("time_ms")
+        if isinstance(steering, int | float):
+            steered.append(steering)
+        # a tub that bcclone wrote may hold several recordings, whose times may overlap
+        if isinstance(time_ms, int | float) and _INPUTS["recording"] not in record:
+            times_ms.append(time_ms)
+            pictures.append(str(record.get(center)))
+    if untimed and not times_ms:
+        inquiry.ask(no_times())
+    inquiry.ask(Times(np.array(times_ms, float), tub.time_input).check_rate(pictures))
+    beyond = sum(abs(steering) > RANGES["steering"][1] + ROUNDING for steering in steered)
+    if beyond > ACCIDENTS_SHARE * len(steered):
+        facts = {"beyond": beyond, "rows": len(steered)}
+        inquiry.ask([Missing("steering of a tub", facts=facts)])
+
+
+class _Untimed(RowError):
+    """A record without a time."""
 
 
 def _images_of(record: Mapping[str, Any], image_inputs: Mapping[str, str]) -> dict[str, str]:
@@ -222,9 +254,7 @@ def _values_of(
     if settings.frame_rate:
         values["time_ms"] = round(1000 * index / settings.frame_rate)
     elif tub.images and not values.get("time_ms") and "recording" not in values:
-        raise RowError(
-            f"no {tub.time_input!r}; if no record has one, count them with --frame-rate 20"
-        )
+        raise _Untimed(f"no {tub.time_input!r}")
     session = str(record.get("_session_id", "0")).rpartition("_")[2]
     values["episode"] = session if session.isdecimal() else 0
     if tub.has_drivers:
@@ -318,8 +348,10 @@ def _record_files(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
-def _open_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], seen: Seen) -> _Tub:
-    """Return a tub of donkeycar 2 or 3; raises UserError for records without times."""
+def _open_files(
+    settings: ImportSettings, files: Sequence[tuple[int, Path]], seen: Seen, inquiry: Inquiry
+) -> _Tub:
+    """Return a tub of donkeycar 2 or 3; times that no record states are asked for."""
     folder = settings.source
     links = settings.follow_links
     about = folder / "meta.json"
@@ -341,12 +373,14 @@ def _open_files(settings: ImportSettings, files: Sequence[tuple[int, Path]], see
     stated = [record if isinstance(record, dict) else {} for _, record in records]
     numbers = [index for index, _ in files]
     key = next((key for key in _TIMES_OF_FILES if any(key in each for each in stated)), "")
+    times: Times | Missing | None = None
     if settings.frame_rate:
         times = counted(numbers, settings.frame_rate)
     elif key:
-        times = times_of([each.get(key, "") for each in stated], key, folder)
-    else:
-        raise no_times(f"{folder}: its records")
+        times = times_of([each.get(key, "") for each in stated], key)
+    if not isinstance(times, Times):
+        inquiry.ask([times] if times else no_times())
+        times = counted(numbers, 1)
     seen.notes.append(times.words)
     for row, (place, record) in enumerate(records):
         time_ms = times.of(row)

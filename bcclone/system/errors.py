@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from bcclone.system.program import SCRIPTS, program_words
 
@@ -21,7 +22,10 @@ class UserError(Exception):
 
     exit_code: exit code of the command: 2 for an input of another kind than expected, 1 for all
         other errors
+    facts: what --json prints of the error; None for nothing
     """
+
+    facts: Any = None
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)

@@ -11,6 +11,7 @@ import pytest
 
 from bcclone.camera.images import decode_jpeg
 from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.inquiry import NotStated
 from bcclone.exchange.recording_import import import_recording
 from bcclone.recording.log import read_log
 
@@ -38,6 +39,28 @@ def imported_frames(source, **settings):
     """Import frames that are 50 ms apart."""
     target = source.parent / "new" / "out"
     return imported(source, target, **({"frame_rate": 20} | settings))
+
+
+def refusal_of(source, **settings):
+    """Import a source that does not state all; return the refusal, and check that nothing was
+    written.
+    """
+    target = source.parent / "refused" / "out"
+    with pytest.raises(NotStated) as refused:
+        imported(source, target, **settings)
+    assert not target.parent.exists()
+    assert refused.value.exit_code == 2
+    assert all(line.isprintable() for line in str(refused.value).splitlines())
+    return refused.value
+
+
+def asked(source, **settings):
+    """Import a source that does not state all; return the kinds of what is asked for, by option.
+
+    What has to be changed in the source has the option None; what may be left out is not returned.
+    """
+    missing = refusal_of(source, **settings).facts["missing"]
+    return {one["option"]: one["kind"] for one in missing if not one["optional"]}
 
 
 def rows_of(folder):

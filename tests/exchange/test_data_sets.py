@@ -5,12 +5,13 @@ import re
 
 import pytest
 
-from bcclone.system.errors import UserError
 from tests.exchange.foreign_sources import (
     PICTURE,
+    asked,
     color_shown,
     imported,
     make_lerobot,
+    refusal_of,
     rows_of,
     spoil,
 )
@@ -26,8 +27,11 @@ def test_of_several_cameras_of_a_data_set_the_one_that_looks_forward_is_asked_fo
     (folder / "meta" / "info.json").write_text(
         json.dumps(info | {"features": image | info["features"]})
     )
-    with pytest.raises(UserError, match=r"several.*--image-column.*wrist, "):
-        imported(folder, tmp_path / "out")
+    refusal = refusal_of(folder)
+    assert [one["option"] for one in refusal.facts["missing"]][:1] == ["--image-column"]
+    assert "observation.images.wrist" in str(refusal)
+    # all that is missing is asked for at once
+    assert {one["option"] for one in refusal.facts["missing"]} >= {"--straight", "--max-degrees"}
 
 
 def test_a_lerobot_data_set_of_another_program_becomes_a_recording(tmp_path):
@@ -53,9 +57,13 @@ def test_the_throttle_of_a_data_set_in_percent_is_left_out(tmp_path):
 
 def test_a_data_set_that_is_no_drive_is_refused_with_what_it_has(tmp_path):
     folder = make_lerobot(tmp_path / "set", camera=PICTURE, names=("shoulder", "elbow"))
-    with pytest.raises(UserError, match="--steering-column.*action.shoulder .*, action.elb"):
-        imported(folder, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert asked(folder) == {
+        "--steering-column": "no steering",
+        "--unit": "unit",
+        "--straight": "middle",
+        "--max-degrees": "full",
+    }
+    assert "action.shoulder" in str(refusal_of(folder))
     named = {"steering_column": "shoulder", "unit": "ratio", "left_positive": True}
     imported(folder, tmp_path / "out", straight=0.0, **named)
     assert rows_of(tmp_path / "out")["steering"].tolist() == [0.0, -0.25, -0.5] * 2
@@ -74,9 +82,7 @@ def test_of_two_features_with_a_steering_the_action_is_taken(tmp_path):
         names=["a", "throttle"],
         **{"observation.state": names, "other": names},
     )
-    with pytest.raises(
-        UserError, match=r"there are: observation\.state\.steering_norm .*, other\.steering_norm"
-    ):
-        imported(folder, tmp_path / "out2")
+    assert asked(folder) == {"--steering-column": "several steerings"}
+    assert "other.steering_norm" in str(refusal_of(folder))
     imported(folder, tmp_path / "out2", steering_column="other.steering_norm")
     assert rows_of(tmp_path / "out2")["steering"].tolist() == pytest.approx([0.1] * 6)

@@ -75,7 +75,7 @@ def settings_for(format):
 def refused(folder, words=""):
     """Import a folder; return whether it or a row of it was refused.
 
-    Each reason must be one printable line, and one of them must have these words.
+    Each line of a reason must be printable, and one reason must have these words.
     """
     reasons = []
     with tempfile.TemporaryDirectory(dir=folder.parent) as target:
@@ -85,7 +85,7 @@ def refused(folder, words=""):
             write(FORMATS[format].read(settings, Seen()), Path(target), reasons)
         except UserError as error:
             reasons.append(str(error))
-    assert all(map(str.isprintable, reasons))
+    assert all(line.isprintable() for reason in reasons for line in reason.splitlines())
     assert not reasons or any(words in reason for reason in reasons)
     return bool(reasons)
 

@@ -10,11 +10,14 @@ from bcclone.exchange.formats import FORMATS
 from bcclone.system.errors import UserError
 from tests.exchange.foreign_sources import (
     NAMES,
+    asked,
     color_of,
     color_shown,
     imported_frames,
     make_frames,
+    refusal_of,
     rows_of,
+    spoil,
 )
 
 STEERING = [-0.1, 0.2, 0.3]
@@ -67,11 +70,7 @@ def test_a_row_with_nuls_is_left_out_and_counted(tmp_path):
     [
         ("im\0ge,steering\n{0},0.1\n{0},0.2", "line 1: 1 NUL characters.*names of the columns"),
         # numbers with decimal commas between commas
-        (
-            "image,steering\n{0},0,1\n{0},0,2",
-            "line 2: 3 cells, expected 2 as in the first line: .*'0', '1'.*; decimal commas.*"
-            "--decimal-comma",
-        ),
+        ("image,steering\n{0},0,1\n{0},0,2", "--decimal-comma: line 2 .*'0', '1'"),
         ("image,steering\n{0},0,-0.1,1\n{0},0,2", r"line 2: 4 cells.*'-0.1'.*; name each cell"),
         ("image;steering\n{0};0;1\n{0};0;2", "line 2: 3 cells.*name each cell"),
         ("image,steering\n{0},0.1,\n{0},0.2,", "without a separator at the end"),
@@ -155,31 +154,40 @@ def test_a_speed_without_unit_and_a_throttle_in_percent_are_left_out_with_a_note
 
 
 @pytest.mark.parametrize(
-    ("header", "row", "settings", "words"),
+    ("header", "row", "settings", "questions"),
     [
-        ("steering_a,b", "0.1,0.2", {}, "no column is called steering.*--steering-column.*_a"),
-        ("steering,steer", "0.1,0.2", {}, r"several columns may be it.*: steering \(0.1\), steer"),
-        ("steering_angle", "0.1", {}, "'steering_angle': nothing says .*--unit rad, deg or ratio"),
-        ("steering", "0.1", {"max_degrees": 370}, "is read as -1 to 1, .*leave it out, or"),
-        ("steering", "0.4", {"unit": "rad", "max_degrees": 20}, "beyond full .*--max-degrees"),
-        ("steering", "40", {"unit": "ratio"}, "3 of 3 values are beyond full .* --unit rad or deg"),
-        ("steering", "0.1", {"image_column": "name"}, "no column 'name'; .*--image-column"),
-        ("steering", "0.1", {"steering_column": "0000000011"}, "no column '0000000011'"),
-        ("steering,copy", "0.1,frame_0001.png", {"image_column": None}, None),
+        ("steering_a,b", "0.1,0.2", {}, {
+            "--steering-column": "no steering", "--unit": "unit"}),
+        ("steering,steer", "0.1,0.2", {}, {
+            "--steering-column": "several steerings", "--unit": "unit"}),
+        ("steering_angle", "0.1", {}, {"--unit": "unit"}),
+        ("steering_angle", "0.9", {}, {"--unit": "unit", "--max-degrees": "full"}),  # if it is rad
+        ("steering", "0.1", {"max_degrees": 370}, {"--unit": "unit of a full steering"}),
+        ("steering", "0.1", {"max_degrees": 0.5, "unit": "ratio"}, {
+            "--straight": "middle of a ratio"}),
+        ("steering", "0.4", {"unit": "rad", "max_degrees": 20}, {
+            "--max-degrees": "full beyond"}),
+        ("steering", "40", {"unit": "ratio"}, {"--max-degrees": "full beyond"}),
+        ("steering", "40", {}, {"--unit": "unit beyond", "--max-degrees": "full"}),
+        ("steering", "0.1", {"image_column": "name"}, {"--image-column": "no such column"}),
+        ("steering", "0.1", {"steering_column": "0000000011"}, {
+            "--steering-column": "no such column"}),
+        ("steering", "0.1", {"time_column": "t"}, {"--time-column": "no such column"}),
+        ("a,b,c", "0.1,x,y", {"frame_rate": None}, {
+            "--steering-column": "no steering", "--unit": "unit", "--frame-rate": "times"}),
     ],
-)
-def test_what_is_not_clear_is_asked_for(tmp_path, header, row, settings, words):
+)  # fmt: skip
+def test_all_that_is_not_stated_is_asked_for_at_once(tmp_path, header, row, settings, questions):
     folder = frames(tmp_path, header, row, row, row)
-    if words is None:
-        # the usual name decides; without it, nothing does
-        assert imported_frames(folder).rows == 3
-        text = (folder / "labels.csv").read_text()
-        (folder / "labels.csv").write_text(text.replace("image", "other"))
-        shutil.rmtree(tmp_path / "new")
-        words = r"several columns name images; .*--image-column; .*: other .*, copy"
-    with pytest.raises(UserError, match=words):
-        imported_frames(folder, **settings)
-    assert not (tmp_path / "new").exists()
+    assert asked(folder, **{"frame_rate": 20, **settings}) == questions
+
+
+def test_of_two_columns_of_images_the_usual_name_decides_or_the_user(tmp_path):
+    folder = frames(tmp_path, "steering,copy", *["0.1,frame_0001.png"] * 3)
+    assert imported_frames(folder).rows == 3
+    spoil(folder / "labels.csv", "image", "other")
+    assert asked(folder, frame_rate=20) == {"--image-column": "several images"}
+    assert asked(folder) == {"--image-column": "several images", "--frame-rate": "times"}
 
 
 @pytest.mark.parametrize(
@@ -206,17 +214,25 @@ def test_a_steering_to_one_side_alone_needs_its_middle(tmp_path, angles, given, 
 
 def test_a_question_about_the_steering_shows_what_the_numbers_are(tmp_path):
     folder = frames(tmp_path, "steering", "1000", "1500", "1500")
-    facts = r"least value is 1000, its greatest 1500, its most frequent 1500 \(in 67%.* 2 diff"
     for given in ({}, {"unit": "deg"}, {"unit": "deg", "max_degrees": 2000.0}):
-        with pytest.raises(UserError, match=facts):
-            imported_frames(folder, **given)
+        (steering,) = (
+            one for one in refusal_of(folder, **given).facts["read"] if one["what"] == "steering"
+        )
+        assert (steering["least"], steering["greatest"], steering["most_frequent"]) == (
+            1000,
+            1500,
+            1500,
+        )
+        assert (steering["share"], steering["different"]) == (0.6667, 2)
 
 
-def test_few_values_beyond_full_steering_may_be_classes_or_have_a_unit(tmp_path):
+def test_few_values_beyond_full_steering_may_have_a_unit_and_a_middle(tmp_path):
     folder = frames(tmp_path, "steering", "10", "20", "30")
-    with pytest.raises(UserError, match=r"--unit .*--straight .*of classes, .* 3 diff") as asked:
-        imported_frames(folder)
-    assert "servo" not in str(asked.value)
+    assert asked(folder, frame_rate=20) == {
+        "--straight": "middle",
+        "--unit": "unit beyond",
+        "--max-degrees": "full",
+    }
 
 
 @pytest.mark.parametrize(
@@ -299,11 +315,14 @@ def test_of_several_tables_one_is_asked_for_and_it_may_lie_elsewhere(tmp_path):
     assert imported_frames(folder).rows == 3
     shutil.rmtree(tmp_path / "new")
     (folder / "gps.csv").write_text("lat,lon\n1,2\n")
-    with pytest.raises(UserError, match=r"--table.*gps.csv, .*labels"):
-        imported_frames(folder)
+    (choice,) = refusal_of(folder, frame_rate=20).facts["missing"]
+    assert choice["option"] == "--table"
+    tables = {Path(one["table"]).name: one for one in choice["facts"]["tables"]}
+    assert "reason" in tables["gps.csv"]  # its row has no picture
+    assert "--table" in tables["labels.csv"]["command"]
+    assert tables["labels.csv"]["missing"] == []
     other = make_frames(tmp_path / "other", NAMES)
-    with pytest.raises(UserError, match="no table.*--table"):
-        imported_frames(other)
+    assert asked(other) == {"--table": "no table"}
     assert imported_frames(other, table=folder / "labels.csv").rows == 3
 
 
@@ -390,15 +409,16 @@ def test_rows_of_several_cameras_in_turns_are_asked_about(tmp_path, cameras, pla
     folder = make_frames(tmp_path / "set", images)
     (folder / "labels.csv").write_text("\n".join([header, *lines]))
     rate = None if "time_ms" in header else 20
-    with pytest.raises(UserError, match="several cameras.*--t|several cameras, keep those of one"):
-        imported_frames(folder, frame_rate=rate)
+    (question,) = asked(folder, frame_rate=rate).items()
+    assert question == (None, "cameras" if rate else "cameras at once")
+    # counting the rows does not make them those of one camera
+    assert asked(folder, frame_rate=20) == {None: question[1]}
 
 
 def test_a_steering_of_which_most_rows_are_0_is_asked_about_if_none_is_negative(tmp_path):
     # of a scale from 0 to 1, 0 is full left
     folder = frames(tmp_path, "steering", "0", "0", "1")
-    with pytest.raises(UserError, match="hardly, to the other side; say with --straight"):
-        imported_frames(folder)
+    assert asked(folder, frame_rate=20) == {"--straight": "middle", "--max-degrees": "full"}
     folder = frames(tmp_path / "negative", "steering", "0", "0", "-1")
     assert rows_of(imported_frames(folder).output)["steering"].tolist() == [0, 0, -1]
 
@@ -409,7 +429,7 @@ def test_numbers_divided_at_their_decimal_comma_are_asked_about_without_names(tm
         cells = (first, "0,25,0,3", "-0,1,0,3")
         lines = [f"{name},{row}" for name, row in zip(NAMES, cells, strict=True)]
         (folder / "data.csv").write_text("\n".join(lines))
-        with pytest.raises(UserError, match="decimal commas[?] Read them with --decimal-comma"):
+        with pytest.raises(UserError, match="without names of columns.*state --decimal-comma"):
             imported_frames(folder, steering_column="2", unit="ratio")
 
 

@@ -1,0 +1,394 @@
+"""What a source states, and what it does not -> one refusal that asks for all of it.
+
+A reader of a source tells its `Inquiry` what it has read and from where, and what is missing, each
+with the setting that states it. Before the first row it calls check(), which raises one NotStated:
+its text has all of that in words, with one command to paste, and its `facts` have the same for
+--json. What a source states, and what it lacks, are values here; _WORDS is the one place where they
+are worded.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.system.errors import UserError, shown, shown_command
+from bcclone.system.settings import option_words, settings_of
+
+_MOST_LISTED = 20  # columns, tables or files that a question lists
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of a source."""
+
+    what: str  # such as "steering"
+    source: str  # such as "column 'angle'"
+    facts: Mapping[str, Any] = field(default_factory=dict)  # such as {"least": -0.5}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What a source does not state."""
+
+    kind: str  # of the question, a key of _WORDS
+    # name of the setting that states it; "" if the source has to be changed
+    setting: str = ""
+    blank: str = ""  # stands for the value in the command; "" for none
+    facts: Mapping[str, Any] = field(default_factory=dict)  # for the words of the question
+    is_optional: bool = False  # whether the import goes on without an answer
+
+
+class NotStated(UserError):
+    """A source that does not state all that an import needs.
+
+    facts: `read`, a list of Readings; `missing`, a list of what to state, each with its `option`,
+        whether it is `optional`, its `question` and `facts`; and `command`, with blanks in capitals
+    """
+
+    def __init__(self, message: str, facts: Mapping[str, Any]) -> None:
+        super().__init__(message, exit_code=2)
+        self.facts = facts
+
+
+class Inquiry:
+    """Gathers what is read of a source, and what it does not state."""
+
+    def __init__(self, settings: ImportSettings) -> None:
+        self.settings = settings
+        self.read: list[Reading] = []
+        self.missing: list[Missing] = []
+        self._withdrawn: set[str] = set()  # names of settings that the source contradicts
+
+    def note(self, what: str, source: str, **facts: Any) -> None:
+        """Take down what was read."""
+        self.read.append(Reading(what, source, facts))
+
+    def ask(self, missing: Iterable[Missing], withdrawn: Iterable[str] = ()) -> None:
+        """Take down what is missing; of several questions for one option, the first counts.
+
+        withdrawn: names of given settings that the source contradicts; the command lacks them
+        """
+        for one in missing:
+            if not one.setting or one.setting not in {other.setting for other in self.missing}:
+                self.missing.append(one)
+        self._withdrawn.update(withdrawn)
+
+    def check(self) -> None:
+        """Raise NotStated if anything is missing that may not be left out."""
+        if not all(one.is_optional for one in self.missing):
+            raise self.refusal()
+
+    def refusal(self) -> NotStated:
+        return NotStated(self._as_text(), self.as_json())
+
+    @property
+    def command(self) -> str:
+        """Return the command that states all of it, with blanks in capitals."""
+        asked = {one.setting: one.blank for one in self.missing if one.blank}
+        flags = _flags()
+        given = replace(
+            self.settings,
+            **{
+                name: getattr(ImportSettings, name)
+                for name in (*asked, *self._withdrawn)
+                if name in flags
+            },
+        )
+        words = [word for name, blank in asked.items() for word in (flags[name], blank)]
+        return shown_command("import", self.settings.source, *option_words(given), *words)
+
+    def as_json(self) -> dict[str, Any]:
+        flags = _flags()
+        return {
+            "read": [{"what": one.what, "source": one.source, **one.facts} for one in self.read],
+            "missing": [
+                {
+                    "kind": one.kind,
+                    "option": flags.get(one.setting),
+                    "optional": one.is_optional,
+                    "question": _question(one),
+                    "facts": dict(one.facts),
+                }
+                for one in self.missing
+            ],
+            "command": self.command,
+        }
+
+    def _as_text(self) -> str:
+        flags = _flags()
+        lines = [f"{self.settings.source}: it does not state all that an import needs"]
+        if self.read:
+            lines.append("read:")
+            lines += [f"  {_reading(one)}" for one in self.read]
+        for title, is_optional in (("missing:", False), ("may be left out:", True)):
+            chosen = [one for one in self.missing if one.is_optional == is_optional]
+            lines += [title] if chosen else []
+            for one in chosen:
+                lines.append(f"  {flags.get(one.setting, 'in the source')}: {_question(one)}")
+        blanks = [one.blank for one in self.missing if one.blank]
+        then = "then"
+        if blanks:
+            then = f"fill in {', '.join(blanks)}, and run"
+        if any(not one.setting for one in self.missing):
+            then = f"change the source; {then}"
+        return "\n".join([*lines, f"{then}: {self.command}"])
+
+
+def choose_table(
+    settings: ImportSettings, paths: Sequence[Path], look: Callable[[ImportSettings], Inquiry]
+) -> NotStated:
+    """Return the refusal of a source with several tables, of which one has to be named.
+
+    look: reads the first rows of a source with one table, and returns what is missing
+    """
+    choices: list[dict[str, Any]] = []
+    for path in paths[:_MOST_LISTED]:
+        try:
+            found = look(replace(settings, table=path))
+        except UserError as error:
+            choices.append({"table": str(path), "reason": str(error)})
+            continue
+        changes = [one for one in found.missing if not one.setting]
+        choice = {"table": str(path), **found.as_json()}
+        if changes:
+            choice["reason"] = "; ".join(map(_question, changes))
+        choices.append(choice)
+    inquiry = Inquiry(settings)
+    inquiry.ask([Missing("table", "table", "TABLE", {"tables": choices})])
+    return inquiry.refusal()
+
+
+def _flags() -> dict[str, str]:
+    """Return name of a setting -> its option."""
+    return {declared.name: declared.flag for declared in settings_of(ImportSettings)}
+
+
+# ---- words
+
+
+def _reading(one: Reading) -> str:
+    facts = dict(one.facts)
+    words = []
+    if "least" in facts:
+        words.append(_range(facts))
+        for name in ("least", "greatest", "most_frequent", "share", "different"):
+            facts.pop(name, None)
+    words += [f"{name.replace('_', ' ')} {_shown(value)}" for name, value in facts.items() if value]
+    return f"{one.what}: {', '.join([one.source, *words])}"
+
+
+def _range(facts: Mapping[str, Any]) -> str:
+    return (
+        f"least {facts['least']:g}, greatest {facts['greatest']:g}, most frequent "
+        f"{facts['most_frequent']:g} (in {facts['share']:.0%} of the rows), "
+        f"{facts['different']} different values"
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{_shown(name)} ({_shown(of)})" for name, of in value.items())
+    if isinstance(value, Sequence):
+        return ", ".join(map(_shown, value[:_MOST_LISTED]))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _columns(facts: Mapping[str, Any]) -> str:
+    """Return the columns of a question in words, with what they hold."""
+    listed = []
+    for name, held in list(facts["columns"].items())[:_MOST_LISTED]:
+        words = _range(held) if isinstance(held, Mapping) else ", ".join(map(str, held))
+        listed.append(f"{repr(name[:200])[1:-1]} ({repr(words[:200])[1:-1]})")
+    return "; ".join(listed)
+
+
+def _tables(facts: Mapping[str, Any]) -> str:
+    lines = []
+    for choice in facts["tables"]:
+        if reason := choice.get("reason"):
+            lines.append(f"\n    {choice['table']} cannot be it: {reason}")
+            continue
+        lines.append(f"\n    {choice['command']}")
+        lines += [
+            f"\n      {one['option']}: {one['question']}" for one in choice.get("missing", ())
+        ]
+    return "".join(lines)
+
+
+_WORDS: Mapping[str, str] = {
+    # which table, and which of its columns
+    "table": ("which table has the steering?{tables}"),
+    "no table": (
+        "no table ({endings}) with the steering lies beside the pictures of {folder}; name "
+        "one, or estimate the steering from how the camera moves with --steering from-motion"
+    ),
+    "tables above": (
+        "no table ({endings}) with the steering lies in {folder}; above it lies "
+        "{tables_above}: name one, or estimate the steering with --steering from-motion"
+    ),
+    "data": (
+        "{files} beside the pictures: not read; write a table of them (CSV) with the picture "
+        "and the steering of each row, as in docs/how-to/exchange.md (Arrays of another "
+        "program)"
+    ),
+    "classes as folders": (
+        "its folders {folders} are called as classes of pictures, which hold no angle; write a"
+        " table with a row for each picture, in the order of time, and its steering"
+    ),
+    "decimal comma": ("line {line} has decimal commas between commas: {cells}"),
+    "no such column": ("there is no column {asked}; there are: {columns}"),
+    # the steering
+    "several steerings": ("several columns may be the steering: {columns}"),
+    "no steering": ("no column is called steering, or alike; there are: {columns}"),
+    "no numbers": ("column {column} holds no numbers, such as {cell}; there are: {columns}"),
+    "wheels": (
+        "{left} and {right} are of two wheels, and no column is the steering; write one into "
+        "the table, such as the difference of both over twice the greatest: positive is right"
+    ),
+    "unit": ("the unit of the steering: rad, deg, or ratio for -1 to 1; nothing states it"),
+    "unit of a full steering": (
+        "--max-degrees {full} is stated, but the steering is read as -1 to 1: state its unit, "
+        "rad, deg or ratio; or leave out --max-degrees"
+    ),
+    "unit beyond": (
+        "{beyond} of {rows} values are beyond -1 to 1, as which it is read: rad, deg, or ratio"
+        " for the share of --max-degrees"
+    ),
+    "side": ("add it if a positive steering is to the left"),
+    "middle": (
+        "the steering is never, or hardly, to one side: which value is straight ahead, 0 or "
+        "another?"
+    ),
+    "middle of a ratio": (
+        "--max-degrees {full} is stated, but the steering is read as -1 to 1; which value is "
+        "straight ahead, from which full steering is {full} away? Or leave out --max-degrees"
+    ),
+    "full": (
+        "by how much full steering differs from straight ahead: of an angle in degrees of the "
+        "front wheels (25), or 25 times the steering ratio for a steering wheel (about 375); "
+        "100 of percent; 1 of -1 to 1"
+    ),
+    "full of a wheel": (
+        "full steering is 25 degrees of the front wheels; for a steering wheel, it is 25 times"
+        " the steering ratio, about 375"
+    ),
+    "full beyond": (
+        "{beyond} of {rows} values are beyond full steering, which is {full}: by how much it "
+        "differs from straight ahead, such as 375 degrees of a steering wheel, or 100 of "
+        "percent"
+    ),
+    "classes": (
+        "the steering has whole numbers that count up, as those of classes, expected angles; "
+        "write a table with the steering of each class, such as -0.5, 0 and 0.5; if they are "
+        "angles, name the column with their unit, such as steering_deg"
+    ),
+    "wrapped": (
+        "the steering jumps from one end to the other, from {before:g} to {after:g}, as an "
+        "angle without a sign (0 to 360, or 0 to 65535): no value of --straight mends that; "
+        "write those above the half as minus, such as steering - 360 above 180 (steering - "
+        "65536 above 32767)"
+    ),
+    "sign": (
+        "column {sign} is called the sign of the steering, which has none: {values}; write one"
+        " column that is negative to one side"
+    ),
+    "sign perhaps": (
+        "the steering is never, or hardly, to one side. If column {sign} says to which "
+        "({values}), write one column that is negative to one side. If not, which value is "
+        "straight ahead, 0 or another?"
+    ),
+    "steering of a tub": (
+        "the steering of {beyond} of {rows} records is beyond -1 to 1, as in degrees, percent "
+        "or the pulses of a servo, and a tub has the fraction of full steering; make a table "
+        "of image and steering, and import that with --unit deg, --max-degrees at full "
+        "steering (100 of percent), and --straight for the value straight ahead"
+    ),
+    # the pictures
+    "several images": ("several columns name images: {columns}"),
+    "images": ("no column is called image, or alike; of these, it may be: {columns}"),
+    "no images": (
+        "no column names the pictures, and its {rows} rows are not one for each of the "
+        "{pictures} pictures, as then row N would be of picture N; write a column with the "
+        "name of each row's picture, such as {picture}"
+    ),
+    "images of several folders": (
+        "no column names the pictures, and {pictures} lie in several folders: {folders}; name "
+        "the folder of the camera that looks forward, with --table {table}"
+    ),
+    "images at other times": (
+        "no column names the pictures, and the times in their names are up to {seconds:.1f} s "
+        "from those of the rows in their order; write a column with the name of each row's "
+        "picture, such as {picture}"
+    ),
+    "cameras": (
+        "column {column} has the pictures of several cameras: {values}; write a table with the"
+        " rows of the one that looks forward, and name it with --table"
+    ),
+    "cameras at once": (
+        "{rows} rows at a time are less than 8 ms apart, as the pictures of so many cameras: write "
+        "a table with the rows of the one that looks forward, and name it with --table"
+    ),
+    "camera": ("which camera looks forward? There are: {cameras}"),
+    # the times
+    "times": (
+        "nothing states when the rows were taken; how many there are in a second, such as 20"
+    ),
+    "times perhaps": ("if one of these is the time: {columns}"),
+    "no times": (
+        "column {column} holds no times, such as {cell}; how many rows there are in a second, "
+        "such as 20; or name another column with --time-column"
+    ),
+    "form of times": (
+        "column {column} has numbers without a unit, such as {cell}, which differ by {step:g}:"
+        " s, ms, us or ns; or leave it out, and count the rows with --frame-rate"
+    ),
+    "unit of times": (
+        "column {column} is called as {named}, but holds times since 1970 in {found}, such as "
+        "{cell}; s, ms, us or ns"
+    ),
+    "row numbers": (
+        "column {column} counts up by 1, as the numbers of rows do: s if that is seconds (a "
+        "picture a second); or leave it out, and count the rows with --frame-rate"
+    ),
+    "order of dates": (
+        "{cell} of column {column} has the day or the month first: day-first or month-first"
+    ),
+    "part of a second": (
+        "{cell} of {column} ends with {digits}, which is not clearly a part of a second; how "
+        "many rows there are in a second, such as 20"
+    ),
+    "fast": (
+        "{column}: most rows are {step:g} ms apart, as of no camera; how many rows there are "
+        "in a second, such as 20; or name the times with --time-column"
+    ),
+    # the frames of a film
+    "film": (
+        "its {rows} rows are not one for each of the {frames} frames of the film{in_order}; "
+        "how many seconds the film begins later than the table, 0 if both begin together; or "
+        "number the frames from 0 in a column frame_index"
+    ),
+    "film of rows": (
+        "the table has no times, so that row N is of frame N; leave out --film-offset, or "
+        "state how many rows there are in a second"
+    ),
+    "frame numbers": (
+        "column {column} numbers the frames from {first:g}, expected each number once, from 0;"
+        " correct it, or rename it if row 1 is of the first frame"
+    ),
+}
+
+
+def _question(one: Missing) -> str:
+    facts = {
+        name: _shown(value) for name, value in one.facts.items() if not isinstance(value, float)
+    }
+    numbers = {name: value for name, value in one.facts.items() if isinstance(value, float)}
+    if "columns" in one.facts:
+        facts["columns"] = _columns(one.facts)
+    if "tables" in one.facts:
+        facts["tables"] = _tables(one.facts)
+    return _WORDS[one.kind].format(**facts, **numbers)
