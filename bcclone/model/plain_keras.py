@@ -1,7 +1,7 @@
 """Does plain Keras answer from a model file as bcclone does?
 
 In: a model file that bcclone has just written, its network, and inputs. Out: nothing, or a
-UserError. Everybody may open our files with `keras.models.load_model`, which reads some layers from a
+UserError. Everybody may open our files with `keras.models.load_model`. It reads some layers from a
 .h5 file otherwise than they were written, without an error.
 """
 
