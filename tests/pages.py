@@ -62,14 +62,26 @@ class BrowserPage:
 
 
 @contextmanager
-def window_of(browser, width, height=900):
+def window_of(browser, width, height=900, mobile=False):
     """Let the window have this size within the block."""
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
         yield
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@contextmanager
+def phone_of(browser, width, height):
+    """Let the browser be that of a phone with a screen of this size within the block."""
+    touch = "Emulation.setTouchEmulationEnabled"
+    with window_of(browser, width, height, mobile=True):
+        browser.execute_cdp_cmd(touch, {"enabled": True, "maxTouchPoints": 2})
+        try:
+            yield
+        finally:
+            browser.execute_cdp_cmd(touch, {"enabled": False})
 
 
 def named_controls(browser):
