@@ -20,10 +20,11 @@ from bcclone.feed.feed import choose_feed
 from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, AugmentSettings
 from bcclone.model.model_file import stated_network
 from bcclone.system.codec import read_bytes
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
+from bcclone.system.files import REMEDY
 from bcclone.system.hardware import free_gpu_memory
 from bcclone.system.progress import Notify
-from bcclone.system.settings import differences
+from bcclone.system.settings import differences, option_words
 from bcclone.system.tensorflow_quietly import onednn_for_batches
 from bcclone.system.values import names_of
 from bcclone.system.xla import card_compiles
@@ -72,8 +73,53 @@ def new_run(settings: TrainSettings, data: Store, notify: Notify, workers: int =
         decided,
     )
     run = Run(settings.runs / name, record, decided, is_new=True)
-    run.check_output()
+    earlier = _newest_run(replace(settings, name=None), data)
+    going_on = _going_on(earlier, decided) if earlier else ""
+    run.check_output(f"{going_on}\nor {REMEDY}" if going_on else REMEDY)
+    if earlier and going_on and not earlier.read_result():
+        notify(f"note: a new run begins, but {going_on}")
     return run
+
+
+def _going_on(earlier: Run, settings: TrainSettings) -> str:
+    """Return how an earlier run of the same samples and output goes on, "" if it cannot.
+
+    It can where the new settings differ from its own in nothing but limits.
+
+    settings: those of a new run, decided
+    """
+    stored = earlier.settings
+    same = [name for name in SETTINGS_OF_WEIGHTS if name not in LIMITS]
+    chosen = [name for name in same if getattr(settings, name) != LEFT_OPEN.get(name)]
+    if values_of(settings, chosen) != values_of(stored, chosen):
+        return ""
+    if (settings.start is None) != (stored.start is None):
+        return ""
+    done = len(earlier.read_history())
+    result = earlier.read_result()
+    limits = replace(
+        TrainSettings(),
+        **{
+            name: getattr(settings, name)
+            for name in LIMITS
+            if getattr(settings, name) != getattr(stored, name)
+        },
+    )
+    if limits.epochs and limits.epochs <= done:
+        return ""
+    files = ["--runs", settings.runs] if settings.runs != RunFiles.runs else []
+    words = [*settings.data, "-o", settings.output, *files, "--resume"]
+    if result is None:
+        of_all = f" of {stored.epochs}" if stored.epochs else ""
+        resumed = shown_command("model", *words, *option_words(limits))
+        return (
+            f"{earlier.path} was interrupted after {done}{of_all} epochs; continue it with: "
+            f"{resumed}"
+        )
+    if limits == TrainSettings():  # then only a larger limit leaves something to train
+        limits = replace(limits, epochs=2 * done)
+    resumed = shown_command("model", *words, *option_words(limits))
+    return f"{earlier.path} has trained it for {done} epochs; train it on with: {resumed}"
 
 
 def fit_to_samples(
@@ -170,21 +216,15 @@ def resumed_run(
     changes: the settings that the user gave, name -> value
     """
     file_settings = values_of(files, names_of(RunFiles))
-    found = []
-    for path in files.runs.glob(f"{glob.escape(files.name) if files.name else '*'}/{RECORD_NAME}"):
-        record = read_record(path.parent)
-        if record and record.is_of(files, data, path.parent):
-            found.append((record.started, path.parent, record))
-    if not found:
+    run = _newest_run(files, data)
+    if run is None:
         notify(
             f"note: {files.runs} has no run of {data.path.resolve()} with its present content "
             f"for {os.path.realpath(files.output)}; beginning a new one; to continue one that was "
             "for another -o, stop this and name it with --name"
         )
         return new_run(TrainSettings(**file_settings | dict(changes)), data, notify, workers)
-    _, path, record = max(found, key=lambda run: run[0])
-    stored = record.settings
-    run = Run(path, record, stored)
+    path, stored = run.path, run.settings
     start = path / START_NAME  # the copy in the run folder; the original may be gone
     file_settings["start"] = start if start.exists() else None
     _check_start(files, run, file_settings["start"])
@@ -208,6 +248,23 @@ def resumed_run(
         run.result = run.read_result()
     run.check_output()
     return run
+
+
+def _newest_run(files: RunFiles, data: Store) -> Run | None:
+    """Return the newest run of these samples and this output, with its own settings.
+
+    Folders that are not runs are ignored. With a name, only this run folder is considered, whatever
+    its output.
+    """
+    found = []
+    for path in files.runs.glob(f"{glob.escape(files.name) if files.name else '*'}/{RECORD_NAME}"):
+        record = read_record(path.parent)
+        if record and record.is_of(files, data, path.parent):
+            found.append((record.started, path.parent, record))
+    if not found:
+        return None
+    _, path, record = max(found, key=lambda run: run[0])
+    return Run(path, record, record.settings)
 
 
 def _check_start(files: RunFiles, run: Run, start: Path | None) -> None:

@@ -17,6 +17,7 @@ from bcclone.system.codec import read_bytes, read_json
 from bcclone.system.errors import UserError
 from bcclone.system.files import (
     MODEL,
+    REMEDY,
     check_output,
     inputs_of,
     make_folder,
@@ -188,7 +189,10 @@ class Run:
         # a run may always replace the model that it has written itself
         return self.settings.force or self.has_published(self.settings.output)
 
-    def check_output(self) -> None:
-        """Raise UserError when the output may not be written."""
+    def check_output(self, remedy: str = REMEDY) -> None:
+        """Raise UserError when the output may not be written.
+
+        remedy: what the message tells the user to do about an earlier model there
+        """
         settings = self.settings
-        check_output(settings.output, MODEL, self.may_overwrite(), inputs_of(settings))
+        check_output(settings.output, MODEL, self.may_overwrite(), inputs_of(settings), remedy)

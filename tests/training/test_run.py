@@ -1,15 +1,20 @@
 """bcclone.training.train.train() does what `python model.py` does."""
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bcclone.dataset.shards import open_store
 from bcclone.system.errors import UserError
+from bcclone.training.plan import new_run
 from bcclone.training.train import resume, train
 from bcclone.training.train_settings import RunFiles, TrainSettings
+from tests.running import result_of
+from tests.training import trainings
 
 
 def settings(store, folder):
@@ -74,3 +79,56 @@ def test_a_training_goes_on_after_its_folder_was_renamed(simulated_store, tmp_pa
 def test_an_output_that_is_an_input_is_refused_before_anything_is_done(simulated_store):
     with pytest.raises(UserError, match="is an input of this command"):
         train(TrainSettings(data=(str(simulated_store),), output=simulated_store))
+
+
+def typed_in(message):
+    """Return the words of the command that a message shows."""
+    (line,) = [line for line in message.splitlines() if "--resume" in line]
+    return shlex.split(line.partition(" with: ")[2].partition("bcclone model ")[2])
+
+
+def refused(store, folder, *options):
+    """Return what a training says that does not overwrite the model of an earlier one."""
+    message = trainings.train(store, folder, *options, code=1).stderr
+    assert message.index("--resume") < message.index("--force")
+    return message
+
+
+@pytest.mark.slow
+def test_a_training_beside_a_run_that_goes_on_names_it_and_how(simulated_store, tmp_path):
+    store = shutil.copy(simulated_store, tmp_path / "data.h5")
+    quick = ("--batch-size", 64)
+    trainings.train(store, tmp_path, *quick, "--epochs", 1)
+    (run,) = (tmp_path / "runs").iterdir()
+    # more epochs, or the same ones, after which only more are of use
+    for epochs, more in ((2, 2), (1, 2)):
+        words = typed_in(refused(store, tmp_path, *quick, "--epochs", epochs))
+        assert words[-2:] == ["--epochs", str(more)]
+    # other weights are another training
+    others = trainings.train(
+        store, tmp_path, *quick, "--epochs", 2, "--learning-rate", 0.1, code=1
+    ).stderr
+    assert "--resume" not in others
+    words = typed_in(refused(store, tmp_path, *quick, "--epochs", 2))
+    assert result_of("model.py", *words, "--no-plots")["epochs"] == 2
+    assert [one.name for one in (tmp_path / "runs").iterdir()] == [run.name]
+
+    # the same run as an interruption leaves it, with an epoch to go
+    (run / "result.json").unlink()
+    settings = json.loads((run / "settings.json").read_text())
+    settings["settings"]["epochs"] = 3
+    (run / "settings.json").write_text(json.dumps(settings))
+    message = refused(store, tmp_path, *quick, "--epochs", 3)
+    assert f"{run} was interrupted after 2 of 3 epochs" in message
+    # it is named also where nothing is overwritten
+    published = (tmp_path / "model.h5").read_bytes()
+    (tmp_path / "model.h5").unlink()
+    notices = []
+    chosen = TrainSettings(
+        (str(store),), tmp_path / "model.h5", runs=tmp_path / "runs", epochs=3, batch_size=64
+    )
+    with open_store(store) as data:
+        assert new_run(chosen, data, notices.append).is_new
+    assert any("was interrupted after 2 of 3 epochs" in notice for notice in notices)
+    (tmp_path / "model.h5").write_bytes(published)
+    assert result_of("model.py", *typed_in(message), "--no-plots")["epochs"] == 3
