@@ -172,7 +172,9 @@ def run(command: Command | str, program: Sequence[str], words: Sequence[str]) ->
     given = Given()
     left_behind = ""
     try:
-        logging.basicConfig(level=logging.WARNING, format="%(message)s")
+        log = logging.StreamHandler()
+        log.setFormatter(_Printable("%(message)s"))
+        logging.basicConfig(level=logging.WARNING, handlers=[log])
         if isinstance(command, str):
             command = load_command(command)
         given = parse(command, program, words)
@@ -204,6 +206,13 @@ def _interrupted(left_behind: str) -> int:
     """
     print(printable(f"\ninterrupted: {left_behind}"), file=sys.stderr)
     return 128 + (received_interrupt() or signal.SIGINT)
+
+
+class _Printable(logging.Formatter):
+    """Escapes control characters, which logged names and texts of clients may have."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def show(result: Result, common: Common) -> None:

@@ -17,7 +17,9 @@ from bcclone import __version__
 from bcclone.cli import INTERNAL_ERROR, run_line
 from bcclone.commands import COMMANDS, load_command
 from bcclone.dataset.shards import open_store
+from bcclone.recording.files import UNFINISHED
 from bcclone.system.interrupts import INTERRUPTS
+from tests.messages.small_recording import make_recording
 from tests.processes import imported_by, said, started
 from tests.running import ROOT, run_process, run_script
 from tests.running import command as command_line
@@ -325,6 +327,11 @@ def test_names_send_no_commands_to_the_terminal(tmp_path):
         printed = run_script(*line, code=1).stderr
         assert "\\x1b" in printed or "no driving_log" in printed
         assert all(one.isprintable() or one == "\n" for one in printed)
+    # what is logged
+    (make_recording(name) / UNFINISHED).touch()
+    printed = run_process("preprocess", name, "-o", tmp_path / "x.h5").stderr
+    assert "\\u202e ended early" in printed
+    assert all(one.isprintable() or one == "\n" for one in printed)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix closes the streams")

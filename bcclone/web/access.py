@@ -147,7 +147,8 @@ class Access:
             # DNS rebinding: another site may point its own name at this machine, and a browser
             # would then treat that site's page as ours
             return self._unknown(name, "this server answers to its address or to localhost, not to")
-        if origin := environ.get("HTTP_ORIGIN"):  # browsers send it with POST and websockets
+        origin = environ.get("HTTP_ORIGIN")  # browsers send it with POST and websockets
+        if origin is not None:
             if not self._is_own_origin(origin, environ):
                 name = _name_in(origin.partition("://")[2])
                 return self._unknown(
@@ -273,7 +274,7 @@ class Access:
             f"{what} {shown}; if that is the name of your proxy or network, start this "
             f"server with --allow-host {given} and --token SECRET"
         )
-        self.log_once("name", name, f"a request was refused: {reason}")
+        self.log_once("name", shown, f"a request was refused: {reason}")
         return "403 Forbidden", reason
 
 
