@@ -9,16 +9,22 @@ import gc
 import sys
 from dataclasses import MISSING, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bcclone.commands.command import Command, Given, Result, command, notify
 from bcclone.exchange.exchange_settings import EXPORT_FORMATS, ExportSettings, ImportSettings
 from bcclone.realcar.export_settings import FORMATS, ExportModelSettings
 from bcclone.recording.edit_settings import EditSettings
+from bcclone.recording.files import LOG_NAME
 from bcclone.system.codec import MODEL_ENDINGS
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.hardware import has_browser
-from bcclone.system.settings import Checked, argument, setting
+from bcclone.system.settings import Checked, argument, option_words, setting
+from bcclone.system.values import to_json
 from bcclone.web.access import Access, AllowedNames, check_access
+
+if TYPE_CHECKING:  # it loads OpenCV
+    from bcclone.exchange.recording_import import ImportResult
 
 _SHOWN_SKIPS = 10  # how many rows that were left out are named
 
@@ -132,7 +138,48 @@ def import_(settings: ImportSettings) -> Result:
             f"note: {number_of(result.deleted, 'row')} marked as deleted, as in the source; "
             f"to change that: {shown_command('edit', result.output)}"
         )
-    return Result(result, f"{result.as_text()}\n{after_import(result, settings)}", notes=notes)
+    check = None if settings.steering else _first_check(result, settings)
+    lines = [result.as_text(), *([f"check: {check['words']}"] if check else [])]
+    lines.append(after_import(result, settings))
+    return Result({**to_json(result), "check": check}, "\n".join(lines), notes=notes)
+
+
+def _first_check(result: "ImportResult", settings: ImportSettings) -> dict[str, Any]:
+    """Return what the turns of the pictures say of an imported steering, and in words.
+
+    Of several recordings, the longest is looked at.
+    """
+    from bcclone.diagnosis.first_check import Turning, first_check
+    from bcclone.exchange.formats import FORMATS as SOURCES
+
+    logs = [result.output / LOG_NAME]
+    if result.recordings > 1:
+        logs = sorted(result.output.glob(f"*/{LOG_NAME}"))
+    log = max(logs, key=lambda path: path.stat().st_size)
+    found = first_check(log)
+    figures = "" if found.correlation is None else f"correlation {found.correlation:g}"
+    words = {
+        Turning.AS_STEERED: "the pictures turn to the side to which the car is steered",
+        Turning.MIRRORED: "the pictures turn to the other side than the car is steered",
+        Turning.UNRELATED: "the pictures do not turn as the car is steered",
+        Turning.UNKNOWN: "whether the pictures turn as the car is steered cannot be told",
+    }[found.turning]
+    words += f" ({', '.join(filter(None, (figures, found.why)))})"
+    remedy = ""
+    if found.turning == Turning.MIRRORED:
+        remedy = shown_command("edit", log.parent, "--mirror-steering")
+        if "left_positive" in SOURCES[result.format].options:
+            turned = replace(
+                settings,
+                output=result.output.with_name(f"{result.output.name}-mirrored"),
+                left_positive=not settings.left_positive,
+            )
+            remedy = shown_command("import", settings.source, *option_words(turned))
+        words += f"; import it the other way round: {remedy}"
+    elif found.turning == Turning.UNRELATED:
+        remedy = shown_command("preprocess", log.parent, "--check")
+        words += f"; see what is wrong: {remedy}"
+    return {**to_json(found), "words": words, "remedy": remedy or None}
 
 
 @command(ExportSettings, ExportModelSettings)

@@ -16,6 +16,10 @@ _INSTALLED = _PACKAGE / "models"  # setup.py copies the models into an installed
 _IN_CLONE = _PACKAGE.parent / "models"  # in a clone of the repository they lie next to it
 
 
+# endings of the weights that are read with a NAME.json of the same name
+_WEIGHT_ENDINGS = (".h5", ".keras", ".weights.h5", ".hdf5")
+
+
 def is_onnx(path: Path) -> bool:
     return path.suffix.lower() == ".onnx"
 
@@ -70,12 +74,27 @@ def check_keras_path(path: Path, inside: bool = True) -> None:
             beside = f"name {_LAKE}, which comes with bcclone"
         remedy = did_you_mean_beside(path, _may_be_model) or f"train one with: {train}, or {beside}"
         raise UserError(f"{path}: no such model; {remedy}")
+    if path.suffix.lower() == ".json":
+        raise UserError(f"{path}: {_configuration(path)}", exit_code=2)
     if inside and _is_store(path):
         train = shown_command("model", path)
         raise OtherKind(
             f"{path}: is a store, on which {train} trains a model; expected a model file, .h5 or "
             ".keras"
         )
+
+
+def _configuration(path: Path) -> str:
+    """Return what the JSON file of a network is, and which file to name in its place."""
+    what = "the layers of a network without their weights, as model.to_json() writes them; "
+    weights = [path.with_name(f"{path.stem}{ending}") for ending in _WEIGHT_ENDINGS]
+    beside = next((each for each in weights if each.is_file()), None)
+    if beside:
+        return f"{what}name the file of the weights, which is read together with it: {beside}"
+    return (
+        f"{what}put the file that model.save_weights() wrote beside it as {weights[0].name}, and "
+        "name that"
+    )
 
 
 def _may_be_model(path: Path) -> bool:

@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 
@@ -168,3 +169,46 @@ def test_the_command_says_what_comes_next(tmp_path):
         "--unit is only for lerobot, video, frames"
         in run_script(*line, "x", "--unit", "rad", code=1).stderr
     )
+
+
+def turning_camera(folder, rows=240, unrelated=False):
+    """Write frames of a camera that turns as a table says, to both sides."""
+    random = np.random.default_rng(0)
+    around = cv2.resize(random.integers(0, 256, (20, 400, 3), np.uint8), (6000, 160))
+    steering = 0.8 * np.sin(np.arange(rows) / 17) + 0.2 * np.sin(np.arange(rows) / 5)
+    column = 2500 + np.cumsum(12 * steering).astype(int)
+    folder.mkdir()
+    for row, begin in enumerate(column.tolist()):
+        cv2.imwrite(str(folder / f"{row:04}.jpg"), around[:, begin : begin + 320])
+    if unrelated:
+        steering = 0.9 * np.sin(np.arange(rows) / 2.3)
+    lines = [f"{row:04}.jpg,{value:.4f},{row / 20}" for row, value in enumerate(steering.tolist())]
+    (folder / "labels.csv").write_text("\n".join(["image,steering,time_s", *lines]))
+    return folder
+
+
+def test_the_first_check_of_an_import_is_made_and_its_remedy_mends_it(tmp_path):
+    folder = turning_camera(tmp_path / "set")
+    wrong = result_of("import", folder, "-o", tmp_path / "wrong", "--left-positive")["check"]
+    assert wrong["turning"] == "mirrored"
+    assert wrong["correlation"] < -0.8
+    words = shlex.split(wrong["remedy"])
+    done = run_script(*words[words.index("import") :])
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("check: "))
+    assert "turn to the side to which the car is steered" in line
+    (output,) = (word for word in words if word.endswith("wrong-mirrored"))
+    right = rows_of(tmp_path / output)["steering"]
+    assert right.tolist() == (-rows_of(tmp_path / "wrong")["steering"]).tolist()
+
+
+def test_a_steering_that_does_not_follow_the_pictures_is_said(tmp_path):
+    folder = turning_camera(tmp_path / "set", unrelated=True)
+    found = result_of("import", folder, "-o", tmp_path / "out")["check"]
+    assert found["turning"] == "unrelated"
+    assert f"preprocess {tmp_path / 'out'} --check" in found["remedy"]
+
+
+def test_too_few_rows_are_not_judged(tmp_path):
+    found = result_of("import", make_tub(tmp_path / "tub"), "-o", tmp_path / "out")["check"]
+    assert (found["turning"], found["remedy"]) == ("unknown", None)
+    assert "4 rows are too few" in found["words"]

@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import re
 import zipfile
 
 import cv2
@@ -96,6 +97,10 @@ def test_weights_are_read_with_the_configuration_of_their_name(weights, tmp_path
     for config in (model.to_json(), json.dumps(model.to_json())):
         (tmp_path / "m.json").write_text(config)
         same_answers(tmp_path / weights, model)
+    # who names the configuration is told the file that has just been read
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'm.json'}: ")) as refused:
+        open_model(tmp_path / "m.json")
+    assert str(refused.value).endswith(str(tmp_path / weights))
 
 
 def small_values(image):
