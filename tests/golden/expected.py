@@ -56,11 +56,8 @@ def _differences(expected, result, keys, rtol, atol):
             else:
                 changed += _differences(before, now, at, rtol, atol)
         return changed
-    if isinstance(expected, list) and isinstance(result, list) and len(expected) == len(result):
-        changed = []
-        for index, (before, now) in enumerate(zip(expected, result, strict=True)):
-            changed += _differences(before, now, f"{keys}[{index}]", rtol, atol)
-        return changed
+    if isinstance(expected, list) and isinstance(result, list):
+        return _differences_of_lists(expected, result, keys, rtol, atol)
     if type(expected) is type(result):
         if expected == result:
             return []
@@ -69,6 +66,20 @@ def _differences(expected, result, keys, rtol, atol):
         ):
             return []
     return [f"{keys or 'all'}: expected {_shown(expected)}, got {_shown(result)}"]
+
+
+def _differences_of_lists(expected, result, keys, rtol, atol):
+    if len(expected) == len(result):
+        pairs = enumerate(zip(expected, result, strict=True))
+        return [
+            difference
+            for index, (before, now) in pairs
+            for difference in _differences(before, now, f"{keys}[{index}]", rtol, atol)
+        ]
+    place = keys or "all"
+    gone = [f"{place}: gone, was {_shown(one)}" for one in expected if one not in result]
+    new = [f"{place}: new, {_shown(one)}" for one in result if one not in expected]
+    return gone + new or [f"{place}: expected {len(expected)} members, got {len(result)}"]
 
 
 def _shown(value):
