@@ -23,6 +23,7 @@ from bcclone.exchange.exchange_settings import (
 from bcclone.exchange.inquiry import Inquiry, Missing
 from bcclone.exchange.table import SourceTable, number_in
 from bcclone.exchange.units import PER_MS, TIME_UNITS, plain, unit_in
+from bcclone.recording.row import seconds_since_1970
 from bcclone.system.arrays import FloatArray
 
 _NAMED = "|".join(TIME_UNITS)
@@ -231,27 +232,11 @@ def times_in_names(stems: Sequence[str]) -> Times | Missing | None:
     words = "the names of the images"
     if found := _written(stems, words, None, clocks=False):
         return found
-    milliseconds = _since_1970(stems)
+    seconds = [seconds_since_1970(stem) for stem in stems]
+    milliseconds = 1000 * np.array(seconds, float)  # None becomes NaN
     if len(stems) and np.isfinite(milliseconds).mean() >= _ENOUGH:
         return Times(np.round(milliseconds), f"times: {words}, since 1970")
     return None
-
-
-# ---- the seconds since 1970 in a name
-
-# in s, from 2001 to 2033; then a fraction behind a mark, or without one
-_SECONDS_IN_NAME = re.compile(
-    r"(?<!\d)(1\d{9})(?:[._-](\d{3}|\d{6}|\d{9})|(\d{3}|\d{6}|\d{9})?)(?!\d)"
-)
-
-
-def _since_1970(texts: Sequence[str]) -> FloatArray:
-    """Return the milliseconds in texts with seconds since 1970, NaN for others, (texts,)."""
-    milliseconds = np.full(len(texts), np.nan)
-    for row, text in enumerate(texts):
-        if match := _SECONDS_IN_NAME.search(text):
-            milliseconds[row] = 1000 * float(f"{match[1]}.{match[2] or match[3] or 0}")
-    return milliseconds
 
 
 # ---- dates and clocks
