@@ -5,10 +5,15 @@ channels). Shards at a URL are copied to this machine first, each as a whole.
 """
 
 import contextlib
+import ctypes
 import errno
 import math
+import os
+import signal
+import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
@@ -21,9 +26,10 @@ import numpy.typing as npt
 from bcclone.camera.images import BadImage, Image, read_frame
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.system.arrays import runs
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, printable
 from bcclone.system.files import FileVersion, file_version, make_folder, replacing, sha256_of
 from bcclone.system.location import Location, as_local, is_url, reaching
+from bcclone.system.process import is_own_process
 
 Indices = npt.NDArray[np.integer[Any]]
 
@@ -99,7 +105,9 @@ class Frames:
     """Frames, uint8 (frames, height, width, channels), in files that are mapped when first used.
 
     Frames can be indexed like an array. Reading raises UserError if a file has changed since the
-    store was opened. A pickled copy maps the files again. The end of a `with` block unmaps them.
+    store was opened. A file that another one has replaced, as bcclone writes them, is still read
+    once it is mapped; one that is overwritten would show other frames. A pickled copy maps the
+    files again. The end of a `with` block unmaps them.
 
     copies: where files at a URL are copied to
     """
@@ -120,6 +128,7 @@ class Frames:
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._starts = self._ends - counts
         self._maps: dict[int, Image] = {}  # number of a file -> its frames
+        self._inodes: dict[int, int] = {}  # number of a mapped local file -> its number on the disk
         self._is_closed = False
         # held while a file is mapped: if two threads mapped the same file, the second map would
         # replace the first, which would be freed while it is still read
@@ -155,13 +164,22 @@ class Frames:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Return all frames, as numpy.asarray() and numpy.array() ask for them."""
         frames = self._map_file(0) if len(self.files) == 1 else self[:]
-        return np.array(frames, dtype, copy=copy)
+        self.check_unchanged([0])
+        array = np.array(frames, dtype, copy=copy)
+        self.check_unchanged([0])
+        return array
 
     def take(self, indices: Indices, into: Image) -> None:
         """Copy the frames at these indices, (images,), into an array.
 
         into: uint8 (images, *frame_shape), contiguous.
         """
+        used = [0] if len(self.files) == 1 else np.unique(self.file_of(indices)).tolist()
+        self.check_unchanged(used)  # to read a file that has become shorter ends the process
+        self._copy(indices, into)
+        self.check_unchanged(used)
+
+    def _copy(self, indices: Indices, into: Image) -> None:
         if len(self.files) == 1:
             # one call for all frames, since each call waits for the interpreter lock; with another
             # mode than "clip", NumPy would write into a copy of `into` first
@@ -173,6 +191,23 @@ class Frames:
         places = indices.astype(np.int64) - self._starts[numbers]
         for image, number, place in zip(into, numbers.tolist(), places.tolist(), strict=True):
             image[...] = self._map_file(number)[place]
+
+    def check_unchanged(self, numbers: Sequence[int] | None = None) -> None:
+        """Raise UserError if a mapped file was written since the store was opened.
+
+        numbers: which files to look at; None for all
+        """
+        for number in range(len(self.files)) if numbers is None else numbers:
+            if number not in self._inodes:  # not mapped, or a copy of a file at a URL
+                continue
+            file = self.files[number]
+            try:
+                status = as_local(file.path).stat()
+            except FileNotFoundError:  # what is mapped is there until it is unmapped
+                continue
+            is_same = status.st_ino == self._inodes[number]
+            if is_same and FileVersion(status.st_size, status.st_mtime_ns) != file.version:
+                raise _changed(file.path, "overwritten")
 
     def file_of(self, indices: Indices | int) -> Indices:
         """Return the number, int64, of the file that holds each of these frames.
@@ -225,16 +260,19 @@ class Frames:
             if is_url(path):
                 path = self.copies.path_of(file)
             elif not path.exists() or file_version(as_local(path)) != file.version:
-                raise UserError(
-                    f"{path}: the store was rewritten or removed while it was used; start again"
-                )
+                raise _changed(path, "rewritten or removed")
             # another thread may have mapped it meanwhile
             if number not in self._maps:
                 shape = (file.count, *self.frame_shape)
                 frames = np.empty(shape, np.uint8)
                 if file.count:
-                    mapped = np.memmap(as_local(path), np.uint8, "r", file.offset, shape)
+                    with as_local(path).open("rb") as opened:
+                        status = os.fstat(opened.fileno())
+                        mapped = np.memmap(opened, np.uint8, "r", file.offset, shape)
                     frames = mapped.view(np.ndarray)
+                    if not is_url(file.path):
+                        self._inodes[number] = status.st_ino
+                        _explain_bus_errors(self)
                 self._maps[number] = frames
         return self._maps[number]
 
@@ -256,6 +294,7 @@ class Frames:
         """Unmap the files; reading then raises ValueError, until the frames are entered again."""
         self._is_closed = True
         self._maps.clear()
+        self._inodes.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.files, self.frame_shape, self.copies)
@@ -305,6 +344,45 @@ class ImageFiles(Frames):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.paths, self._preprocessing)
+
+
+# ---- files that change while they are mapped
+
+# frames that are mapped, and what the system calls for a bus error, once there are some
+_mapped: weakref.WeakSet[Frames] = weakref.WeakSet()
+_on_bus_error: list[Any] = []
+
+
+def _explain_bus_errors(frames: Frames) -> None:
+    """Let the process end with an error message where a mapped file has become shorter.
+
+    The system then sends SIGBUS to the thread that reads. Python calls its own handlers of signals
+    only later, and the thread would read again for ever; one of ctypes is called at once. In the
+    process of a program that imports bcclone, the signal ends the program.
+    """
+    _mapped.add(frames)
+    if not is_own_process() or sys.platform == "win32" or _on_bus_error:
+        return
+
+    def end(number: int) -> None:
+        for each in list(_mapped):
+            try:
+                each.check_unchanged()
+            except UserError as error:
+                os.write(2, f"error: {printable(str(error))}\n".encode(errors="replace"))
+                os._exit(1)
+        handle(signal.SIGBUS, 0)  # something else is wrong: the system's default ends the process
+
+    handle = ctypes.CDLL(None).signal
+    _on_bus_error.append(ctypes.CFUNCTYPE(None, ctypes.c_int)(end))
+    handle(signal.SIGBUS, _on_bus_error[0])
+
+
+def _changed(path: Location, how: str) -> UserError:
+    return UserError(
+        f"{path}: the store was {how} while it was used, so that its frames may be others; put it "
+        "back as it was, and continue a training with --resume; or start again with the new one"
+    )
 
 
 def _no_file(count: int) -> FrameFile:

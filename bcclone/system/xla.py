@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bcclone.system.codec import from_text
 from bcclone.system.errors import UserError, first_line
-from bcclone.system.files import make_folder, sha256_of, write_text
+from bcclone.system.files import sha256_of, write_text
 from bcclone.system.hardware import Card, find_cards
 from bcclone.system.process import is_own_process
 from bcclone.system.progress import Notify
@@ -109,7 +109,7 @@ def keeping_fault(card: Card, folder: Path, code: str = NEEDS_GPU + COMPILE) -> 
     results = _remembered(folder)
     if f"{key}, kept" in results:
         return results[f"{key}, kept"]
-    make_folder(folder)
+    _make_private(folder)
     with tempfile.TemporaryDirectory(dir=folder) as kept:
         for _ in range(2):
             fault, may_pass = _tried(code, flags_to_keep_in(Path(kept)))
@@ -154,6 +154,28 @@ def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bcclone"
 
 
+def _make_private(folder: Path) -> None:
+    """Make a folder that nobody else can look into, with those above it; raises OSError.
+
+    The folder, and those of bcclone's cache, that are there already get these permissions, too,
+    unless they are links or somebody else's.
+    """
+    cache = _user_cache()
+    for each in reversed((folder, *folder.parents)):
+        try:
+            each.mkdir(0o700)
+        except FileExistsError:
+            is_ours = each == folder or cache in (each, *each.parents)
+            if not is_ours or each.is_symlink() or not _is_own(each):
+                continue
+        each.chmod(0o700)  # the umask may have taken more away
+
+
+def _is_own(folder: Path) -> bool:
+    # Windows has no such numbers
+    return sys.platform == "win32" or folder.lstat().st_uid == os.getuid()
+
+
 def _machine(card: Card) -> str:
     """Return the card, its driver and TensorFlow: a program for one combination suits no other."""
     tensorflow = metadata.version("tensorflow")
@@ -168,7 +190,7 @@ def _remembered(folder: Path) -> dict[str, str]:
 
 def _remember(folder: Path, faults: dict[str, str]) -> None:
     with suppress(OSError, UserError):
-        make_folder(folder)
+        _make_private(folder)
         write_text(folder / "xla.json", json_text(_remembered(folder) | faults))
 
 
@@ -205,14 +227,9 @@ def open_programs(folder: Path) -> str:
     if "'" in str(folder):
         return f"{folder} has a quotation mark in its path"
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = folder.lstat()
-        is_own = True
-        if sys.platform != "win32":  # which has no such numbers
-            is_own = found.st_uid == os.getuid()
-        if not stat.S_ISDIR(found.st_mode) or not is_own:
+        _make_private(folder)
+        if not stat.S_ISDIR(folder.lstat().st_mode) or not _is_own(folder):
             return f"{folder} is not a folder of yours"
-        folder.chmod(0o700)
         sums = {}
         with suppress(ValueError, FileNotFoundError):
             sums = from_text(dict[str, str], (folder / _SUMS).read_bytes())

@@ -4,6 +4,7 @@ pickled copy.
 
 import os
 import pickle
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 
 from bcclone.dataset.frames import FrameFile, Frames, FramesInMemory
 from bcclone.system.errors import UserError
-from bcclone.system.files import file_version
+from bcclone.system.files import file_version, write_bytes
+from tests.processes import said
+from tests.running import ROOT
 
 SHAPE = (4, 5, 3)
 COUNTS = (7, 0, 12, 1)
@@ -107,6 +110,77 @@ def test_a_copy_refuses_a_file_that_has_changed(tmp_path, count):
         copy[0]
 
 
+def overwrite(path):
+    path.write_bytes((255 - FRAMES).tobytes())
+    os.utime(path, ns=(2, 2))  # a disk may count times in steps
+
+
+def truncate(path):
+    os.truncate(path, 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody write a mapped file")
+@pytest.mark.parametrize("change", [overwrite, truncate])
+@pytest.mark.parametrize("count", [1, 2])
+def test_frames_of_a_file_that_is_overwritten_are_refused(tmp_path, change, count):
+    paths = [tmp_path / f"{number}.h5" for number in range(count)]
+    for path in paths:
+        path.write_bytes(FRAMES.tobytes())
+    files = [FrameFile(path, 0, len(FRAMES), file_version(path)) for path in paths]
+    with Frames(files, SHAPE) as frames:
+        assert (frames[-1] == FRAMES[-1]).all()
+        change(paths[-1])
+        for read in (lambda: frames[-1], lambda: np.asarray(frames)):
+            with pytest.raises(UserError, match=f"{count - 1}.h5: .*overwritten.*--resume"):
+                read()
+
+
+READ_WHILE_IT_BECOMES_SHORTER = """
+import os, sys
+from pathlib import Path
+from bcclone.dataset.frames import FrameFile, Frames
+from bcclone.system.files import file_version
+from bcclone.system.process import claim_process
+
+claim_process()
+path = Path(sys.argv[1])
+frames = Frames([FrameFile(path, 0, 20, file_version(path))], (4, 5, 3))
+check = frames.check_unchanged
+frames[0]
+os.truncate(path, 0)
+# as where the file changes just after it was looked at
+frames.check_unchanged = lambda *files: None if files else check()
+try:
+    frames[0]
+finally:
+    print("not reached")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody write a mapped file")
+def test_a_file_that_becomes_shorter_while_it_is_read_ends_the_process_with_its_name(tmp_path):
+    path = tmp_path / "data.h5"
+    path.write_bytes(FRAMES.tobytes())
+    done = said(sys.executable, "-c", READ_WHILE_IT_BECOMES_SHORTER, path, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"error: {path}: ")
+    assert "--resume" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no mapped file")
+@pytest.mark.parametrize("change", ["replaced", "removed"])
+def test_frames_of_a_file_that_is_replaced_are_those_that_were_opened(tmp_path, change):
+    path = tmp_path / "data.h5"
+    path.write_bytes(FRAMES.tobytes())
+    with Frames([FrameFile(path, 0, len(FRAMES), file_version(path))], SHAPE) as frames:
+        assert (frames[0] == FRAMES[0]).all()
+        if change == "replaced":
+            write_bytes(path, (255 - FRAMES).tobytes())
+        else:
+            path.unlink()
+        assert (frames[:] == FRAMES).all()
+
+
 def test_threads_may_read_new_files_at_the_same_time(tmp_path, monkeypatch):
     """Each file is mapped once; with two maps of it, one thread would read memory that is gone."""
     files = []
@@ -114,7 +188,7 @@ def test_threads_may_read_new_files_at_the_same_time(tmp_path, monkeypatch):
     memmap = np.memmap
 
     def map_slowly(path, *arguments):
-        mapped.append(path)
+        mapped.append(path.name)
         time.sleep(0.001)  # meanwhile, other threads need it, too
         return memmap(path, *arguments)
 
@@ -132,4 +206,4 @@ def test_threads_may_read_new_files_at_the_same_time(tmp_path, monkeypatch):
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(read, [Frames(files, SHAPE)] * 8))
-    assert sorted(mapped) == sorted(file.path for file in files)
+    assert sorted(mapped) == sorted(str(file.path) for file in files)

@@ -80,6 +80,26 @@ def test_the_folder_of_programs_is_the_users_alone(tmp_path):
     assert "file" in open_programs(tmp_path / "file" / "programs")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of files")
+@pytest.mark.parametrize("umask", [0, 0o022, 0o277])
+def test_no_folder_of_the_cache_is_open_to_others(tmp_path, monkeypatch, umask):
+    cache = tmp_path / "new" / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    before = os.umask(umask)
+    try:
+        assert open_programs(cache / "bcclone" / "xla" / "card") == ""
+        made = [cache.parent, *(path for path in cache.parent.rglob("*") if path.is_dir())]
+        assert {oct(path.stat().st_mode & 0o777) for path in made} == {"0o700"}
+        # those that another version has made
+        (cache / "bcclone" / "xla").chmod(0o755)
+        cache.chmod(0o755)  # it is not bcclone's
+        assert open_programs(cache / "bcclone" / "xla" / "card") == ""
+    finally:
+        os.umask(before)
+    assert (cache / "bcclone" / "xla").stat().st_mode & 0o777 == 0o700
+    assert cache.stat().st_mode & 0o777 == 0o755
+
+
 @pytest.mark.long
 def test_a_second_training_loads_the_programs_of_the_first(simulated_store, tmp_path):
     """Here on the processor, where only tests let XLA compile; the folder is that of a GPU."""
