@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bcclone.system.errors import printable
+
 
 @dataclass(frozen=True)
 class TableColumn:
@@ -27,12 +29,12 @@ class Table:
     rows: Sequence[Sequence[Any]]
 
     def cells(self) -> list[list[str]]:
-        """Return the printed cells, the headings first."""
+        """Return the printed cells, the headings first; a newline in a cell is escaped."""
         cells = [[column.heading or column.key for column in self.columns]]
         for row in self.rows:
             cells.append(
                 [
-                    "-" if value is None else column.words(value)
+                    "-" if value is None else printable(column.words(value), kept="")
                     for column, value in zip(self.columns, row, strict=True)
                 ]
             )

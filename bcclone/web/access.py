@@ -97,8 +97,8 @@ _HOST = re.compile(r"^([^:]+|\[[^]]*\])(?::\d*)?$")
 def _name_in(host: str) -> str:
     """Return the name or address in a header Host, or behind the :// of an Origin."""
     name = _HOST.sub(r"\1", host.lower())
-    without_brackets = name.strip("[]")
-    return without_brackets if _is_address(without_brackets) else name
+    in_brackets = name[1:-1] if name.startswith("[") and name.endswith("]") else ""
+    return in_brackets if _is_address(in_brackets) else name
 
 
 class Access:
