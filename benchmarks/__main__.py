@@ -60,6 +60,10 @@ BENCHMARKS = {
         "training",
         "samples per second of a training step: with and without oneDNN, and in PyTorch",
     ),
+    "waits": Entry(
+        "waits",
+        "the seconds from a recording to a model: over a store, and from the JPEG files",
+    ),
     "cluster": Entry(
         "cluster",
         "what several workers gain and cost, for preprocessing, feeding and training",
