@@ -34,6 +34,8 @@ from wsproto.events import (
     Event,
     Message,
     Ping,
+    RejectConnection,
+    RejectData,
     Request,
     TextMessage,
 )
@@ -57,12 +59,17 @@ _SILENCE_SECONDS = 10.0  # how long a server may be silent
 _HANDSHAKE_SECONDS = 90.0
 
 _TARGET = "/socket.io/?EIO=4&transport=websocket"
+_LONGEST_REFUSAL = 600  # bytes of the text with which a server refuses, as an error repeats it
 _FRAME_BYTES = 1016  # largest payload of a frame
 _LARGEST_READ = 65_536  # most bytes that are read from the socket at once
 
 
 class ServerGone(ConnectionError):
     """The server closed the connection, or sent what the simulator cannot read."""
+
+
+class Refused(ServerGone):
+    """The server answered that it serves no websocket, or not to this client."""
 
 
 class UnitySocket:
@@ -164,8 +171,24 @@ class UnitySocket:
                 self._read()
         except RemoteProtocolError as error:
             raise ServerGone(f"no websocket there: {error}") from None
+        if isinstance(event, RejectConnection):
+            raise Refused(f"{event.status_code}: {self._refusal()}")
         if not isinstance(event, AcceptConnection):
             raise ServerGone(f"no websocket there: {event}")
+
+    def _refusal(self) -> str:
+        """Return the text with which the server refuses the websocket, in one line."""
+        text = b""
+        with suppress(OSError, RemoteProtocolError):  # the server may end it without its length
+            while len(text) < _LONGEST_REFUSAL:
+                event = next(self._protocol.events(), None)
+                if event is None:
+                    self._read()
+                elif isinstance(event, RejectData):
+                    text += event.data
+                    if event.body_finished:
+                        break
+        return " ".join(text[:_LONGEST_REFUSAL].decode(errors="replace").split())
 
 
 def text_frames(text: str) -> list[bytes]:
@@ -194,6 +217,8 @@ def connected(host: str, port: int, patience_seconds: float = 0.0) -> Iterator[U
         try:
             connection = UnitySocket(host, port)
             break
+        except Refused as error:
+            raise UserError(f"the server at {host}:{port} refuses the car: {error}") from None
         # OSError includes ServerGone; a host that is not a valid name raises UnicodeError
         except (OSError, UnicodeError) as error:
             if time.monotonic() >= until:

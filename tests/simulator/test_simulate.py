@@ -13,7 +13,7 @@ from bcclone.recording.run_tables import read_trace
 from bcclone.simulator.unity_client import UnityClient, connected
 from bcclone.system.errors import UserError
 from bcclone.web.websocket import Websocket
-from tests.drive.drive_server import Still, serving
+from tests.drive.drive_server import Constant, Still, serving, serving_in_a_thread
 from tests.running import result_of, run_script
 
 
@@ -95,6 +95,38 @@ def test_a_missing_server_is_reported_at_once():
     assert re.search(
         rf"error: no drive server at 127.0.0.1:{port}: .*refused; start one with", done.stderr
     )
+
+
+def test_a_server_that_refuses_the_car_is_told_with_its_reason():
+    settings = {"token": "x" * 12, "allow_host": ("hub.example.org",)}
+    with serving_in_a_thread(Constant(), **settings) as server:
+        said = run_script("simulate", "drive", "--port", server.port, code=1).stderr
+    assert f"127.0.0.1:{server.port} refuses the car: 401: " in said
+    remedy = re.search(r"--allow-from (\S+)$", said)[1]
+    with serving_in_a_thread(Constant(), **settings, allow_from=(remedy,)) as server:
+        run_script("simulate", "drive", "--port", server.port, "--laps", 0.005)
+
+
+@pytest.mark.parametrize(
+    "body", ["", "Content-Length: 2000\r\n\r\n" + "no " * 900, "\r\n\x1b[31mno\n"]
+)
+def test_another_program_at_the_port_is_told_in_one_line(body):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse():
+            client, _ = listener.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(f"HTTP/1.1 404 Not Found\r\n{body}\r\n\r\n".encode())
+
+        threading.Thread(target=refuse, daemon=True).start()
+        port = listener.getsockname()[1]
+        said = run_script("simulate", "drive", "--port", port, code=1).stderr
+    error = said.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert "404" in error
+    assert len(error) < 1000
+    assert error.isprintable()
 
 
 @pytest.mark.slow
