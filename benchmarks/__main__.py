@@ -93,6 +93,11 @@ BENCHMARKS = {
         "the seconds and passes that recipes need from nothing to a model that drives a lap in "
         "both directions",
     ),
+    "replay": Entry(
+        "replay",
+        "what replays tell of networks, from hopeless to good, compared with their drives on the "
+        "same road",
+    ),
     "networks": Entry(
         "networks",
         "how well each network learns from a recording and drives, with variants of cnn",
