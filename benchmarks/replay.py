@@ -519,17 +519,17 @@ def _pairs_percent(truth: FloatArray, guess: FloatArray) -> float | None:
 
 
 def _table(agreements: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return all agreements, with their intervals."""
+    """Return all agreements; their intervals are in the JSON alone."""
     rows = [["", "drives", "R2", "slope", "Spearman", "pairs, %"]]
     for found in agreements:
         words = (found["road"], found["condition"], found["what"], _by_words(found["by"]))
         row = [
             ", ".join(words),
             str(found["drives"]),
-            interval_text(found["r2"], ".2f"),
-            interval_text(found.get("slope"), ".2f"),
-            interval_text(found["spearman"], ".2f"),
-            interval_text(found["pairs_percent"], ".0f"),
+            _text(found["r2"], ".2f"),
+            _text(found.get("slope"), ".2f"),
+            _text(found["spearman"], ".2f"),
+            _text(found["pairs_percent"], ".0f"),
         ]
         rows.append(row)
     return aligned(rows)
@@ -541,9 +541,5 @@ def _by_words(by: str) -> str:
     return "replay at the road's limit" if by == ROAD_LIMIT else f"replay at {by} m"
 
 
-def interval_text(figure: Sequence[float] | None, form: str) -> str:
-    """Return a figure and its interval as text, "-" if it is not defined."""
-    if figure is None:
-        return "-"
-    value, low, high = (format(number, form) for number in figure)
-    return f"{value} ({low} to {high})"
+def _text(figure: Sequence[float] | None, form: str) -> str:
+    return "-" if figure is None else format(figure[0], form)

@@ -59,6 +59,10 @@ def table(name: str) -> str:
         "models": models,
         "speeds": speeds,
         "any-camera": lambda: any_camera.real_table(results("any-camera")),
+        "replay-departures": lambda: replays("departures", _LIMITS),
+        "replay-worlds": lambda: replays("departures", {"2": "replay"}, all_conditions=False),
+        "replay-distances": lambda: replays("distance", _OF_DISTANCES),
+        "replay-distances-on-road": lambda: replays("distance on the road", _OF_DISTANCES),
     }
     if name in tables:
         rows = tables[name]()
@@ -113,6 +117,52 @@ def _distance(drives: Sequence[Mapping[str, Any]]) -> str:
     if not interventions:
         return f"{distance_m:.2f}"
     return f"{distance_m:.2f} ({interventions} off the road)"
+
+
+# ---- what a replay tells of a drive
+
+# what is compared with drives: as docs/results/replay.json names it -> in a table
+_LIMITS = {
+    "open loop": "mean error of the steering",
+    "1": "replay, 1 m",
+    "1.5": "replay, 1.5 m",
+    "2": "replay, 2 m",
+    "3": "replay, 3 m",
+    "road": "replay, the road's limit",
+}
+_OF_DISTANCES = {name: _LIMITS[name] for name in ("open loop", "2", "road")}
+
+
+def replays(what: str, labels: Mapping[str, str], all_conditions: bool = True) -> list[list[str]]:
+    """Return how well replays and the open loop tell what networks do, with intervals.
+
+    what: of the drives
+    labels: what is compared with it -> its name in the table
+    all_conditions: whether light and speed are taken together, else a row for each
+    """
+    place = ["road", "compared"] if all_conditions else ["road", "light and speed"]
+    rows = [[*place, "R2", "slope", "rank correlation", "pairs, %"]]
+    for found in results("replay")["agreements"]:
+        is_all = found["condition"] == "all"
+        if found["what"] != what or found["by"] not in labels or is_all != all_conditions:
+            continue
+        label = labels[found["by"]] if all_conditions else found["condition"]
+        figures = [
+            interval_text(found["r2"], ".2f"),
+            interval_text(found.get("slope"), ".2f"),
+            interval_text(found["spearman"], ".2f"),
+            interval_text(found["pairs_percent"], ".0f"),
+        ]
+        rows.append([found["road"], label, *figures])
+    return rows
+
+
+def interval_text(figure: Sequence[float] | None, form: str) -> str:
+    """Return a figure and its interval of 95 % in brackets, "" if it is not defined."""
+    if figure is None:
+        return ""
+    value, low, high = (format(number, form) for number in figure)
+    return f"{value} ({low} to {high})"
 
 
 # ---- how fast bcclone is
