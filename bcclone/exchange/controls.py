@@ -170,6 +170,9 @@ def _steering_column(
     may_be = fitting or [name for name in _numeric(table) if name not in of_wheels]
     if not may_be and wheels:
         return ""
+    if not may_be and not asked:
+        inquiry.ask([Missing("no steering at all", facts={"columns": table.held()})])
+        return ""
     kind = "several steerings" if fitting else "no steering"
     facts = {"columns": table.held(may_be)}
     if asked and not fitting:
@@ -178,23 +181,24 @@ def _steering_column(
     inquiry.ask([Missing(kind, "steering_column", "COLUMN", facts)])
     # whichever column the user chooses, the next command is to be the last one
     for column in may_be:
-        inquiry.ask(one for one in steering_questions(table, column, settings) if one.setting)
+        questions = steering_questions(table, column, settings)
+        inquiry.ask(one for one in questions if one.setting or len(may_be) == 1)
     return ""
 
 
 def _numeric(table: SourceTable) -> list[str]:
-    """Return the columns of numbers; only those that change, not as a clock, if any do."""
-    numeric, changing = [], []
+    """Return the columns of numbers without clocks and counters; those that change, if any do."""
+    constant, changing = [], []
     for column in table.columns:
         numbers = table.numbers(column)
         known = numbers[np.isfinite(numbers)]
         if not len(known) or len(known) < 0.5 * len(numbers):
             continue
-        numeric.append(column)
-        rises = np.diff(known) > 0
-        if np.ptp(known) and (not rises.all() or len(known) <= _FEW):
+        if not np.ptp(known):
+            constant.append(column)
+        elif len(known) <= _FEW or not (np.diff(known) > 0).all():
             changing.append(column)
-    return changing or numeric
+    return changing or constant
 
 
 def _wheels(table: SourceTable) -> list[tuple[str, str]]:

@@ -121,6 +121,15 @@ def _unknown(source: Path) -> UserError:
         reason = f"none of the formats; expected a folder with {expected}"
     if source.is_file():
         reason += f"; of a table, name the folder of its pictures, and --table {source.name}"
+    divided = (
+        [path.name for path in source.iterdir() if "\\" in path.name] if source.is_dir() else []
+    )
+    if divided:
+        reason = (
+            f"its files have the names of folders in their own, such as {min(divided)!r}; unpack "
+            "the archive with a program that makes folders of them, such as unzip"
+        )
+        return UserError(f"{source}: {reason}", exit_code=2)
     for path in (source, *(sorted(source.iterdir())[:100] if source.is_dir() else ())):
         if not is_hidden(path.name) and (other := other_file_at(path)):
             reason = other if path == source else f"{path.name} is {other}"

@@ -294,7 +294,7 @@ def _image_columns(
         if found := table.find(settings.image_column):
             return {_CENTER: found}
         facts = {"asked": settings.image_column, "columns": table.held()}
-        inquiry.ask([Missing("no such column", "image_column", "COLUMN", facts)])
+        inquiry.ask([Missing("no such column", "image_column", "IMAGES", facts)])
         return {}
     firsts = {name: next(filter(None, cells), "") for name, cells in table.columns.items()}
     of_files = [name for name, first in firsts.items() if is_image(first)]
@@ -306,6 +306,8 @@ def _image_columns(
                 by_camera.setdefault(called, name)
     if _CENTER in by_camera:
         return {camera: by_camera[camera] for camera in CAMERAS if camera in by_camera}
+    if len(of_files) > 1:  # only those whose images are there, if there are any
+        of_files = [name for name in of_files if images.are_paths(table.columns[name])] or of_files
     others = [name for name in table.columns if name != steering]
     usual = [name for name in of_files or others if _IMAGES.fullmatch(plain(name))]
     naming = of_files or [
@@ -318,7 +320,7 @@ def _image_columns(
     if naming:
         kind = "several images" if fitting else "images"
         facts = {"columns": table.held(fitting or naming)}
-        inquiry.ask([Missing(kind, "image_column", "COLUMN", facts)])
+        inquiry.ask([Missing(kind, "image_column", "IMAGES", facts)])
         return {}
     return None
 

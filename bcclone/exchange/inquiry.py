@@ -244,6 +244,11 @@ _WORDS: Mapping[str, str] = {
     # the steering
     "several steerings": ("several columns may be the steering: {columns}"),
     "no steering": ("no column is called steering, or alike; there are: {columns}"),
+    "no steering at all": (
+        "no column holds numbers, as a steering does: {columns}; of classes such as left and "
+        "right, write a table with the steering of each; cells that hold several values need one "
+        "mark between all of them"
+    ),
     "no numbers": ("column {column} holds no numbers, such as {cell}; there are: {columns}"),
     "wheels": (
         "{left} and {right} are of two wheels, and no column is the steering; write one into "
@@ -251,7 +256,7 @@ _WORDS: Mapping[str, str] = {
     ),
     "unit": ("the unit of the steering: rad, deg, or ratio for -1 to 1; nothing states it"),
     "unit of a full steering": (
-        "--max-degrees {full} is stated, but the steering is read as -1 to 1: state its unit, "
+        "--max-degrees {full:g} is stated, but the steering is read as -1 to 1: state its unit, "
         "rad, deg or ratio; or leave out --max-degrees"
     ),
     "unit beyond": (
@@ -264,8 +269,8 @@ _WORDS: Mapping[str, str] = {
         "another?"
     ),
     "middle of a ratio": (
-        "--max-degrees {full} is stated, but the steering is read as -1 to 1; which value is "
-        "straight ahead, from which full steering is {full} away? Or leave out --max-degrees"
+        "--max-degrees {full:g} is stated, but the steering is read as -1 to 1; which value is "
+        "straight ahead, from which full steering is {full:g} away? Or leave out --max-degrees"
     ),
     "full": (
         "by how much full steering differs from straight ahead: of an angle in degrees of the "
@@ -277,7 +282,7 @@ _WORDS: Mapping[str, str] = {
         " the steering ratio, about 375"
     ),
     "full beyond": (
-        "{beyond} of {rows} values are beyond full steering, which is {full}: by how much it "
+        "{beyond} of {rows} values are beyond full steering, which is {full:g}: by how much it "
         "differs from straight ahead, such as 375 degrees of a steering wheel, or 100 of "
         "percent"
     ),
@@ -336,6 +341,10 @@ _WORDS: Mapping[str, str] = {
     # the times
     "times": (
         "nothing states when the rows were taken; how many there are in a second, such as 20"
+    ),
+    "times of columns": (
+        "nothing states which column has the times; these have dates or clocks: {columns}; or "
+        "leave it out, and count the rows with --frame-rate"
     ),
     "times perhaps": ("if one of these is the time: {columns}"),
     "no times": (

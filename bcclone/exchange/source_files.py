@@ -9,7 +9,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 
 from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, LeftOut
@@ -42,17 +42,44 @@ def suffix_of(image: bytes) -> str:
 def path_in_source(folder: Path, name: str, follow_links: bool = False) -> Path:
     """Return the path of a file that a source names.
 
-    Raises ValueError for a name that leads out of the folder; UserError for a link that does,
-    unless links are followed.
+    It may differ from the name in upper and lower case, or in folders that an archive of Windows
+    has left in the file's own name, such as images\\0.jpg. Raises ValueError for a name that leads
+    out of the folder; UserError for a link that does, unless links are followed.
     """
     try:
-        return path_inside(folder, name, follow_links)
+        path = path_inside(folder, name, follow_links)
+        if not path.exists() and (spelled := _spelled_otherwise(folder, name)):
+            path = path_inside(folder, spelled, follow_links)
+        return path
     except LinkOut as error:
         command = shown_command("import", folder, "-o", "recordings/NAME", "--follow-links")
         raise UserError(
             f"{error}; remove the link, or if it belongs to this source, import with "
             f"--follow-links, too: {command}"
         ) from None
+
+
+def _spelled_otherwise(folder: Path, name: str) -> str:
+    """Return the name of a file that differs from a missing one only in its case, or in the
+    backslashes of an archive of Windows; "" for none.
+    """
+    inner = PurePosixPath(name)
+    for at, wanted in ((PurePosixPath(), str(inner)), (inner.parent, inner.name)):
+        found = _names_by_key(folder / at).get(_key_of(wanted))
+        if found:
+            return str(at / found)
+    return ""
+
+
+@lru_cache(4)  # a source has its files in one or two folders
+def _names_by_key(folder: Path) -> dict[str, str]:
+    if not folder.is_dir():
+        return {}
+    return {_key_of(path.name): path.name for path in sorted(folder.iterdir())}
+
+
+def _key_of(name: str) -> str:
+    return normal_name(name.replace("\\", "/")).lower()
 
 
 def read_inside(folder: Path, name: str, file_kind: FileKind, follow_links: bool = False) -> bytes:
@@ -171,6 +198,11 @@ class FolderImages:
                 pass
             named += 1
         return 2 * named > len(first)
+
+    def are_paths(self, cells: Sequence[str]) -> bool:
+        """Return whether most of the first cells of a column are paths of images of the folder."""
+        first = [cell.replace("\\", "/").removeprefix("./") for cell in cells[:200] if cell]
+        return 2 * sum(cell in self._written for cell in first) > len(first)
 
     @cached_property
     def _numbered(self) -> dict[int, str]:

@@ -112,7 +112,7 @@ def _of_unit_and_range(
     beyond = max(_beyond(away * one.per, full or one.full) for one in units)
     needs_full = needs_middle or (is_ratio and bool(settings.straight))
     if beyond and unit and not is_named:
-        facts = {"beyond": beyond, "rows": len(known), "full": f"{full or unit.full:g}"}
+        facts = {"beyond": beyond, "rows": len(known), "full": float(full or unit.full)}
         yield Missing("full beyond", "max_degrees", "FULL", facts)
     elif beyond or (needs_full and not full):
         yield Missing("full", "max_degrees", "FULL")
@@ -136,7 +136,7 @@ def _of_unit(
     elif is_named and not_a_ratio and not (full and settings.straight is not None):
         yield Missing("unit beyond", "unit", "UNIT", {"beyond": not_a_ratio, "rows": rows})
     elif unit.name == RATIO and full not in (None, 1) and settings.straight is None:
-        facts = {"full": f"{full:g}"}
+        facts = {"full": float(full or 0)}
         if is_named:
             yield Missing("unit of a full steering", "unit", "UNIT", facts)
         elif not not_a_ratio:

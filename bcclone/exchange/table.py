@@ -10,6 +10,7 @@ columns are called 1, 2 and so on. A line of units below it belongs to the names
 import csv
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import dropwhile, pairwise
@@ -206,12 +207,12 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
         raise UserError(f"{path}: a line of {width} cells, expected at most {_MOST_COLUMNS}")
     divided = None
     if lines.separator == "," and not settings.decimal_comma:
-        divided = _decimal_commas(lines.numbered, has_names=_are_names(first))
+        divided = _decimal_commas(lines.numbered, _has_names(lines.numbered))
     if divided:
         inquiry.settings = replace(inquiry.settings, decimal_comma=True)
         inquiry.ask([divided])
         return read_table(inquiry.settings, path, inquiry)
-    has_names = _are_names(first)
+    has_names = _has_names(lines.numbered)
     body = lines.numbered[has_names:]
     if lines.separator == "," and settings.decimal_comma:
         if not has_names:
@@ -247,6 +248,15 @@ def _columns_of(rows: Sequence[list[str]], header: Sequence[str]) -> dict[str, l
             name = f"{name}#{number}" if header else str(number)
         columns[name] = list(column)
     return columns
+
+
+def _has_names(numbered: Sequence[tuple[int, list[str]]]) -> bool:
+    """Return whether the first line of a table names its columns, and is not like the next one."""
+    first, *others = [cells for _, cells in numbered[:2]]
+    shapes = [[re.sub(r"[-+.\d]+", "#", cell) for cell in cells] for cells in (first, *others)]
+    is_alike = len(shapes) > 1 and shapes[0] == shapes[1] and "#" in "".join(shapes[0])
+    counted = [str(number) for number in range(len(first))]
+    return _are_names(first) and (not is_alike or first == counted)
 
 
 def _are_names(first: Sequence[str]) -> bool:
@@ -455,6 +465,10 @@ def _find_separator(lines: Sequence[str]) -> tuple[str, int]:
         before = has.index(True) if any(has) else len(has)
         if 2 * sum(has) <= len(has) - before or (mark == "  " and "," not in "".join(bare)):
             continue
+        widths = [line.count(mark) for line in bare]
+        usual = Counter(widths).most_common(1)[0][0]
+        if before == 0 and widths[0] < usual:  # lines such as "Device,Pixel 7" stand before
+            before = widths.index(usual)
         if not before:
             return mark, 0
         body = [line.split(mark) for line in bare[before + 1 :]]
@@ -462,6 +476,8 @@ def _find_separator(lines: Sequence[str]) -> tuple[str, int]:
         names = [cell.strip() for cell in bare[before].split(mark)]
         if before <= _MOST_BEFORE and _are_names(names) and 2 * of_values > len(body):
             return mark, filled[before]
+        if has[0]:
+            return mark, 0
     return ",", 0
 
 

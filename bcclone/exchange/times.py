@@ -23,7 +23,6 @@ from bcclone.exchange.exchange_settings import (
 from bcclone.exchange.inquiry import Inquiry, Missing
 from bcclone.exchange.table import SourceTable, number_in
 from bcclone.exchange.units import PER_MS, TIME_UNITS, plain, unit_in
-from bcclone.recording.row import seconds_since_1970
 from bcclone.system.arrays import FloatArray
 
 _NAMED = "|".join(TIME_UNITS)
@@ -114,7 +113,7 @@ def read_times(
         names = [name for name in [table.find(settings.time_column)] if name]
         if not names:
             facts = {"asked": settings.time_column, "columns": table.held()}
-            inquiry.ask([Missing("no such column", "time_column", "COLUMN", facts)])
+            inquiry.ask([Missing("no such column", "time_column", "TIMES", facts)])
             return None
     found: list[Times | Missing] = [_of_column(table, name, settings) for name in names]
     if not settings.time_column:
@@ -163,7 +162,7 @@ def times_of(cells: Sequence[object], name: str, form: str | None = None) -> Tim
     form: see --time-form; None where it is not stated
     """
     texts = [str(cell)[:_LONGEST_CELL] for cell in cells]
-    if dated := _written(texts, name, form):
+    if dated := _written(texts, name, form, (*_FORMS, *_CLOCK_ALONE)):
         return dated
     numbers = np.array([number_in(cell) for cell in cells])
     numbers[np.isinf(numbers)] = np.nan
@@ -188,7 +187,7 @@ def times_of(cells: Sequence[object], name: str, form: str | None = None) -> Tim
     is_stated = form in PER_MS or named
     if not is_stated and unit in (None, SECONDS) and usual == 1 and not np.any(known % 1):
         return Missing("row numbers", "time_form", "FORM", facts)
-    since = " since 1970" if unit == found else ""
+    since = " since 1970" if unit and unit == found else ""
     words = f"times: {name}, in {unit or SECONDS}{since}"
     return Times(np.round(numbers / PER_MS[unit or SECONDS]), words, name)
 
@@ -212,31 +211,38 @@ def no_times(table: SourceTable | None = None) -> list[Missing]:
 
     table: whose columns may be the time; None for none
     """
+    columns = table.columns if table else {}
+    written = [name for name in columns if _is_written(columns[name], name)]
+    if table and written:
+        return [
+            Missing("times of columns", "time_column", "TIMES", {"columns": table.held(written)})
+        ]
     questions = [Missing("times", "frame_rate", "HZ")]
-    rising = []
-    for name in table.columns if table else ():
-        steps = np.diff(table.numbers(name)) if table else np.zeros(0)
-        counts = np.all(steps == 1)  # as the numbers of frames do
-        if len(steps) and (steps >= 0).all() and steps.any() and not counts:
-            rising.append(name)
+    rising = [name for name in columns if table and _may_be_time(table.numbers(name))]
     if table and rising:
         facts = {"columns": table.held(rising)}
         questions.append(Missing("times perhaps", "time_column", facts=facts, is_optional=True))
     return questions
 
 
+def _is_written(cells: Sequence[object], name: str) -> bool:
+    """Return whether a column has dates that are not all the same, or clocks."""
+    texts = [str(cell)[:_LONGEST_CELL] for cell in cells]
+    times = _written(texts, name, None, (*_FORMS, *_CLOCK_ALONE))
+    return times is not None and len(set(texts)) > 1
+
+
+def _may_be_time(numbers: FloatArray) -> bool:
+    """Return whether numbers rise, and do not count, as those of frames do."""
+    steps = np.diff(numbers)
+    return len(steps) > 0 and bool((steps >= 0).all() and steps.any() and not (steps == 1).all())
+
+
 def times_in_names(stems: Sequence[str]) -> Times | Missing | None:
     """Return the times in the names of images, or what has to be stated of them; None if most hold
     no time.
     """
-    words = "the names of the images"
-    if found := _written(stems, words, None, clocks=False):
-        return found
-    seconds = [seconds_since_1970(stem) for stem in stems]
-    milliseconds = 1000 * np.array(seconds, float)  # None becomes NaN
-    if len(stems) and np.isfinite(milliseconds).mean() >= _ENOUGH:
-        return Times(np.round(milliseconds), f"times: {words}, since 1970")
-    return None
+    return _written(stems, "the names of the images", None, (*_FORMS, _SINCE_1970))
 
 
 # ---- dates and clocks
@@ -264,7 +270,25 @@ _FORMS = (
         + _CLOCK
         + _END
     ),
+    # 20-May-2026, 20. Mai 2026; May 20, 2026
+    re.compile(
+        r"(?<!\d)(?P<day>\d\d?)[-. /]{1,2}(?P<name>[^\W\d_]{3})[^\W\d_]*[-. /,]{1,2}"
+        r"(?P<year>\d{4}),?[T_ -]" + _CLOCK + _END
+    ),
+    re.compile(
+        r"(?P<name>[^\W\d_]{3})[^\W\d_]*[-. /]{1,2}(?P<day>\d\d?)[-. /,]{1,2}"
+        r"(?P<year>\d{4}),?[T_ -]" + _CLOCK + _END
+    ),
 )
+# seconds from 2001 to 2033; then a part of a second behind a mark, or ms, us or ns without one
+_SINCE_1970 = re.compile(
+    r"(?<!\d)(?P<second>1\d{9})"
+    r"(?:(?P<point>[._-])(?P<fraction>\d{1,9})|(?P<digits>\d{3}|\d{6}|\d{9})?)(?!\d)"
+)
+_MONTHS = {  # in English and German
+    "jan": 1, "feb": 2, "mar": 3, "mär": 3, "mrz": 3, "apr": 4, "may": 5, "mai": 5, "jun": 6,
+    "jul": 7, "aug": 8, "sep": 9, "oct": 10, "okt": 10, "nov": 11, "dec": 12, "dez": 12,
+}  # fmt: skip
 _CLOCK_ALONE = (
     re.compile(r"\s*(?:(?P<hour>\d\d?):)(?P<minute>\d\d?):(?P<second>\d\d?)" + _END + r"\s*"),
     # minutes and seconds, with a part of a second that says so
@@ -284,19 +308,21 @@ class _Written:
 
 
 def _written(
-    texts: Sequence[str], name: str, form: str | None, clocks: bool = True
+    texts: Sequence[str], name: str, form: str | None, patterns: Sequence[re.Pattern[str]]
 ) -> Times | Missing | None:
     """Return the times of texts with dates or clocks, or what has to be stated of them; None where
     most have neither.
 
-    clocks: whether a clock without a date counts
+    patterns: of the dates and clocks that count; the first one counts that most texts have
     """
-    for pattern in (*_FORMS, *(_CLOCK_ALONE if clocks else ())):
+    for pattern in patterns:
         found = [_match(pattern, text) for text in texts]
         known = [one for one in found if one]
         if not texts or len(known) < _ENOUGH * len(texts):
             continue
         words = "dates" if known[0].day else "a clock"
+        if pattern is _SINCE_1970:
+            words = "seconds since 1970"
         order = _order_of(known, pattern, name, form)
         if isinstance(order, Missing):
             return order
@@ -309,7 +335,7 @@ def _written(
         )
         if np.isfinite(milliseconds).mean() < _ENOUGH:
             continue  # months or hours that do not exist
-        if not known[0].day:
+        if pattern in _CLOCK_ALONE:
             hour = "hour" in pattern.groupindex
             milliseconds = _past_midnight(milliseconds, _DAY_MS if hour else 3_600_000)
             if question := _no_camera(milliseconds, name, texts[0]):
@@ -320,10 +346,13 @@ def _written(
 
 def _match(pattern: re.Pattern[str], text: str) -> _Written | None:
     """Return the date or clock in a text; None for none, or one with a wrong hour."""
-    match = pattern.search(text) if "year" in pattern.groupindex else pattern.fullmatch(text)
+    match = pattern.fullmatch(text) if pattern in _CLOCK_ALONE else pattern.search(text)
     if not match:
         return None
     part = match.groupdict("")
+    if pattern is _SINCE_1970:
+        digits = part["fraction"] or part["digits"]
+        return _Written(text, None, int(part["second"]), part["point"] or ".", digits)
     hour = int(part.get("hour") or 0)
     if half := part.get("half", ""):
         if not 1 <= hour <= 12:
@@ -340,7 +369,10 @@ def _match(pattern: re.Pattern[str], text: str) -> _Written | None:
     day = None
     if year := part.get("year"):
         names = ("month", "day") if "month" in part else ("one", "other")
-        day = (int(year), int(part[names[0]]), int(part[names[1]]))
+        if "name" in part:
+            day = (int(year), _MONTHS.get(part["name"].lower(), 0), int(part["day"]))
+        else:
+            day = (int(year), int(part[names[0]]), int(part[names[1]]))
     return _Written(text, day, seconds, part["point"], part["fraction"])
 
 

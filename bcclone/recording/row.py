@@ -28,8 +28,8 @@ _NAME = re.compile(
     r"(?P<second>\d{4}(?:_\d\d){5})_(?P<milliseconds>\d{3})(?:\d{3})?(?!\d)",
     re.IGNORECASE,
 )
-# seconds since 1970; then a fraction behind a mark, or without one
-_SINCE_1970 = re.compile(r"(?<!\d)(1\d{9})(?:[._-](\d{3}|\d{6}|\d{9})|(\d{3}|\d{6}|\d{9})?)(?!\d)")
+# seconds since 1970, of 2001 to 2033, and ms, us or ns; a whole number of ten digits may count
+_SINCE_1970 = re.compile(r"(?<!\d)(1\d{9})[._-]?(\d{3}|\d{6}|\d{9})(?!\d)")
 _EPOCH = datetime.datetime(1970, 1, 1)
 _LONGEST_MONTH = 32  # days; the Nepali calendar has months of 32, no other one has more
 
@@ -88,25 +88,14 @@ def seconds_in_names(names: Sequence[str]) -> list[float] | None:
     """
     seconds = []
     for name in names:
-        since_1970 = seconds_since_1970(name, whole=False)
+        if match := _SINCE_1970.search(name):
+            seconds.append(float(f"{match[1]}.{match[2]}"))
+            continue
         try:
-            seconds.append(time_of(name) / 1000 if since_1970 is None else since_1970)
+            seconds.append(time_of(name) / 1000)
         except RowError:
             return None
     return seconds
-
-
-def seconds_since_1970(text: str, whole: bool = True) -> float | None:
-    """Return the seconds since 1970 in a text, of 2001 to 2033; None for none.
-
-    A part of a second may follow without a mark, so numbers of ms, us and ns are read, too.
-
-    whole: whether whole seconds count; a number of ten digits may also be that of a frame
-    """
-    match = _SINCE_1970.search(text)
-    if not match or not (whole or match[2] or match[3]):
-        return None
-    return float(f"{match[1]}.{match[2] or match[3] or 0}")
 
 
 @lru_cache(16)  # consecutive rows share their second

@@ -9,10 +9,12 @@ import shlex
 import numpy as np
 import pytest
 
+from bcclone.system.errors import UserError
 from tests.exchange.foreign_sources import (
     asked,
     imported,
     make_frames,
+    make_tub,
     refusal_of,
     rows_of,
 )
@@ -157,6 +159,9 @@ def test_two_columns_of_ros_are_one_time(tmp_path):
         ("20/05/2026 10:00:{0:02}.{4:03}", 100),
         ("10:00:{0:02}.{1:02.0f}", 100),
         ("00:{0:02}.{2:01.0f}", 100),  # minutes and seconds, as a spreadsheet shows them
+        ("20-May-2026 10:00:{0:02}.{4:03}", 100),
+        ("20. Mai 2026 10:00:{0:02}.{4:03}", 100),
+        ("May 20, 2026 10:00:{0:02}.{4:03} AM", 100),
         ("1405-02-31 10:00:{0:02}.{4:03}", 100),  # days of other calendars
         ("2569/02/30 10:00:{0:02}.{4:03}", 100),
     ],
@@ -202,6 +207,70 @@ def test_a_clock_counts_on_past_midnight(tmp_path):
     folder = labelled(tmp_path / "set", columns, NAMES[:20])
     steps = rows_of(imported(folder, tmp_path / "out").output)["time_ms"].diff().tolist()[1:]
     assert steps == [100] * 19
+
+
+@pytest.mark.parametrize(
+    ("name", "step_ms"),
+    [
+        ("{0}.{1:02}.jpg", 50), ("{0}_{1:02}0.jpg", 50), ("{0}{1:02}0.jpg", 50),
+        ("x_{0}-{1:02}.jpg", 50),
+    ],
+)  # fmt: skip
+def test_names_hold_the_seconds_since_1970_and_a_part_of_a_second(tmp_path, name, step_ms):
+    names = [name.format(NEW_YEAR_S + row // 20, row % 20 * 5) for row in range(ROWS)]
+    folder = labelled(tmp_path / "set", {"image": names, "steering": ["0.1"] * ROWS}, names)
+    assert steps_of(folder, tmp_path / "out") == [step_ms] * 3
+
+
+@pytest.mark.parametrize("name", ["{0}_{1}.jpg", "{0}-{1:02}.jpg"])
+def test_numbers_that_count_pictures_behind_the_seconds_are_asked_about(tmp_path, name):
+    names = [name.format(NEW_YEAR_S + row // 20, row % 20) for row in range(ROWS)]
+    folder = labelled(tmp_path / "set", {"image": names, "steering": ["0.1"] * ROWS}, names)
+    assert asked(folder) == {"--frame-rate": "part of a second"}
+
+
+def test_a_column_of_dates_with_another_name_is_offered_as_the_times(tmp_path):
+    cells = [f"20.05.2026 10:00:{row // 10:02},{row % 10}" for row in range(ROWS)]
+    columns = {"Bild": NAMES, "Lenkwinkel [°]": ["0,1"] * ROWS, "Zeit": cells}
+    folder = labelled(tmp_path / "set", columns, separator=";")
+    spoiled = (folder / "labels.csv").read_text(encoding="utf-8")
+    (folder / "labels.csv").write_bytes(spoiled.encode("cp1252"))
+    assert asked(folder) == {
+        "--steering-column": "no steering", "--time-column": "times of columns"
+    }  # fmt: skip
+    given = {"steering_column": "Lenkwinkel [°]", "time_column": "Zeit"}
+    assert steps_of(folder, tmp_path / "out", **given) == [100] * 3
+
+
+def test_a_table_of_words_alone_is_said_to_hold_no_steering(tmp_path):
+    columns = {"image": NAMES, "command": ["left", "right", "forward"] * 20, "time_s": TIMES}
+    assert asked(labelled(tmp_path / "set", columns)) == {None: "no steering at all"}
+
+
+def test_of_several_columns_of_images_those_that_are_there_are_taken(tmp_path):
+    names = [f"main/{name}" for name in NAMES]
+    others = [f"left/{name}" for name in NAMES]
+    columns = {"side": others, "road": names, "steering": ["0.1"] * ROWS, "time_s": TIMES}
+    result = imported(labelled(tmp_path / "set", columns, names), tmp_path / "out")
+    assert "images: by road" in result.seen.notes
+
+
+@pytest.mark.parametrize("name", ["images\\{}", "images/{}", "IMAGES\\{}"])
+def test_the_images_of_a_tub_from_an_archive_of_windows_are_found(tmp_path, name):
+    tub = make_tub(tmp_path / "tub")
+    for path in list((tub / "images").iterdir()):
+        new = tub / name.format(path.name.upper())
+        new.parent.mkdir(exist_ok=True)
+        path.rename(new)
+    assert imported(tub, tmp_path / "out").rows == 4
+
+
+def test_an_archive_that_was_not_unpacked_into_folders_is_said_to_be(tmp_path):
+    (tmp_path / "set").mkdir()
+    for name in ("tub\\manifest.json", "tub\\catalog_0.catalog"):
+        (tmp_path / "set" / name).write_text("{}")
+    with pytest.raises(UserError, match=r"names of folders in their own.*unzip"):
+        imported(tmp_path / "set", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -252,6 +321,7 @@ def test_a_line_of_units_below_the_names_is_read(tmp_path, units, full):
         ('"sep=|"\r\n', "|"),
         ("sep=\t\n", "\t"),
         ("CarLogger 2.1\nDriver: Smith\n\n", ","),
+        ("Device,Pixel 7\nApp,RoadLogger 3\n\n", ","),
     ],
 )
 def test_lines_before_the_names_are_left_out(tmp_path, before, separator):
