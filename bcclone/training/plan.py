@@ -73,7 +73,7 @@ def new_run(settings: TrainSettings, data: Store, notify: Notify, workers: int =
         decided,
     )
     run = Run(settings.runs / name, record, decided, is_new=True)
-    earlier = _newest_run(replace(settings, name=None), data)
+    earlier, _ = _newest_run(replace(settings, name=None), data)
     going_on = _going_on(earlier, decided) if earlier else ""
     run.check_output(f"{going_on}\nor {REMEDY}" if going_on else REMEDY)
     if earlier and going_on and not earlier.read_result():
@@ -210,13 +210,18 @@ def resumed_run(
     """Return the newest run of these samples and this output; without one, a new run.
 
     Folders that are not runs are ignored. The limits of the run may be changed. Raises UserError
-    for other changes that would lead to other weights, and when the output may not be written.
+    for other changes that would lead to other weights, when the output may not be written, and
+    where no run fits, but one has settings that cannot be read.
 
     files: with a `name`, only this run folder is considered, whatever its output
     changes: the settings that the user gave, name -> value
     """
     file_settings = values_of(files, names_of(RunFiles))
-    run = _newest_run(files, data)
+    run, damaged = _newest_run(files, data)
+    if damaged and not run:  # it may be the run that is meant
+        raise damaged[0]
+    for error in damaged:
+        notify(f"note: not looked at: {error}")
     if run is None:
         notify(
             f"note: {files.runs} has no run of {data.path.resolve()} with its present content "
@@ -250,21 +255,27 @@ def resumed_run(
     return run
 
 
-def _newest_run(files: RunFiles, data: Store) -> Run | None:
-    """Return the newest run of these samples and this output, with its own settings.
+def _newest_run(files: RunFiles, data: Store) -> tuple[Run | None, list[UserError]]:
+    """Return the newest run of these samples and this output, with its own settings, and the errors
+    of runs whose settings cannot be read.
 
     Folders that are not runs are ignored. With a name, only this run folder is considered, whatever
     its output.
     """
     found = []
+    damaged = []
     for path in files.runs.glob(f"{glob.escape(files.name) if files.name else '*'}/{RECORD_NAME}"):
-        record = read_record(path.parent)
-        if record and record.is_of(files, data, path.parent):
+        try:
+            record = read_record(path.parent)
+        except UserError as error:
+            damaged.append(error)
+            continue
+        if record.is_of(files, data, path.parent):
             found.append((record.started, path.parent, record))
     if not found:
-        return None
+        return None, damaged
     _, path, record = max(found, key=lambda run: run[0])
-    return Run(path, record, record.settings)
+    return Run(path, record, record.settings), damaged
 
 
 def _check_start(files: RunFiles, run: Run, start: Path | None) -> None:

@@ -31,6 +31,7 @@ from bcclone.training.training_state import Epoch, history_csv, read_history
 
 START_NAME = "start.h5"  # the model that the run began with, in its folder
 RECORD_NAME = "settings.json"
+SETTINGS_NAME = "settings.toml"
 _RESULT = "result.json"
 
 
@@ -67,11 +68,13 @@ class Record:
         return is_output and data.content_hash == self.content_hash
 
 
-def read_record(path: Path) -> Record | None:
-    """Return the content of a run folder's settings.json; None if it is missing or damaged."""
-    with suppress(UserError):
-        return read_json(path / RECORD_NAME, Record, "the settings of a run", "")
-    return None
+def read_record(path: Path) -> Record:
+    """Return the content of a run folder's settings.json; raises UserError if it is damaged."""
+    remedy = "copy the file back, or train anew, in a new run"
+    same = path / SETTINGS_NAME  # which users may read and give
+    if same.is_file():
+        remedy += f" with its settings: leave out --resume, and give --settings {same}"
+    return read_json(path / RECORD_NAME, Record, "the settings of a run", remedy)
 
 
 class Run:
@@ -133,7 +136,7 @@ class Run:
         (self.path / _RESULT).unlink(missing_ok=True)
         output = os.path.realpath(settings.output)
         self._write_record(replace(self.record, settings=settings, output=output))
-        write_text(self.path / "settings.toml", settings_as_text(settings))
+        write_text(self.path / SETTINGS_NAME, settings_as_text(settings))
 
     def _write_record(self, record: Record) -> None:
         with suppress(ValueError):  # on two drives of Windows

@@ -69,6 +69,32 @@ def test_resuming_a_complete_run_trains_nothing(trained, simulated_store):
     (folder / "other.h5").unlink()
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"store": 1}', b"\xff\xfe\xfd", b"[]", b'{"settings": {}}', None]
+)
+def test_a_run_whose_settings_are_damaged_is_named_and_its_settings_are_used_anew(
+    trained, simulated_store, tmp_path, content
+):
+    copy = shutil.copytree(trained[0], tmp_path / "copy")
+    damaged = copy / "runs" / "whole" / "settings.json"
+    damaged.unlink()
+    if content is None:
+        damaged.mkdir()
+    else:
+        damaged.write_bytes(content)
+    refused = train(simulated_store, copy, *QUICK, "--resume", code=1).stderr
+    assert str(damaged) in refused
+    assert "expected" in refused or "cannot be read" in refused or "not the settings" in refused
+    options = ("--settings", copy / "runs" / "whole" / "settings.toml")
+    assert options[0] in refused
+    assert str(options[1]) in refused
+    if content == b"":  # the remedy, to its end
+        again = train(simulated_store, copy, *options, "--force", "--name", "again")
+        assert json.loads(again.stdout)["loss"] == trained[1]["loss"]
+        resumed = train(simulated_store, copy, "--resume")
+        assert str(damaged) in resumed.stderr
+
+
 def test_a_run_is_resumed_with_a_feed_of_the_same_order_only(trained, simulated_store):
     folder, result, notices = trained
     assert "feed: hdf5-shuffle" in notices
