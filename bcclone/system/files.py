@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 from bcclone.system.errors import UserError, command_line, without_secrets
-from bcclone.system.location import Location, reaching
+from bcclone.system.location import Location, free_name, reaching
 from bcclone.system.process import is_own_process
 
 _PARTIAL = ".partial"  # ending of temporary names
@@ -235,6 +235,8 @@ _FOLDER_MARKS: dict[str, tuple[str, ...]] = {
     RESULTS: ("figures.json", *KEPT_FOLDERS),
 }
 
+_SHOWN_NAMES = 3  # how many names of files in a folder a message repeats
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -335,9 +337,24 @@ def check_output(
     else:
         is_complete = is_begun = _is_of(path, kind)
     if not is_begun:
-        raise UserError(f"{path} exists, and is no {kind}; choose another name")
+        raise UserError(
+            f"{path} exists, and is no {kind}: {_what_is_there(path)}; it is not replaced: choose "
+            f"another name, such as {free_name(path if path.name else path / 'new')}"
+        )
     if is_complete and not force:
         raise UserError(f"{path} exists already; {remedy}")
+
+
+def _what_is_there(path: Path) -> str:
+    """Return in words what is at a path where something exists."""
+    if path.is_file():
+        kinds = (kind for kind in (STORE, MODEL, CLIP, PICTURE) if _is_of(path, kind))
+        return f"it is a {next(kinds, f'file of {path.stat().st_size} bytes')}"
+    if not path.is_dir():
+        return "it is a device"
+    names = sorted(each.name for each in path.iterdir())
+    shown = ", ".join(names[:_SHOWN_NAMES])
+    return f"it is a folder with {shown}{', ...' * (len(names) > _SHOWN_NAMES)}"
 
 
 def _is_of(path: Path, kind: str) -> bool:

@@ -86,7 +86,7 @@ def test_force_replaces_outputs_of_the_same_kind_damaged_ones_and_empty_files(fi
                 check_output(path, kind)
         else:
             for force in (False, True):
-                reason = f"{path.name} exists, and is no {kind}; choose another name$"
+                reason = f"{path.name} exists, and is no {kind}: .*choose another name, such as "
                 with pytest.raises(UserError, match=reason):
                     check_output(path, kind, force)
 
@@ -212,3 +212,28 @@ def test_where_nothing_can_be_locked_the_work_goes_on(tmp_path):
     with locked(tmp_path / ("n" * 250), "wait"):  # too long a name, for one
         pass
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("model", STORE, ["it is a model", "model2"]),
+        ("store", MODEL, ["it is a store", "store2"]),
+        ("text", CLIP, ["it is a file of 8 bytes", "text2"]),
+        ("text", NEW_FOLDER, ["it is a file of 8 bytes", "text2"]),
+        ("folder", NEW_FOLDER, ["a folder with mine.txt", "folder2"]),
+        (".", NEW_FOLDER, ["it is a folder with", "such as new"]),
+    ],
+)
+def test_what_stands_in_the_way_of_an_output_is_named_with_a_name_that_is_free(
+    tmp_path, monkeypatch, name, kind, words
+):
+    write_kinds(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "mine.txt").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as refused:
+        check_output(Path(name), kind, force=True)
+    assert all(word in str(refused.value) for word in words), refused.value
+    free = str(refused.value).rpartition("such as ")[2]
+    check_output(Path(free), kind)  # the remedy is right
