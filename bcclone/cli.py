@@ -241,6 +241,14 @@ def _only_errors() -> Iterator[None]:
             root.setLevel(level)
 
 
+def _is_current_folder_gone() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
 def describe(error: Exception) -> tuple[str, int]:
     """Return the message for an error, and the exit code."""
     if isinstance(error, UserError):
@@ -258,6 +266,8 @@ def describe(error: Exception) -> tuple[str, int]:
         ), 1
     if isinstance(error, OSError) and "temporary directory" in str(error):  # all disks are full
         return "no temporary file can be written; make room, or set TMPDIR to another disk", 1
+    if isinstance(error, FileNotFoundError) and not error.filename and _is_current_folder_gone():
+        return "the current folder was removed; change into one that is there, such as: cd", 1
     # without a name, a missing file says nothing to the user: it is one of bcclone's own
     if isinstance(error, OSError) and (error.filename or error.errno in _OF_DISKS):
         place = f"{error.filename}: " if error.filename else ""

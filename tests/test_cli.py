@@ -244,6 +244,16 @@ def test_a_closed_terminal_interrupts_a_command_that_nohup_does_not_protect(tmp_
     assert log.read_text().endswith("\n")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows removes no current folder")
+def test_a_current_folder_that_was_removed_is_said(tmp_path, simulated_recording):
+    line = command_line("preprocess", simulated_recording, "-o", "data.h5")
+    (tmp_path / "gone").mkdir()
+    script = 'rmdir "$PWD"; exec "$@"'
+    done = said("sh", "-c", script, "sh", *line, cwd=tmp_path / "gone")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: the current folder was removed")
+
+
 FULL = "/dev/full"
 
 
