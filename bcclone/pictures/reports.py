@@ -32,7 +32,7 @@ from bcclone.simulator.world_settings import Conditions, WorldSettings
 from bcclone.system.files import write_text
 from bcclone.system.settings import option_words
 from bcclone.system.values import json_text, part_of
-from bcclone.training.result import MEAN_STEERING, TrainResult
+from bcclone.training.result import MEAN_STEERING, NOT_LEARNED, UNKNOWN, TrainResult
 
 _FIGURES_NAME = "figures.json"
 CLIP_NAME = "clip.mp4"  # of a whole drive
@@ -413,9 +413,11 @@ def _training_headline(result: TrainResult) -> str:
     """Say how well the network steers, beside a driver who always gives the mean steering."""
     model = Path(result.model).name
     mean = result.drivers.get(MEAN_STEERING)
-    if result.val_mae is None or mean is None:
+    if result.held_out is None or mean is None:
         return f"{model} was trained for {result.epochs} epochs"
-    if result.val_mae >= mean.mae:
+    if result.held_out.verdict == UNKNOWN:
+        return f"{model} is trained; it was too little driving to tell whether it steers"
+    if result.held_out.verdict == NOT_LEARNED:
         return f"{model} has not learned to steer: always steering the same is no worse"
     return f"{model} has learned to steer"
 

@@ -48,6 +48,7 @@ from bcclone.training.result import (
     TrainResult,
     ValidationScore,
     best_model,
+    judge_held_out,
     score_mean,
 )
 from bcclone.training.run import Run
@@ -154,6 +155,16 @@ def _hand_over(
             if not scores:
                 start_correlation = _start_correlation(trainer, training, start, batch_size)
             chosen = best_model(scores, start_correlation)
+    model = trained.model
+    if chosen != TRAINED:
+        # the mean of the start model with itself changes only its description
+        model = mean_content(start, start if chosen == START else trained.model, {})
+    held_out = None
+    if scores:
+        samples = select(validation.data, VALIDATION, training.seq_length, predict=STEERING)
+        _, _, steering = _evaluate_file(trainer, model, samples, batch_size)
+        mean_steering = float(training.labels[training.first_of_row, 0].mean())
+        held_out = judge_held_out(samples, mean_steering, steering)
     test = select(training.data, TEST, settings.seq_length)
     counts = SampleCounts(trained.samples_an_epoch, len(validation), len(test))
     result = TrainResult.of(
@@ -166,13 +177,12 @@ def _hand_over(
         chosen,
         start_correlation,
         training.data.recordings,
+        held_out,
     )
-    model = trained.model
     if chosen == TRAINED:
         # an earlier completion of this run, which chose another model, may have left this file
         (run.path / TRAINED_NAME).unlink(missing_ok=True)
     else:
-        # the mean of the start model with itself changes only its description
         described = {"epoch": result.epoch, "val_loss": result.val_loss}
         model = mean_content(start, start if chosen == START else trained.model, described)
         for path, content in ((run.path / TRAINED_NAME, trained.model), (run.model, model)):

@@ -17,8 +17,8 @@ from bcclone.dataset.answer import LEAST_CORRELATION
 from bcclone.dataset.store import RecordingInfo
 from bcclone.feed.selection import Selection
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import shown_command
-from bcclone.system.statistics import correlation
+from bcclone.system.errors import number_of, shown_command
+from bcclone.system.statistics import block_jackknife, correlation, mean_around
 from bcclone.system.table import Table, TableColumn
 from bcclone.system.values import to_json
 from bcclone.training.train_settings import TRAINED, TrainSettings
@@ -93,6 +93,100 @@ class ValidationScore:
         return self.loss < (1 - equal_loss) * other.loss
 
 
+# ---- whether the held-out driving tells it
+
+LEARNED = "learned"
+NOT_LEARNED = "not learned"
+UNKNOWN = "unknown"
+
+_FEWEST_PARTS = 6
+_LEAST_SPREAD = 0.01  # a quarter of a degree of the front wheels: a bend of 600 m radius
+_CLEAR_HARM = 0.04  # one degree of the front wheels
+_SMOOTHED_SECONDS = 1.0  # faster changes of the steering are the driver's hand, not the road
+_GAP_SECONDS = 1.0  # rows farther apart are of two stretches
+_STANDARD_ERRORS = 2.0
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What the held-out driving tells of a network, beside always steering the mean.
+
+    Neighbouring rows are nearly the same, so their number says little: what counts is how often the
+    road has turned another way.
+    """
+
+    parts: int  # stretches in which the driver steers to one side of the mean
+    spread: float  # mean distance of the smoothed steering from the mean: what there is to learn
+    gain: float  # by how much the network's mean error is smaller than that of the mean steering
+    gain_error: float  # standard error of the gain
+    mean_error: float  # of the mean steering
+
+    @property
+    def can_tell(self) -> bool:
+        return self.parts >= _FEWEST_PARTS and self.spread >= _LEAST_SPREAD
+
+    @property
+    def verdict(self) -> str:
+        """Return LEARNED or NOT_LEARNED, or UNKNOWN where it was too little driving to tell."""
+        margin = _STANDARD_ERRORS * self.gain_error
+        # so far off, no road makes it right
+        if self.gain + margin < -max(self.mean_error, _CLEAR_HARM):
+            return NOT_LEARNED
+        if not self.can_tell:
+            return UNKNOWN
+        if self.gain > margin:
+            return LEARNED
+        # at best, it makes up for less than half of what there was to learn
+        if self.gain + margin < self.spread / 2:
+            return NOT_LEARNED
+        return UNKNOWN
+
+    def reason(self) -> str:
+        """Return in words why it cannot be told."""
+        if self.spread < _LEAST_SPREAD:
+            return "in the driving that was held back, the steering hardly changes"
+        if self.parts < _FEWEST_PARTS:
+            return (
+                "the driving that was held back has "
+                f"{number_of(self.parts, 'bend')} to one side of its mean steering or the other, "
+                f"expected {_FEWEST_PARTS} or more"
+            )
+        return "in the driving that was held back, the difference is smaller than its own error"
+
+
+def judge_held_out(
+    validation: Selection, mean_steering: float, steering: FloatArray
+) -> HeldOut | None:
+    """Return what the held-out driving tells of a network; None if it is next to nothing.
+
+    mean_steering: of the training samples
+    steering: the network's, for all validation samples, (samples,)
+    """
+    first = validation.first_of_row
+    if len(first) < _FEWEST_PARTS * 2:
+        return None
+    labels = validation.labels[first, 0].astype(np.float64)
+    rows = validation.data.rows[validation.row[first]]
+    seconds = rows["time_ms"].astype(np.float64) / 1000
+    begins = (np.diff(rows["episode"]) != 0) | (np.abs(np.diff(seconds)) > _GAP_SECONDS)
+    stretch = np.append(0, np.cumsum(begins))
+    # each stretch has times of its own, so that they rise over all of them
+    times = seconds - seconds.min() + stretch * (np.ptp(seconds) + 2 * _GAP_SECONDS)
+    smooth = mean_around(times, labels, _SMOOTHED_SECONDS, np.ones(len(labels)), stretch)
+    away = smooth - mean_steering
+    spread = float(np.abs(away).mean())
+    # near the mean, neither side counts
+    sides = np.where(np.abs(away) > spread / 4, np.sign(away), 0.0)
+    counted = sides != 0
+    side, of = sides[counted], stretch[counted]
+    parts = int(((np.diff(side) != 0) | (np.diff(of) != 0)).sum()) + bool(side.size)
+    of_mean = np.abs(mean_steering - labels)
+    gains = of_mean - np.abs(steering[first] - labels)
+    error = block_jackknife(len(gains), lambda kept: float(gains[kept].mean()))
+    figures = (spread, float(gains.mean()), error, float(of_mean.mean()))
+    return HeldOut(parts, *(round(figure, 5) for figure in figures))
+
+
 # ---- the result
 
 # names of the drivers in result.json, beside TRAINED
@@ -144,6 +238,7 @@ class TrainResult:
     drivers: Mapping[str, ValidationScore] = field(default_factory=dict)
     handed_over: str = TRAINED  # which of the drivers the model file is
     note: str | None = None  # why it is not TRAINED, and what is wrong with it, if anything
+    held_out: HeldOut | None = None  # what the validation samples tell of it; None for nothing
     # the next three are not stored
     recordings: Sequence[RecordingInfo] = ()  # of the store that it was trained on
     run: Path = Path()  # the run folder
@@ -161,6 +256,7 @@ class TrainResult:
         handed_over: str,
         start_correlation: float | None = None,
         recordings: Sequence[RecordingInfo] = (),
+        held_out: HeldOut | None = None,
     ) -> Self:
         """Return the result of a complete training, before its model is scored on test samples.
 
@@ -190,7 +286,8 @@ class TrainResult:
             batch_size=settings.batch_size,
             drivers=drivers,
             handed_over=handed_over,
-            note=_note_of(drivers, handed_over, settings.output, run, start_correlation),
+            note=_note_of(drivers, handed_over, settings.output, run, start_correlation, held_out),
+            held_out=held_out,
             run=run,
             recordings=recordings,
         )
@@ -274,6 +371,7 @@ def _note_of(
     output: Path,
     run: Path,
     start_correlation: float | None,
+    held_out: HeldOut | None,
 ) -> str | None:
     """Return why another model than TRAINED is handed over, and what is wrong with the given one.
 
@@ -300,7 +398,13 @@ def _note_of(
     if drivers:
         mean = drivers[MEAN_STEERING]
         given = drivers[handed_over]
-        if mean.loss < given.loss or mean.is_better_than(given):
+        is_unknown = held_out is not None and held_out.verdict == UNKNOWN
+        if held_out and is_unknown:
+            notes.append(
+                f"too little driving was held back to tell whether {output} has learned to steer: "
+                f"{held_out.reason()}"
+            )
+        elif mean.loss < given.loss or mean.is_better_than(given):
             notes.append(
                 f"on the validation samples {output} is worse than always steering the mean; "
                 "record more driving, with more bends, or train longer"
