@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -15,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bcclone.camera.framing import Framing
+from bcclone.dataset.fingerprint import Fingerprint, fingerprints_of
 from bcclone.dataset.frames import FrameFile, Frames
 from bcclone.dataset.labels import RowTable
 from bcclone.dataset.preprocessing import Preprocessing
-from bcclone.dataset.sample_settings import SampleSettings
+from bcclone.dataset.sample_settings import TRAINING, SampleSettings
 from bcclone.dataset.samples import (
     FRAME_COLUMNS,
     NO_FRAME,
@@ -118,6 +120,15 @@ class Store:
     def split_indices(self, part: str) -> IndexArray:
         """Return the indices of the samples of one of sample_settings.PARTS, as indices_of()."""
         return indices_of(self.samples, self.rows, part)
+
+    @cached_property
+    def fingerprints(self) -> list[Fingerprint]:
+        """Return the fingerprints of the recordings, of the rows with training samples."""
+        used = np.unique(self.samples["row"][self.split_indices(TRAINING)])
+        rows = self.rows[used]
+        center = [name.decode() for name in rows["center"].tolist()]
+        recorded = (rows["speed_mph"], rows["throttle"], rows["steering"])
+        return fingerprints_of(center, *recorded, rows["recording"])
 
     def image_path(self, index: int) -> str | None:
         """Return the path of the camera image of a sample, in its recording; None if it is gone."""

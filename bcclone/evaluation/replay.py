@@ -8,7 +8,7 @@ Whether the recorded steering is right is told by the turns of the frames, never
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from bcclone.camera.framing import check_framed
 from bcclone.camera.images import size_remedy, try_frame
 from bcclone.camera.vehicle import MPH
 from bcclone.dataset.answer import LEAST_CORRELATION, Answer
+from bcclone.dataset.fingerprint import share_known
 from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.evidence import Evidence, recording_name
 from bcclone.diagnosis.motion import RecordingFigures
@@ -32,10 +33,11 @@ from bcclone.evaluation.recorded_drive import (
 )
 from bcclone.evaluation.settings import ReplaySettings
 from bcclone.evaluation.views import RowFrames, Views, read_row
-from bcclone.model.model_path import SHIPPED, is_shipped
+from bcclone.model.model_path import SHIPPED, comes_with_bcclone, is_shipped
 from bcclone.model.policy import Memory, Policy, load_policy, not_finite
 from bcclone.recording.edits import MIRROR, Edit
 from bcclone.recording.files import find_log
+from bcclone.recording.log import read_log
 from bcclone.simulator.score import autonomy_text
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, shown_command
@@ -84,14 +86,52 @@ def replay_beside(
     settings = settings or ReplaySettings()
     log = find_log(str(recording))
     policies = {}
+    trained_shares = {}
     for path in map(str, models):
         policy = load_policy(path, settings.preprocess, must_agree=len(models) == 1)
         check_framed(log, path, policy.framing)
         policies[path] = policy.without_framing()  # the recording has frames
+        trained_shares[path] = _trained_share(Path(path), policy, log, settings)
     beside = None
     if shipped and not any(is_shipped(Path(path)) for path in policies):
         beside = load_policy(shipped)
-    return replay_policies(policies, log, settings, beside)
+    replayed = replay_policies(policies, log, settings, beside)
+    return replace(replayed, trained_shares=trained_shares)
+
+
+_LEAST_SHARE = 0.1  # a smaller one may come from rows of other drives that look alike
+
+
+def _trained_share(
+    model: Path, policy: Policy, log: Path, settings: ReplaySettings
+) -> float | None:
+    """Return the share of the replayed rows that a model was trained on; None if not known."""
+    training = policy.training
+    known = training.recordings if training else None
+    share = 0.0
+    if known:
+        edited = read_log(log).rows
+        first, last = (round(part * len(edited)) for part in settings.fraction)
+        edited = edited.iloc[first:last]
+        # the model may have been trained before the steering was edited, or after
+        recorded = read_log(log, edited=False).rows
+        recorded = recorded[recorded["line"].isin(edited["line"])]
+        shares = [
+            share_known(
+                known,
+                rows["center"].tolist(),
+                rows["speed_mph"],
+                rows["throttle"],
+                rows["steering"],
+            )
+            for rows in (edited, recorded)
+        ]
+        share = max(shares)
+    if share >= _LEAST_SHARE:
+        return round(share, 2)
+    if training is None or training.has_unknown_recordings:
+        return None
+    return 0.0 if known is not None or comes_with_bcclone(model) else None
 
 
 def replay_policies(
@@ -287,6 +327,8 @@ class Replayed:
     results: Mapping[str, Driven]  # path of the model -> its drives
     controls: Mapping[str, Driven] = field(default_factory=dict)  # by the keys of CONTROLS
     evidence: Evidence | None = None  # whether the recorded steering is right
+    # path of the model -> share of the rows that it was trained on; None where that is not known
+    trained_shares: Mapping[str, float | None] = field(default_factory=dict)
 
     @cached_property
     def by_driver(self) -> dict[str, dict[str, Any]]:
@@ -294,6 +336,21 @@ class Replayed:
         drivers = {**self.results}
         drivers |= {CONTROLS[name]: control for name, control in self.controls.items()}
         return {name: self._figures_of(driven) for name, driven in drivers.items()}
+
+    @property
+    def best(self) -> str:
+        """Return the model that was set back least often, then came nearest to the path; without
+        scores, that whose steering goes with the recorded one most.
+        """
+
+        def rank(model: str) -> tuple[float, ...]:
+            figures = self.by_driver[model]
+            if self.has_scores:
+                return figures["interventions"], figures["rms_cross_track_m"]
+            r = figures["steering_correlation"]
+            return (math.inf if r is None else -r,)
+
+        return min(self.results, key=rank)
 
     @property
     def has_scores(self) -> bool:
@@ -336,7 +393,11 @@ class Replayed:
         Where the unit is not the metre, the keys name it.
         """
         controls = {name: self.by_driver[CONTROLS[name]] for name in self.controls}
-        models = {name: self.by_driver[name] | {"controls": controls} for name in self.results}
+        models = {
+            name: self.by_driver[name]
+            | {"trained_share": self.trained_shares.get(name), "controls": controls}
+            for name in self.results
+        }
         figures: dict[str, Any] = {"models": models}
         if len(models) == 1:
             (figures,) = models.values()
@@ -381,7 +442,7 @@ class Replayed:
             *reference.notes,
             *self.legend(),
         ]
-        sentences += self.careful()
+        sentences += [*self.trained_on(), *self.careful()]
         if all(paths.keys() <= {"center"} for paths in reference.images):
             sentences.append(
                 "there are no images of the side cameras; views are made from the centre camera"
@@ -412,6 +473,18 @@ class Replayed:
             figures["steering_correlation"] or 0.0, figures["steering_correlation_smoothed"] or 0.0
         )
         return r >= LEAST_CORRELATION or figures["interventions"] == 0
+
+    def trained_on(self) -> Iterator[str]:
+        """Yield a sentence for each model that has seen the recording before, or may have."""
+        for name, share in self.trained_shares.items():
+            if share:
+                yield (
+                    f"careful: {name} was trained on this recording, on {100 * share:.0f} % of "
+                    "these rows: the figures do not tell how it drives what it has not seen; "
+                    "replay another drive"
+                )
+            elif share is None:
+                yield f"whether {name} was trained on this recording is not known: it does not say"
 
     def careful(self) -> Iterator[str]:
         """Yield a sentence for each model that does not read the place, or reads it wrongly."""

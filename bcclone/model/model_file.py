@@ -18,6 +18,7 @@ import h5py
 
 from bcclone.camera.framing import FRAMING, Framing
 from bcclone.dataset.answer import OUTPUTS, Output
+from bcclone.dataset.fingerprint import Fingerprint
 from bcclone.dataset.preprocessing import Preprocessing, PreprocessingMismatch, preprocessing_of
 from bcclone.dataset.preprocessing_text import (
     RAW,
@@ -27,7 +28,7 @@ from bcclone.dataset.preprocessing_text import (
 from bcclone.model.architectures import ARCHITECTURES
 from bcclone.model.foreign.preprocessing import declared_preprocessing
 from bcclone.model.foreign.stored import StoredModel, UnsupportedModel, read_model
-from bcclone.model.model_path import check_keras_path
+from bcclone.model.model_path import check_keras_path, comes_with_bcclone
 from bcclone.model.plain_keras import OtherAnswers, check_plain_keras
 from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import explained, from_text, parse_json, read_bytes
@@ -63,6 +64,11 @@ class TrainingInfo:
     epoch: int | None = None  # the epoch after which the weights were saved
     val_loss: float | None = None  # validation loss of these weights
     imported: Mapping[str, Any] | None = None  # where a model of another program came from
+    # of the recordings that it was trained on, those of its start model included; None if the file
+    # does not state them
+    recordings: Sequence[Fingerprint] | None = None
+    # whether it was trained on others, too, which its start model does not state
+    has_unknown_recordings: bool = False
 
     @property
     def network(self) -> str | None:
@@ -89,6 +95,21 @@ def stated_network(path: Path) -> str | None:
     except (OSError, ValueError):
         return None
     return network if network in ARCHITECTURES else None
+
+
+def stated_recordings(path: Path) -> tuple[Sequence[Fingerprint], bool]:
+    """Return the fingerprints that a model file of bcclone states, and whether there are others.
+
+    A model that comes with bcclone was trained in simulated worlds alone.
+    """
+    try:
+        with open_hdf5(path) as file:
+            training = TrainingInfo.from_json(read_attribute(file, TRAINING, str))
+    except (OSError, ValueError):
+        return (), True
+    if training.recordings is None:
+        return (), not comes_with_bcclone(path)
+    return training.recordings, training.has_unknown_recordings
 
 
 def stated_frames(path: Path) -> tuple[Preprocessing | None, Framing | None]:

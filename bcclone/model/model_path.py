@@ -133,6 +133,12 @@ def is_shipped(model: Path) -> bool:
     return sha256_of(model) == sha256_of(shipped_model(SHIPPED))
 
 
+def comes_with_bcclone(model: Path) -> bool:
+    """Return whether a file is one of the models that come with bcclone, whatever it is called."""
+    folder = shipped_model(SHIPPED).parent
+    return any(sha256_of(model) == sha256_of(path) for path in folder.glob("*.h5"))
+
+
 def shipped_model(name: str) -> Path:
     """Return the path of a model that comes with bcclone, such as "lake.h5"."""
     return (_INSTALLED if _INSTALLED.is_dir() else _IN_CLONE) / name

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bcclone.model.foreign.litert_model import LiteRtModel
     from bcclone.model.foreign.onnx_network import ForeignOnnxModel
     from bcclone.model.foreign.stored import StoredModel
-    from bcclone.model.model_file import ModelFile
+    from bcclone.model.model_file import ModelFile, TrainingInfo
 
 # What a policy remembers of a drive between two frames: the last images, newest last, or the states
 # of a recurrent network. It is () at the begin of a drive, and always for a policy that sees only
@@ -69,6 +69,8 @@ class Policy:
         self.framing = file.framing
         self.preprocessing = file.preprocessing
         self._calibration = file.calibration
+        # how it was trained; None for an ONNX or LiteRT file
+        self.training: TrainingInfo | None = getattr(file, "training", None)
         # the network in Keras; None for one in an ONNX or LiteRT file
         self.model: Any = file.model
         # whether the network takes the camera's pictures, and frames them itself

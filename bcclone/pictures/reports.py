@@ -192,7 +192,7 @@ def write_replay(
     write_text(figures, json_text(replayed.figures(), indent=2))
     report = folder / REPORT_NAME
     first, *others = replayed.sentences()
-    careful = list(replayed.careful())
+    careful = [*replayed.trained_on(), *replayed.careful()]
     if replayed.has_scores:
         first = f"its steering was tried on the recording's own pictures: {first}"
     said = {*careful, *replayed.legend()}  # the headings of the report's table have definitions
@@ -215,26 +215,34 @@ def write_replay(
 
 
 def _replay_headline(replayed: Replayed, recording: str) -> str:
-    """Say how well the first model drives, which is the only one as a rule."""
-    model = next(iter(replayed.results))
+    """Say how well the model drives, or the best one of several."""
+    model = replayed.best
+    name = Path(model).name
+    if len(replayed.results) > 1:
+        name += f", the best of {len(replayed.results)},"
+    if replayed.trained_shares.get(model):
+        name = f"{name.removesuffix(',')}, which was trained on it,"
     figures = replayed.by_driver[model]
     if not replayed.has_scores:
         r = figures["steering_correlation"]
         how = "or its driver's does not change"
         if r is not None:
             how = f"and its driver's have a correlation of {r:.2f}"
-        return f"{Path(model).name} on {recording}: its steering {how}"
+        return f"{name.removesuffix(',')} on {recording}: its steering {how}"
     limit = f"{replayed.limit_m:g} {replayed.reference.unit}"
     if not figures["interventions"]:
-        return f"{Path(model).name} stays within {limit} of the recorded path on {recording}"
+        return f"{name} stays within {limit} of the recorded path on {recording}"
     times = _times(figures["interventions"])
-    return f"{Path(model).name} comes {limit} off the recorded path {times} on {recording}"
+    return f"{name} comes {limit} off the recorded path {times} on {recording}"
 
 
 def _replay_figures(replayed: Replayed) -> list[KeyFigure]:
-    """Return the figure that matters of the first model, and of those to compare it with."""
-    model = next(iter(replayed.results))
-    compared = {Path(model).name: replayed.by_driver[model]}
+    """Return the figure that matters of each model, and of those to compare them with."""
+    paths = list(replayed.results)
+    names = [Path(path).name for path in paths]
+    if len({*names}) < len(names):  # of several folders
+        names = paths
+    compared = {name: replayed.by_driver[path] for name, path in zip(names, paths, strict=True)}
     for control in ("shipped", "human", "mean"):
         if control in replayed.controls:
             compared[CONTROLS[control]] = replayed.by_driver[CONTROLS[control]]

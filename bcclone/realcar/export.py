@@ -22,6 +22,7 @@ from bcclone.system.errors import UserError, require_package
 from bcclone.system.files import EXAMPLE, check_output, inputs_of, replacing, write_text, writes
 from bcclone.system.location import is_hidden
 from bcclone.system.progress import Notify
+from bcclone.system.values import to_json
 
 if TYPE_CHECKING:  # it loads TensorFlow
     from bcclone.realcar.exported import Interface
@@ -233,7 +234,7 @@ def _metadata_of(interface: "Interface") -> dict[str, str]:
     if interface.framing:
         parts.append(f"framed inside: {interface.framing.describe()}")
     parts.append(f"prepared inside: {file.preprocessing.describe()}")
-    training = {key: value for key, value in vars(file.training).items() if value}
+    training = {key: value for key, value in to_json(file.training).items() if value}
     metadata = {
         "description": "; ".join(parts),
         PICTURE: json.dumps(picture),

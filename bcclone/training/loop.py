@@ -17,14 +17,16 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from bcclone.dataset.fingerprint import merged
 from bcclone.dataset.store import Store, common_framing
 from bcclone.feed.feed import open_feed, open_feed_in_order
 from bcclone.feed.selection import Batch, Selection
-from bcclone.model.model_file import model_content
+from bcclone.model.model_file import model_content, stated_recordings
 from bcclone.system.errors import UserError, first_line
 from bcclone.system.files import write_bytes
 from bcclone.system.interrupts import noting_interrupts
 from bcclone.system.progress import Notify, ProgressBar
+from bcclone.system.values import to_json
 from bcclone.training.checkpoint import save_checkpoint
 from bcclone.training.result import ValidationScore
 from bcclone.training.run import Run
@@ -331,12 +333,17 @@ def current_model(
     epoch: the number of the epoch after which the network has these weights; 0 before training
     val_loss: the validation loss of that epoch, None if it is not known
     """
+    recordings, has_others = stated_recordings(settings.start) if settings.start else ((), False)
+    if epoch:
+        recordings = merged([*recordings, *data.fingerprints])
     described = {
         "settings": values_of(settings, SETTINGS_OF_WEIGHTS),
         "samples": asdict(data.sample_settings),
         "store_content_hash": data.content_hash,
         "epoch": epoch,
         "val_loss": val_loss,
+        "recordings": to_json(recordings),
+        "has_unknown_recordings": has_others,
     }
     framing = common_framing(data.recordings)
     return model_content(trainer.export(), data.preprocessing, described, framing)

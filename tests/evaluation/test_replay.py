@@ -20,11 +20,13 @@ from bcclone.evaluation.settings import ReplaySettings
 from bcclone.evaluation.views import RowFrames, Views, read_row
 from bcclone.model.policy import load_policy
 from bcclone.pictures.reports import write_replay
+from bcclone.simulator.expert import record
+from bcclone.simulator.world_settings import RecordSettings
 from bcclone.system.errors import UserError
 from tests.conftest import calibrated, shared
 from tests.evaluation.conftest import LEGACY
 from tests.recordings import mirrored, rewrite
-from tests.running import ROOT
+from tests.running import ROOT, result_of, run_script
 
 FULL = PRESETS["carnd-160x320-rgb"]
 ROAD = slice(65, 136)
@@ -271,3 +273,38 @@ def test_known_models_get_their_known_scores_on_a_real_recording(legacy):
     assert interventions == {"human": 0, "zero": 21, "mean": 14}
     assert controls["zero"]["autonomy_percent"] == pytest.approx(-187, abs=1)
     assert new["steering_correlation"] > 0.8 > old["steering_correlation"]
+
+
+@pytest.mark.slow
+def test_a_replay_says_whether_a_model_was_trained_on_the_recording(
+    simulated_recording, simulated_store, untrained_model, tmp_path
+):
+    # a drive at the same times, of another seed
+    other = tmp_path / "other"
+    record(other, RecordSettings(laps=0.03, seed=5))
+    line = ("model.py", simulated_store, "-o", tmp_path / "mine.h5", "--runs", tmp_path / "runs")
+    run_script(*line, "--epochs", 1, "--batch-size", 64, "--no-plots")
+    # in another folder, of another name, without some of its rows
+    moved = shutil.copytree(simulated_recording, tmp_path / "elsewhere" / "renamed")
+    lines = (moved / "driving_log.csv").read_text().splitlines(keepends=True)
+    (moved / "driving_log.csv").write_text("".join(lines[:40] + lines[50:]))
+    run_script("edit", moved, "--delete", 5, 9)
+
+    def shares(recording, *models):
+        replayed = result_of("replay", *models, recording)
+        by_model = replayed.get("models", {str(models[0]): replayed})
+        return {Path(path).name: each["trained_share"] for path, each in by_model.items()}
+
+    mine = tmp_path / "mine.h5"
+    assert shares(moved, mine)["mine.h5"] > 0.5
+    assert shares(other, mine) == {"mine.h5": 0.0}
+    # a file that does not state it, and one that comes with bcclone
+    assert shares(other, untrained_model) == {"untrained.h5": None}
+    assert shares(moved, ROOT / "models" / "any-road.h5") == {"any-road.h5": 0.0}
+    done = run_script("replay", mine, untrained_model, moved, "-o", tmp_path / "out")
+    assert "mine.h5 was trained on this recording" in done.stdout
+    assert "untrained.h5 was trained on this recording is not known" in done.stdout
+    page = (tmp_path / "out" / "report.html").read_text()
+    figures = page.partition('class="figures')[2].partition("</dl>")[0]
+    assert "mine.h5" in figures
+    assert "untrained.h5" in figures
