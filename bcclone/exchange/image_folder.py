@@ -230,14 +230,15 @@ def _read_labels(
     columns = _image_columns(table, settings, images, control_columns.get("steering"), inquiry)
     in_order: Sequence[str] = ()
     stems: Sequence[str] = ()
+    images_words = ""
     if columns is None:
         in_order = _images_in_order(table, images, inquiry)
         stems = [PurePosixPath(path).stem for path in in_order]
-        seen.notes.append("images: row N has image N, in the order of their numbers")
+        images_words = "row N has image N, in the order of their numbers"
     elif columns:
         stems = list(map(_stem_of, table.columns[columns[_CENTER]]))
         inquiry.note("pictures", f"column {columns[_CENTER]!r}", pictures=len(images.paths))
-        seen.notes.append(f"images: by {', '.join(columns.values())}")
+        images_words = f"by {', '.join(columns.values())}"
         inquiry.ask(_several_cameras(table, columns[_CENTER]))
     times = read_times(table, settings, inquiry, stems)
     is_asked = any(one.setting.startswith(("time", "frame")) for one in inquiry.missing)
@@ -256,7 +257,7 @@ def _read_labels(
     if times and in_order:
         inquiry.ask(_other_times(times, stems, in_order))
     if times:
-        seen.notes.append(times.words)
+        seen.notes += [times.words, f"images: {images_words}"]
     return _Labelled(table, controls, control_columns, columns or {}, in_order, times)
 
 

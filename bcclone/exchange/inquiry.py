@@ -156,7 +156,11 @@ def choose_table(
             choice["reason"] = "; ".join(map(_question, changes))
         choices.append(choice)
     inquiry = Inquiry(settings)
-    inquiry.ask([Missing("table", "table", "TABLE", {"tables": choices})])
+    question = Missing("table", "table", "TABLE", {"tables": choices})
+    if all("reason" in choice for choice in choices):
+        inquiry.ask([Missing("no such table", facts={"tables": choices})])
+        question = Missing("new table", "table", "TABLE")
+    inquiry.ask([question])
     return inquiry.refusal()
 
 
@@ -222,6 +226,8 @@ def _tables(facts: Mapping[str, Any]) -> str:
 _WORDS: Mapping[str, str] = {
     # which table, and which of its columns
     "table": ("which table has the steering?{tables}"),
+    "no such table": "none of the tables has what an import needs:{tables}",
+    "new table": "the one with the steering of each picture that you write",
     "no table": (
         "no table ({endings}) with the steering lies beside the pictures of {folder}; name "
         "one, or estimate the steering from how the camera moves with --steering from-motion"
@@ -293,9 +299,9 @@ _WORDS: Mapping[str, str] = {
     ),
     "wrapped": (
         "the steering jumps from one end to the other, from {before:g} to {after:g}, as an "
-        "angle without a sign (0 to 360, or 0 to 65535): no value of --straight mends that; "
-        "write those above the half as minus, such as steering - 360 above 180 (steering - "
-        "65536 above 32767)"
+        "angle without a sign (0 to 360, 0 to 2 pi, or 0 to 65535): no value of --straight "
+        "mends that; write those above the half as minus, such as steering - 360 above 180 "
+        "(steering - 65536 above 32767)"
     ),
     "sign": (
         "column {sign} is called the sign of the steering, which has none: {values}; write one"

@@ -414,8 +414,8 @@ def _read_lines(path: Path, decimal_comma: bool) -> _Lines:
             if are_same and _are_names(named[0][1]) and not _are_names(filled[0][1]):
                 filled = [*named, *filled]
     notes = []
-    if comments or before:
-        notes = [f"table: {number_of(filled[0][0] - 1, 'line')} before the first one of cells"]
+    if (left_out := filled[0][0] - 1) and (comments or before):
+        notes = [f"table: {number_of(left_out, 'line')} before the first one of cells"]
     number, first = filled[0]
     if fault := _fault_of(first, len(first)):
         raise UserError(f"{path}: line {number}: {fault}; write the names of the columns there")

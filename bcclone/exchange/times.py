@@ -41,6 +41,7 @@ _LONGEST_STEP_MS = 2000.0
 _SINCE = (946_684_800.0, 2_208_988_800.0)  # seconds of the years 2000 to 2040
 _EPOCH = datetime(1970, 1, 1)
 _DAY_MS = 86_400_000
+_SAMPLE = 200  # texts that show whether a column may have dates in a form
 _LONGEST_CELL = 100  # characters; a time has fewer
 _ENOUGH = 0.5  # share of the cells that must hold a time
 
@@ -187,7 +188,7 @@ def times_of(cells: Sequence[object], name: str, form: str | None = None) -> Tim
     is_stated = form in PER_MS or named
     if not is_stated and unit in (None, SECONDS) and usual == 1 and not np.any(known % 1):
         return Missing("row numbers", "time_form", "FORM", facts)
-    since = " since 1970" if unit and unit == found else ""
+    since = " since 1970" if unit and unit == found and not named else ""
     words = f"times: {name}, in {unit or SECONDS}{since}"
     return Times(np.round(numbers / PER_MS[unit or SECONDS]), words, name)
 
@@ -315,7 +316,10 @@ def _written(
 
     patterns: of the dates and clocks that count; the first one counts that most texts have
     """
+    some = texts[:: max(1, len(texts) // _SAMPLE)]
     for pattern in patterns:
+        if sum(_match(pattern, text) is not None for text in some) < 0.2 * len(some):
+            continue  # so that a long column of numbers is not searched for each pattern
         found = [_match(pattern, text) for text in texts]
         known = [one for one in found if one]
         if not texts or len(known) < _ENOUGH * len(texts):
