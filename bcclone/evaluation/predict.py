@@ -137,9 +137,9 @@ class NamedFrame:
 def named_frames(source: Path) -> Sequence[NamedFrame]:
     """Return the frames of a recording in order of time, or those of a folder by their names.
 
-    Numbers in the names count by their value. Where all names hold times, a pause of more than a
-    second begins another drive, as in a recording. Raises UserError if there are no images, or two
-    images of one name.
+    Numbers in the names count by their value. Where all names hold times, another drive begins
+    after a pause of more than a second, as in a recording, and where the time goes back. Raises
+    UserError if there are no images, or two images of one name.
 
     source: a recording's folder or log, a folder of images, or one image
     """
@@ -172,16 +172,19 @@ def named_frames(source: Path) -> Sequence[NamedFrame]:
 
 
 def _timed(frames: Sequence[NamedFrame]) -> Sequence[NamedFrame]:
-    """Return the frames with the times in their names, in their order, if all names hold one."""
+    """Return the frames with the times in their names, if all names hold one.
+
+    Where the time goes back, as from the last picture of one camera to the first of the next, or
+    where a pause is long, another drive begins.
+    """
     seconds = seconds_in_names([frame.frame_id for frame in frames])
     if seconds is None:
         return frames
-    by_time = sorted(zip(seconds, frames, strict=True), key=lambda timed: timed[0])
-    steps = np.diff([time for time, _ in by_time], prepend=by_time[0][0])
-    drives = np.cumsum(steps > EPISODE_GAP_MS / 1000).tolist()
+    steps = np.diff(seconds, prepend=seconds[0])
+    drives = np.cumsum((steps < 0) | (steps > EPISODE_GAP_MS / 1000)).tolist()
     return [
         replace(frame, drive=drive, seconds=time)
-        for (time, frame), drive in zip(by_time, drives, strict=True)
+        for frame, drive, time in zip(frames, drives, seconds, strict=True)
     ]
 
 
