@@ -45,6 +45,8 @@ BEFORE = {
     "calibrate": "simulate record longer --laps 0.3 --recoveries 0 --rows-per-second 4",
 }
 
+CODES = {"improve": 1}  # a model that drives without an intervention does not get better
+
 # the figures of a result that the machine does not decide
 FIGURES = {
     "edit": ("rows", "deleted", "changed", "edits", "spans"),
@@ -67,7 +69,7 @@ def _run(name, line, here):
     words = line.format(**MODELS).split()
     if name in BEFORE:
         run_script(*BEFORE[name].split(), cwd=here)
-    return result_of(*words, cwd=here)
+    return result_of(*words, cwd=here, code=CODES.get(name, 0))
 
 
 def _check(name, line, here):
