@@ -90,7 +90,7 @@ def test_each_round_adds_its_rows_to_all_earlier_ones_and_is_scored(improved):
     chosen = min(rounds, key=lambda one: (one["interventions"], -one["number"]))
     assert (improved / "better.h5").read_bytes() == (work / chosen["model"]).read_bytes()
     (compared,) = result["compared"]
-    assert compared["after"] == chosen["scores"][0]
+    assert {"row": compared["row"], **compared["after"]} == chosen["scores"][0]
 
 
 @pytest.mark.long
