@@ -380,6 +380,7 @@ def compare(comparison: Comparison) -> Row:
 ALL = "all"  # conditions of a road together
 OPEN_LOOP = "open loop"
 DEPARTURES = "departures"
+BETTER_HALF = "departures of the better half"
 DISTANCE = "distance"
 DISTANCE_ON_ROAD = "distance on the road"
 _RESAMPLES = 1000
@@ -412,18 +413,22 @@ def _agreements(
     limits: of the replays that count departures; each distance is compared with two of them
     """
     departures = _grid(rows, [row.departures_per_km for row in rows])
+    # hopeless networks are easily told from the others
+    is_better = departures <= np.nanmedian(departures, axis=0)
     from_middle_m = _grid(rows, [row.from_middle_m for row in rows])
     # departures lead far from the middle, so that both are told alike; here are the other drives
     on_road_m = np.where(departures == 0, from_middle_m, np.nan)
     open_loop = _grid(rows, [row.steering_error for row in rows])
     for what, truth in {
         DEPARTURES: departures,
+        BETTER_HALF: np.where(is_better, departures, np.nan),
         DISTANCE: from_middle_m,
         DISTANCE_ON_ROAD: on_road_m,
     }.items():
         guesses = {OPEN_LOOP: open_loop}
-        for limit in limits if what == DEPARTURES else (USUAL_LIMIT, ROAD_LIMIT):
-            if what == DEPARTURES:
+        is_count = what in (DEPARTURES, BETTER_HALF)
+        for limit in limits if is_count else (USUAL_LIMIT, ROAD_LIMIT):
+            if is_count:
                 values = [row.replay_per_km[limit] for row in rows]
             else:
                 values = [row.replay_from_path_m[limit] for row in rows]
@@ -432,6 +437,8 @@ def _agreements(
             figures = {"r2": _r2, "spearman": _spearman, "pairs_percent": _pairs_percent}
             if by != OPEN_LOOP:  # which has another unit
                 figures["slope"] = _slope
+                if is_count:
+                    figures["none_percent"] = _none_percent
             yield {
                 "road": road,
                 "condition": condition,
@@ -518,9 +525,15 @@ def _pairs_percent(truth: FloatArray, guess: FloatArray) -> float | None:
     return float(50 + 50 * np.mean((true_order * order)[compared]))
 
 
+def _none_percent(truth: FloatArray, guess: FloatArray) -> float | None:
+    """Return of which share of the drives the guess tells rightly whether it has no departure."""
+    known, guessed = _known(truth, guess)
+    return float(100 * np.mean((known == 0) == (guessed == 0))) if len(known) else None
+
+
 def _table(agreements: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return all agreements; their intervals are in the JSON alone."""
-    rows = [["", "drives", "R2", "slope", "Spearman", "pairs, %"]]
+    rows = [["", "drives", "R2", "slope", "Spearman", "pairs, %", "none, %"]]
     for found in agreements:
         words = (found["road"], found["condition"], found["what"], _by_words(found["by"]))
         row = [
@@ -530,6 +543,7 @@ def _table(agreements: Sequence[Mapping[str, Any]]) -> list[str]:
             _text(found.get("slope"), ".2f"),
             _text(found["spearman"], ".2f"),
             _text(found["pairs_percent"], ".0f"),
+            _text(found.get("none_percent"), ".0f"),
         ]
         rows.append(row)
     return aligned(rows)

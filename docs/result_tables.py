@@ -141,7 +141,8 @@ def replays(what: str, labels: Mapping[str, str], all_conditions: bool = True) -
     all_conditions: whether light and speed are taken together, else a row for each
     """
     place = ["road", "compared"] if all_conditions else ["road", "light and speed"]
-    rows = [[*place, "R2", "slope", "rank correlation", "pairs, %"]]
+    has_none = what == "departures"
+    rows = [[*place, "R2", "slope", "rank correlation", "pairs, %", *["none, %"] * has_none]]
     for found in results("replay")["agreements"]:
         is_all = found["condition"] == "all"
         if found["what"] != what or found["by"] not in labels or is_all != all_conditions:
@@ -153,6 +154,8 @@ def replays(what: str, labels: Mapping[str, str], all_conditions: bool = True) -
             interval_text(found["spearman"], ".2f"),
             interval_text(found["pairs_percent"], ".0f"),
         ]
+        if has_none:
+            figures.append(interval_text(found.get("none_percent"), ".0f"))
         rows.append([found["road"], label, *figures])
     return rows
 

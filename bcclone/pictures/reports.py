@@ -154,6 +154,12 @@ def _describe_worst(evaluation: Evaluation, track: Track) -> str:
 
 # ---- a replay
 
+_TRUST = (
+    "Of two networks, the one that comes off the path less often also leaves the road less often "
+    "when it drives; how often is told only where --limit is the distance at which a wheel would "
+    "leave the road (measured: docs/explanation/replay.md, How far to trust it)"
+)
+
 
 def write_replay(
     folder: Path, recording: str, replayed: Replayed, commands: Mapping[str, str]
@@ -196,6 +202,9 @@ def write_replay(
     if replayed.has_scores:
         first = f"its steering was tried on the recording's own pictures: {first}"
     said = {*careful, *replayed.legend()}  # the headings of the report's table have definitions
+    remarks = [sentence for sentence in others if sentence not in said]
+    if replayed.has_scores and not reference.in_heights:  # as was measured
+        remarks.append(_TRUST)
     write_report(
         report,
         _replay_headline(replayed, name),
@@ -203,11 +212,7 @@ def write_replay(
         [
             Section("On the way", pictures=pictures),
             Section("What to do now", commands=commands),
-            Section(
-                "All figures",
-                [sentence for sentence in others if sentence not in said],
-                table=replayed.table().cells(),
-            ),
+            Section("All figures", remarks, table=replayed.table().cells()),
         ],
         _replay_figures(replayed),
     )

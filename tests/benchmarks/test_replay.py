@@ -50,6 +50,8 @@ def test_a_replay_that_counts_half_as_many_departures_ranks_as_well_as_one_that_
     for agreement in (half, all_):
         assert [agreement[name][0] for name in ("r2", "spearman", "pairs_percent")] == [1, 1, 100]
     assert (half["slope"][0], all_["slope"][0]) == (0.5, 1)
+    # that counts one departure for the network that has none
+    assert (half["none_percent"][0], all_["none_percent"][0]) == (75, 100)
 
 
 def test_an_open_loop_that_swaps_two_networks_is_wrong_on_one_of_six_pairs(agreements):
