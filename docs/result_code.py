@@ -39,6 +39,7 @@ CODE: dict[str, Sequence[str]] = {
     "preprocess": ("recording", "camera", "dataset"),
     "record-next": ("research", *_TRAINS, *_DRIVES),
     "recording-faults": ("recording", "camera", "diagnosis"),
+    "replay": (*_TRAINS, *_DRIVES),
     "scale": _TRAINS,
     "soak": ("drive", "web"),
     "suite": _DRIVES,

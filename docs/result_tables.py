@@ -60,9 +60,10 @@ def table(name: str) -> str:
         "speeds": speeds,
         "any-camera": lambda: any_camera.real_table(results("any-camera")),
         "replay-departures": lambda: replays("departures", _LIMITS),
-        "replay-worlds": lambda: replays("departures", {"2": "replay"}, all_conditions=False),
-        "replay-distances": lambda: replays("distance", _OF_DISTANCES),
-        "replay-distances-on-road": lambda: replays("distance on the road", _OF_DISTANCES),
+        "replay-better-half": lambda: replays("departures of the better half", _SOME_LIMITS),
+        "replay-worlds": lambda: replays("departures", {"road": ""}, all_conditions=False),
+        "replay-distances": lambda: replays("distance", _SOME_LIMITS),
+        "replay-distances-on-road": lambda: replays("distance on the road", _SOME_LIMITS),
     }
     if name in tables:
         rows = tables[name]()
@@ -130,7 +131,8 @@ _LIMITS = {
     "3": "replay, 3 m",
     "road": "replay, the road's limit",
 }
-_OF_DISTANCES = {name: _LIMITS[name] for name in ("open loop", "2", "road")}
+_FEWEST_DRIVES = 10  # of which a table has figures
+_SOME_LIMITS = {name: _LIMITS[name] for name in ("open loop", "2", "road")}
 
 
 def replays(what: str, labels: Mapping[str, str], all_conditions: bool = True) -> list[list[str]]:
@@ -141,11 +143,13 @@ def replays(what: str, labels: Mapping[str, str], all_conditions: bool = True) -
     all_conditions: whether light and speed are taken together, else a row for each
     """
     place = ["road", "compared"] if all_conditions else ["road", "light and speed"]
-    has_none = what == "departures"
+    has_none = what.startswith("departures")
     rows = [[*place, "R2", "slope", "rank correlation", "pairs, %", *["none, %"] * has_none]]
     for found in results("replay")["agreements"]:
         is_all = found["condition"] == "all"
         if found["what"] != what or found["by"] not in labels or is_all != all_conditions:
+            continue
+        if found["drives"] < _FEWEST_DRIVES:
             continue
         label = labels[found["by"]] if all_conditions else found["condition"]
         figures = [
