@@ -141,7 +141,14 @@ def test_a_run_folder_with_any_wrong_value_is_none_or_is_refused(tmp_path):
         valid = (run.path / name).read_text()
         for wrong in islice(with_wrong_values(json.loads(valid)), 0, None, 7):
             (run.path / name).write_text(json.dumps(wrong))
-            found = resume(tmp_path)
+            refused = ""
+            try:
+                found = resume(tmp_path)
+            except UserError as error:
+                refused = str(error)
+            if refused:
+                assert str(run.path / name) in refused
+                continue
             assert settings_as_text(found.settings).encode()
             assert found.result is None or found.result.epochs
         (run.path / name).write_text(valid)
