@@ -15,7 +15,7 @@ from tests.running import ROOT
 PARAMETERS = {
     "check": "inputs",
     "convert": "settings notify unfit",
-    "evaluate": "model settings watch replaces",
+    "evaluate": "model settings watch",
     "evaluate_policy": "policy settings name watch",
     "judge_road": "points width_m map_m",
     "load_model": "path preprocessing must_agree",

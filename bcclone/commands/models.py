@@ -12,11 +12,12 @@
 With -o, those that score models also write a report with pictures and figures into a folder.
 """
 
+import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bcclone.commands.command import Command, Result, command, list_of, notify
 from bcclone.evaluation.settings import (
@@ -28,10 +29,12 @@ from bcclone.evaluation.settings import (
 from bcclone.model.import_model import ImportModelSettings
 from bcclone.pictures.settings import PlotSettings
 from bcclone.realcar.calibrate_settings import CalibrateSettings
+from bcclone.recording.run_folder import is_free
 from bcclone.research.improve_settings import ImproveSettings
 from bcclone.research.margin_settings import MarginSettings
-from bcclone.system.errors import number_of
-from bcclone.system.files import KEPT_FOLDERS, RESULTS, writing
+from bcclone.system.codec import read_json
+from bcclone.system.errors import UserError, number_of
+from bcclone.system.files import KEPT_FOLDERS, RESULTS, new_folder, writing
 from bcclone.system.settings import Force, argument, setting
 
 if TYPE_CHECKING:
@@ -152,7 +155,7 @@ _FORCE = setting(False)
 @command(
     # a score must not depend on how fast this machine is; the drive is recorded into -o
     without=("real_time", "run_folder"),
-    after_interrupt="there is no score; the folder of -o keeps what was recorded",
+    after_interrupt="there is no score, and nothing was recorded; an older drive is unchanged",
 )
 def evaluate(
     settings: EvaluateSettings,
@@ -190,13 +193,37 @@ def evaluate(
     with writing(output, RESULTS, force):
         clip = output / CLIP_NAME
         drive = output / DRIVE_FOLDER
-        recorded = replace(settings, run_folder=drive)
-        with drawn_clip(clip, model.name) as watch:
-            result = evaluation.evaluate(model, recorded, watch, replaces=True)
-        commands = drive_commands(model, settings)
-        wrote = write_evaluation(output, result, settings, model, commands, clip)
+        _check_replaceable(drive)
+        with new_folder(drive) as folder:
+            recorded = replace(settings, run_folder=folder)
+            with drawn_clip(clip, model.name) as watch:
+                result = evaluation.evaluate(model, recorded, watch)
+            commands = drive_commands(model, settings)
+            wrote = write_evaluation(output, result, settings, model, commands, clip)
+            if drive.exists():
+                shutil.rmtree(drive)
     following = "" if settings.preprocess else after_evaluation(drive, model)
     return _scored(result, [drive, *wrote], following)
+
+
+def _check_replaceable(drive: Path) -> None:
+    """Raise UserError unless a recorded drive can be replaced: it is missing, or an earlier
+    evaluation's, whose figures beside it have the driven line.
+    """
+    from bcclone.pictures.reports import FIGURES_NAME
+
+    if is_free(drive):
+        return
+    figures = drive.parent / FIGURES_NAME
+    remedy = "remove the file, or choose another -o"
+    if figures.is_file():
+        stated = read_json(figures, dict[str, Any], "the figures of a drive", remedy)
+        if "driven_line" in stated:
+            return
+    raise UserError(
+        f"{drive}: a recording that no evaluation made, which is not replaced; move it to another "
+        "place, or choose another -o"
+    )
 
 
 @command(

@@ -4,7 +4,6 @@ A frame passes through JPEG, as on the wire, so that a policy sees here what it 
 `bcclone simulate drive` scores a drive server over the simulator's protocol.
 """
 
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,14 +23,13 @@ from bcclone.drive.run_writer import record_decision, run_recorder
 from bcclone.evaluation.settings import EvaluateSettings
 from bcclone.model.model_path import is_onnx
 from bcclone.model.policy import load_policy, not_finite
-from bcclone.recording.run_folder import locked_run
+from bcclone.recording.run_folder import check_free, locked_run
 from bcclone.recording.run_tables import TracePoint, write_trace
 from bcclone.simulator.car import STEP_SECONDS, Car
 from bcclone.simulator.scene import build_scene
 from bcclone.simulator.score import Intervention, LinePoint, Score, autonomy_text
 from bcclone.simulator.track import TrackPosition, load_track
 from bcclone.simulator.world import SimulatedWorld, open_world
-from bcclone.system.errors import UserError
 from bcclone.system.table import Table, TableColumn
 from bcclone.system.tensorflow_quietly import load_tensorflow
 from bcclone.system.values import to_json
@@ -102,19 +100,15 @@ def evaluate(
     model: Path | str,
     settings: EvaluateSettings | None = None,
     watch: Watch | None = None,
-    replaces: bool = False,
 ) -> Evaluation:
     """Score a model file by one simulated drive, which is recorded into the settings' run folder.
 
-    Raises UserError.
-
-    replaces: whether an earlier drive in that folder is deleted, once the model is loaded
+    Raises UserError, also for a run folder that is not new or empty.
     """
     model = Path(model)
     settings = settings or EvaluateSettings()
-    folder = settings.run_folder
-    if folder is not None and folder.exists() and not replaces:
-        raise UserError(f"{folder}: exists already, expected a new folder; name another")
+    if settings.run_folder is not None:
+        check_free(settings.run_folder)
     # the scene is built while TensorFlow loads, on another core; the world then finds it in a cache
     with ThreadPoolExecutor(1, "build-scene") as meanwhile:
         meanwhile.submit(_build_scene, settings)
@@ -122,8 +116,6 @@ def evaluate(
             load_tensorflow(threads=1)  # a fifth faster than two for single frames
         # the simulator gives frames, so no framing is needed
         policy = load_policy(model, settings.preprocess).without_framing()
-    if folder is not None and replaces:
-        shutil.rmtree(folder, ignore_errors=True)
     return evaluate_policy(policy, settings, str(model), watch)
 
 

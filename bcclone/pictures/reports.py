@@ -34,7 +34,7 @@ from bcclone.system.settings import option_words
 from bcclone.system.values import json_text, part_of
 from bcclone.training.result import MEAN_STEERING, NOT_LEARNED, UNKNOWN, TrainResult
 
-_FIGURES_NAME = "figures.json"
+FIGURES_NAME = "figures.json"
 CLIP_NAME = "clip.mp4"  # of a whole drive
 BEGIN_NAME = "begin.mp4"  # of its first seconds
 _EXCERPT_SECONDS = 15.0  # of a drive's clip, in its report, which has to be small
@@ -84,7 +84,7 @@ def write_evaluation(
 
     driven = [(round(point.x, 1), round(point.z, 1)) for point in evaluation.trace]
     left_at = [(round(place.x, 1), round(place.z, 1)) for place in evaluation.interventions]
-    figures = folder / _FIGURES_NAME
+    figures = folder / FIGURES_NAME
     values = evaluation.figures() | {"left_road_at": left_at, "driven_line": driven}
     write_text(figures, json_text(values, indent=None))
     report = folder / REPORT_NAME
@@ -194,7 +194,7 @@ def write_replay(
         plot_curves(f"{name}: steering on the recording's own frames", seconds, steering, file)
         pictures["Steering on the recording's own frames"] = file
 
-    figures = folder / _FIGURES_NAME
+    figures = folder / FIGURES_NAME
     write_text(figures, json_text(replayed.figures(), indent=2))
     report = folder / REPORT_NAME
     first, *others = replayed.sentences()
@@ -283,7 +283,7 @@ def write_suite(
     """
     table = folder / "table.txt"
     write_text(table, "\n".join([str(result.table()), "", *result.sentences(), ""]))
-    figures = folder / _FIGURES_NAME
+    figures = folder / FIGURES_NAME
     others = {name: clean_rows(beside, name) for name in next(iter(beside.values()))}
     write_text(figures, json_text(result.figures() | {"clean_rows_beside": others}, indent=2))
 

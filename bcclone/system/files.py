@@ -25,6 +25,7 @@ from bcclone.system.location import Location, free_name, reaching
 from bcclone.system.process import is_own_process
 
 _PARTIAL = ".partial"  # ending of temporary names
+_LOCK = ".bcclone-lock"  # ending of the names of locks
 _LONGEST_OWNER = 300  # characters that a lock has of the command of the process that holds it
 
 
@@ -106,7 +107,9 @@ def _temporary(path: Path, ending: str) -> Iterator[Path]:
     # re.escape() leaves as they are, and then their patterns
     pattern = re.escape(_temporary_name(path, "PROCESS", "RANDOM") + ending)
     begin, _, rest = pattern.rpartition("PROCESS")
-    name = re.compile(begin + "([0-9]{1,9})" + rest.replace("RANDOM", "[0-9a-f]{8}"))
+    rest = rest.replace("RANDOM", "[0-9a-f]{8}")
+    # what is left may be the lock of a temporary folder, too
+    name = re.compile(rf"\.?{begin}([0-9]{{1,9}}){rest}(?:{re.escape(_LOCK)})?")
     beside = path.parent.iterdir() if path.parent.is_dir() else ()
     for leftover, match in [(each, name.fullmatch(each.name)) for each in beside]:
         if match and not _runs(int(match[1])):
@@ -315,7 +318,7 @@ def check_output(
     if not os.access(above, os.W_OK, effective_ids=by_effective_user):
         raise UserError(f"{path}: no permission to write in {above}; choose another folder")
     is_folder = kind in _FOLDER_MARKS
-    if not path.exists() or (is_folder and path.is_dir() and not any(path.iterdir())):
+    if not path.exists() or (is_folder and path.is_dir() and _is_unused(path, kind)):
         return
     if not is_folder and not path.is_file():
         what = "folder" if path.is_dir() else "device"
@@ -343,6 +346,14 @@ def check_output(
         )
     if is_complete and not force:
         raise UserError(f"{path} exists already; {remedy}")
+
+
+def _is_unused(folder: Path, kind: str) -> bool:
+    """Return whether a folder is empty; one of results may hold what killed processes have left."""
+    names = [each.name for each in folder.iterdir()]
+    if kind == RESULTS:
+        names = [name for name in names if not (name.startswith(".") and _PARTIAL in name)]
+    return not names
 
 
 def _what_is_there(path: Path) -> str:
@@ -394,7 +405,7 @@ def locked(path: Path, remedy: str, seconds: float = 0.0) -> Iterator[None]:
     # with the path itself, which the block may make as a folder
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     make_folder(path.parent)
-    file = path.parent / f".{path.name}.bcclone-lock"
+    file = path.parent / f".{path.name}{_LOCK}"
     is_new = not os.path.lexists(file)
     # without the fallback, which a killed process would lock for ever
     # 0600: only processes of this user can lock the file, and no others need to read it

@@ -1,6 +1,8 @@
 """Scores of simulated drives: their figures, and that blind policies do not score well."""
 
 import json
+import shutil
+import signal
 
 import numpy as np
 import PIL.Image
@@ -18,7 +20,8 @@ from tests.conftest import shared
 from tests.evaluation.blind import Blind
 from tests.evaluation.conftest import LEGACY
 from tests.pictures.video_runs import read_frames
-from tests.running import result_of, run_script
+from tests.processes import started
+from tests.running import command, result_of, run_script
 
 
 @pytest.mark.slow
@@ -69,6 +72,36 @@ def test_one_option_gives_report_pictures_recording_and_clip_of_a_drive(untraine
     run_script(*line, "--force")
     assert sorted(path.name for path in run.glob("*.jpg")) != names
     assert len(read_trace(run)) == len(names)
+
+
+@pytest.mark.slow
+def test_an_interrupted_or_killed_evaluation_is_done_again_and_no_other_recording_is_replaced(
+    untrained_model, simulated_recording, tmp_path
+):
+    output = tmp_path / "out"
+    line = ("evaluate", untrained_model, "--laps", 0.5, "-o", output)
+
+    def drives():
+        return list(output.glob(".drive*/*.jpg"))
+
+    for number in (signal.SIGINT, signal.SIGKILL):
+        with started(command(*line), drives) as process:
+            process.send_signal(number)
+            process.communicate()
+        assert not (output / "drive").exists()
+        assert not (output / "figures.json").exists()
+    short = (*line[:2], "--laps", 0.02, "-o", output)
+    result_of(*short)
+    assert (output / "drive" / "driving_log.csv").exists()
+    assert not list(output.glob(".*"))
+    # a recording of the user's, in the place of the evaluation's
+    other = tmp_path / "other"
+    shutil.copytree(simulated_recording, other / "drive")
+    (other / "figures.json").write_text('{"rows": []}')  # of a suite
+    refused = run_script(*short[:-1], other, "--force", code=1)
+    assert str(other / "drive") in refused.stderr
+    assert "another -o" in refused.stderr
+    assert len(list((other / "drive" / "IMG").iterdir())) == 360
 
 
 @pytest.fixture(scope="module")
