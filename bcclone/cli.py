@@ -38,7 +38,7 @@ from bcclone.system.errors import (
     shown_command,
 )
 from bcclone.system.foreign_files import foreign_files
-from bcclone.system.interrupts import raising_interrupts, received_interrupt
+from bcclone.system.interrupts import has_raised_interrupt, raising_interrupts, received_interrupt
 from bcclone.system.process import claim_process
 from bcclone.system.program import program_words
 from bcclone.system.values import to_json
@@ -190,10 +190,12 @@ def run(command: Command | str, program: Sequence[str], words: Sequence[str]) ->
     except Exception as error:
         text, code = describe(error)
         # a package whose import was interrupted may raise another error instead
-        if received_interrupt() and (code == INTERNAL_ERROR or isinstance(error, ImportError)):
-            return _interrupted(left_behind)
-        if given.get("debug") or code == INTERNAL_ERROR:
+        is_perhaps_of_it = code == INTERNAL_ERROR or isinstance(error, ImportError)
+        is_interrupted = has_raised_interrupt() and is_perhaps_of_it
+        if given.get("debug") or (code == INTERNAL_ERROR and not is_interrupted):
             traceback.print_exc()
+        if is_interrupted:
+            return _interrupted(f"{left_behind} ({type(error).__name__}: {first_line(error)})")
         print(f"error: {printable(text)}", file=sys.stderr)
         if given.get("json") and isinstance(error, UserError) and error.facts is not None:
             print(json.dumps(to_json(error.facts), allow_nan=False))

@@ -139,6 +139,30 @@ def test_an_internal_error_is_reported_with_its_own_exit_code_and_the_traceback(
     assert "KeyError: 'missing'" in done.stderr.rpartition("error: internal")[2]
 
 
+BROKEN_WHILE_IT_ENDS = """
+import os, signal, sys
+from bcclone import cli
+from bcclone.commands.command import Command
+from bcclone.system.interrupts import noting_interrupts
+
+def serve():
+    with noting_interrupts() as requested:
+        os.kill(os.getpid(), signal.SIGINT)
+        requested.wait()
+    raise AttributeError("a fault of ours")
+
+sys.exit(cli.run(Command(serve), ["serving"], []))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="os.kill() ends a process there")
+def test_an_internal_error_after_an_interrupt_that_ends_a_server_is_one():
+    done = said(sys.executable, "-c", BROKEN_WHILE_IT_ENDS, cwd=ROOT)
+    assert done.returncode == INTERNAL_ERROR
+    assert done.stderr.startswith("Traceback")
+    assert "a fault of ours" in done.stderr.rpartition("error: internal")[2]
+
+
 FAILING = """
 import sys
 from bcclone import cli

@@ -25,7 +25,9 @@ INTERRUPTS = tuple(
 )
 # those that a terminal sends to all of its processes
 OF_TERMINALS = tuple(number for number in INTERRUPTS if number != signal.SIGTERM)
-_received: list[int] = []  # what was received: a process has one state of its signals
+# a process has one state of its signals: what was received, and what of it raised KeyboardInterrupt
+_received: list[int] = []
+_raised: list[int] = []
 
 
 def end_on_interrupts() -> None:
@@ -49,12 +51,26 @@ def received_interrupt() -> int | None:
     return _received[-1] if _received else None
 
 
+def has_raised_interrupt() -> bool:
+    """Return whether an interrupt has raised KeyboardInterrupt since the last raising_interrupts().
+
+    One that a loop has only noted has not.
+    """
+    return bool(_raised)
+
+
 @contextmanager
 def raising_interrupts() -> Iterator[None]:
     """Raise KeyboardInterrupt on an interrupt within the block, in the main thread."""
     _received.clear()
-    with _handled_by(signal.default_int_handler):
+    _raised.clear()
+    with _handled_by(_raise):
         yield
+
+
+def _raise(number: int, frame: FrameType | None = None) -> None:
+    _raised.append(number)
+    raise KeyboardInterrupt
 
 
 @contextmanager
@@ -68,7 +84,7 @@ def noting_interrupts() -> Iterator[threading.Event]:
 
     def request(number: int, frame: FrameType | None) -> None:
         if requested.is_set():
-            raise KeyboardInterrupt
+            _raise(number)
         requested.set()
 
     with _handled_by(request):
@@ -91,7 +107,7 @@ def interrupts_delayed(is_own: bool) -> Iterator[None]:
         if requested.is_set() and is_own:
             _end(number, errors)
         if requested.is_set():
-            raise KeyboardInterrupt
+            _raise(number)
         requested.set()
 
     try:
@@ -101,7 +117,7 @@ def interrupts_delayed(is_own: bool) -> Iterator[None]:
         if is_own:
             os.close(errors)
     if requested.is_set():
-        raise KeyboardInterrupt
+        _raise(_received[-1])
 
 
 @contextmanager
