@@ -80,7 +80,7 @@ class Settings(Checked):
 
 
 def measure(settings: Settings, notify: Notify) -> Report:
-    """Return the figures and the commands of each model, which docs/networks.py compares.
+    """Return the figures and the commands of each model, of which tables can be made.
 
     Raises UserError.
     """

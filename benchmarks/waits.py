@@ -1,9 +1,11 @@
 """Measure how long a person waits for a model -> a Report.
 
 The real commands are run from a recording to a model, in turn by two ways: a store and a training
-from it, or a training from the JPEG files as they are. A lap of the lake is recorded first.
+from it, or a training from the JPEG files as they are. A lap of the lake is recorded first. The
+demo, which records, trains and drives a lap, is run in turn with them.
 """
 
+import shutil
 import subprocess
 import sys
 import time
@@ -22,6 +24,7 @@ from benchmarks.rounds import measure_in_rounds, median_ratio, rounds_setting
 _PREPROCESS = "preprocess, the store"
 _FROM_STORE = "model, from the store"
 _FROM_FILES = "model --feed files, from the JPEG files"
+_DEMO = "demo, from nothing to a driven lap"
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Settings(Checked):
     recording: Path | None = setting(
         None, "recording to train on", shown="a lap of the lake, recorded for this"
     )
-    epochs: Count = setting(3, "epochs of each training", 1)
+    epochs: Count = setting(10, "epochs of each training", 1)
+    demo: bool = setting(False, "measure the demo, too")
 
 
 def measure(settings: Settings, notify: Notify) -> Report:
@@ -47,13 +51,18 @@ def measure(settings: Settings, notify: Notify) -> Report:
             "by a store": partial(_by_store, recording, folder, settings),
             "by JPEG files": partial(_by_files, recording, folder, settings),
         }
+        if settings.demo:
+            ways["demo"] = partial(_demo, folder)
         taken = measure_in_rounds(ways, settings.rounds)
+    demos = taken.pop("demo", [])
     seconds: dict[str, list[float]] = {}
     for rounds in taken.values():
         for one in rounds:
             for command, value in one.items():
                 seconds.setdefault(command, []).append(value)
     measures = [Measure(command, median(each), "s") for command, each in seconds.items()]
+    if demos:
+        measures.append(Measure(_DEMO, median(one[_DEMO] for one in demos), "s"))
     totals = {way: [sum(one.values()) for one in rounds] for way, rounds in taken.items()}
     measures += [
         Measure(
@@ -78,6 +87,14 @@ def _by_store(recording: Path, folder: Path, settings: Settings) -> dict[str, fl
 def _by_files(recording: Path, folder: Path, settings: Settings) -> dict[str, float]:
     """Return the seconds of the one command from the files of a recording to a model."""
     return {_FROM_FILES: _train(recording, folder, settings, "--feed", "files")}
+
+
+def _demo(folder: Path) -> dict[str, float]:
+    """Return the seconds from nothing to a network that has driven a lap."""
+    demo = folder / "demo"
+    seconds = _run("demo", "--folder", demo)
+    shutil.rmtree(demo)
+    return {_DEMO: seconds}
 
 
 def _train(data: Path, folder: Path, settings: Settings, *options: object) -> float:

@@ -1,16 +1,9 @@
-"""Results of models/any-camera.h5 beside those of models/any-road.h5.
+"""models/any-camera.h5 beside models/any-road.h5 on recordings of real cars, ../shared/real.
 
-    python docs/any_camera.py FOLDER
-
-collects the results in FOLDER in docs/results/any-camera.json. FOLDER holds, for each SET of
-../shared/real, its labels as SET.csv or its imported recording as SET, and for each MODEL of
-any-road and any-camera the table of `bcclone predict` as MODEL.SET.csv, and the --json of `bcclone
-evaluate --road` as MODEL.ROAD.drive.json. docs/result_tables.py writes the table.
+measure.py collects the figures, result_tables.py writes the table.
 """
 
-import argparse
 import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +19,6 @@ from bcclone.system.arrays import FloatArray
 from bcclone.system.statistics import correlation
 from bcclone.training.result import right_side
 
-RESULTS = Path(__file__).parent / "results" / "any-camera.json"
 MODELS = ("any-road", "any-camera")
 
 _SMOOTHED_OVER = 0.35  # seconds
@@ -41,38 +33,29 @@ class RealDrive:
     left_positive: bool = False  # of its labels
 
 
-SETS = {
+DRIVES = {
     "car": RealDrive("a car on a highway, rows 160 to 480", 28.0, left_positive=True),
     "tub_road": RealDrive("a donkeycar on a small road, whole frames", 33.0),
     "tub_floor": RealDrive("a donkeycar on a floor, whole frames", 30.0),
 }
 
 
-def main() -> None:
-    """Collect the results in a folder."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, help="folder of results")
-    results = collect(parser.parse_args().folder)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-
-
 # ---- collecting
 
 
-def collect(folder: Path) -> dict[str, Any]:
-    """Return the figures of both models."""
+def collect(folder: Path, labels: Mapping[str, Path]) -> dict[str, Any]:
+    """Return the figures of both models.
+
+    folder: with the table of `bcclone predict` of each model and drive, as MODEL.DRIVE.csv
+    labels: drive -> a table of frame_id and steering_angle, or a recording
+    """
     real: dict[str, Any] = {}
-    drives: dict[str, Any] = {}
     for model in MODELS:
-        real[model] = {name: _score(folder, model, name) for name in SETS}
-        drives[model] = _drives(folder, model)
-    return {
-        "machine": "2 cores without a GPU, that other programs used, too",
-        "real": real,
-        "drives": drives,
-    }
+        real[model] = {
+            name: _score(drive, folder / f"{model}.{name}.csv", labels[name])
+            for name, drive in DRIVES.items()
+        }
+    return {"real": real}
 
 
 @dataclass(frozen=True)
@@ -84,13 +67,12 @@ class Steering:
     labels: FloatArray
 
 
-def _score(folder: Path, model: str, name: str) -> dict[str, Any]:
+def _score(drive: RealDrive, predictions: Path, labels_of: Path) -> dict[str, Any]:
     """Return how well a model's steering agrees with the labels of a drive, as it is and fitted.
 
     Gain and bias are fitted to the beginning of the drive; the rest is scored.
     """
-    drive = SETS[name]
-    answers = _read_answers(folder, model, name)
+    answers = _read_answers(drive, predictions, labels_of)
     steering = answers.steering
     labels = answers.labels
     scored = answers.seconds >= drive.fit_seconds
@@ -120,13 +102,13 @@ def read_steering(table: Path) -> dict[str, float]:
         return {row["frame_id"]: float(row["steering_angle"]) for row in csv.DictReader(file)}
 
 
-def _read_answers(folder: Path, model: str, name: str) -> Steering:
+def _read_answers(drive: RealDrive, table: Path, labels: Path) -> Steering:
     """Return a model's steering in a drive, and the labels, which are positive to the right."""
-    predictions = read_steering(folder / f"{model}.{name}.csv")
-    if (folder / f"{name}.csv").exists():
-        labels_of = read_steering(folder / f"{name}.csv")
+    predictions = read_steering(table)
+    if labels.is_file():
+        labels_of = read_steering(labels)
     else:
-        rows = read_log(find_log(str(folder / name))).rows  # an imported recording
+        rows = read_log(find_log(str(labels))).rows
         labels_of = {
             Path(image).stem: float(label)
             for image, label in zip(rows["center"], rows["steering"], strict=True)
@@ -134,12 +116,12 @@ def _read_answers(folder: Path, model: str, name: str) -> Steering:
     frames = [frame for frame in labels_of if frame in predictions]
     seconds = np.array(list(map(_seconds_of, frames)))
     steering = np.array([predictions[frame] for frame in frames])
-    labels = np.array([labels_of[frame] for frame in frames])
-    if SETS[name].left_positive:
-        labels = -labels
+    driven = np.array([labels_of[frame] for frame in frames])
+    if drive.left_positive:
+        driven = -driven
     order = np.argsort(seconds, kind="stable")
     return Steering(
-        seconds=seconds[order] - seconds.min(), steering=steering[order], labels=labels[order]
+        seconds=seconds[order] - seconds.min(), steering=steering[order], labels=driven[order]
     )
 
 
@@ -163,17 +145,6 @@ def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def _drives(folder: Path, model: str) -> dict[str, Any]:
-    """Return the figures of a model's simulated drives, by road."""
-    keys = ("autonomy_percent", "interventions", "mean_abs_cross_track_m")
-    drives = {}
-    for path in sorted(folder.glob(f"{model}.*.drive.json")):
-        _, road, *_ = path.name.split(".")
-        figures = json.loads(path.read_text())
-        drives[road] = {key: figures[key] for key in keys}
-    return drives
-
-
 # ---- the table
 
 
@@ -184,7 +155,7 @@ def real_table(stored: Mapping[str, Any]) -> list[list[str]]:
         "unfitted: EVA|RMSE"
     )
     rows = [head.split("|")]
-    for name, drive in SETS.items():
+    for name, drive in DRIVES.items():
         for model, sets in stored["real"].items():
             figures = sets[name]
             fitted = figures["fitted"]
@@ -204,7 +175,3 @@ def real_table(stored: Mapping[str, Any]) -> list[list[str]]:
 
 def _errors(figures: Mapping[str, float]) -> list[str]:
     return [f"{figures['eva']:.3f}", f"{figures['rmse']:.3f}"]
-
-
-if __name__ == "__main__":
-    main()

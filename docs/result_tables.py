@@ -15,7 +15,6 @@ from statistics import median
 from typing import Any
 
 import any_camera
-from networks import COMPARED, compare
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -23,7 +22,6 @@ PAGES = [
     for page in sorted(ROOT.glob("docs/*/*.md"))
     if "<!-- table: " in page.read_text(encoding="utf-8")
 ]
-PAGES.append(ROOT / "writeup_images" / "README.md")
 SUITE_ROWS = ("lake-30", "lake-reverse-30", "latency-200", "shadows", "no-lines", "perturbations")
 
 
@@ -55,20 +53,7 @@ def with_tables(page: str) -> str:
 
 def table(name: str) -> str:
     """Return a table in Markdown."""
-    tables: dict[str, Callable[[], list[list[str]]]] = {
-        "models": models,
-        "speeds": speeds,
-        "any-camera": lambda: any_camera.real_table(results("any-camera")),
-        "replay-departures": lambda: replays("departures", _LIMITS),
-        "replay-better-half": lambda: replays("departures of the better half", _SOME_LIMITS),
-        "replay-worlds": lambda: replays("departures", {"road": ""}, all_conditions=False),
-        "replay-distances": lambda: replays("distance", _SOME_LIMITS),
-        "replay-distances-on-road": lambda: replays("distance on the road", _SOME_LIMITS),
-    }
-    if name in tables:
-        rows = tables[name]()
-    else:
-        rows = compare(results("networks")["models"], COMPARED[name])
+    rows = TABLES[name].rows()
     head, *lines = (f"| {' | '.join(row)} |" for row in rows)
     return "\n".join([head, "|---" * len(rows[0]) + "|", *lines, ""])
 
@@ -225,6 +210,110 @@ def speeds() -> list[list[str]]:
     ]
 
 
+def feed_rates() -> list[list[str]]:
+    """Return the samples a second of feeds and of common loaders."""
+    feeds = results("feeds")
+    rates = feeds["strategies"] | feeds["alternatives"]
+    labels = {
+        "hdf5-shuffle": "`hdf5-shuffle`, without augmentation",
+        "hdf5-shuffle-augmented": "`hdf5-shuffle`, augmented as by default: by one thread for "
+        "every two cores",
+        "hdf5-shuffle-augmented-all-cores": "`hdf5-shuffle`, augmented by a thread for each core",
+        "tf-data-jpeg": "tf.data over JPEG files, without augmentation",
+        "pydataset-jpeg": "Keras's `PyDataset` over JPEG files, without augmentation",
+    }
+    rows = [[label, _rate(rates[name])] for name, label in labels.items()]
+    return [["what", "samples a second"], *rows]
+
+
+# measure with a goal in feeds.json -> what it is
+_FEED_GOALS = {
+    "hdf5-shuffle to one thread's gather": "speed of `hdf5-shuffle`, of a gather",
+    "hdf5-shuffle to tf-data-jpeg": "speed of `hdf5-shuffle`, of tf.data over JPEG files",
+    "hdf5-shuffle-augmented, of one core a sample": "an augmented sample, of a core",
+    "with augmentation to without, hdf5-shuffle, batches of 32": "training with augmentation, of "
+    "its speed without",
+    "with augmentation to train_on_batch, hdf5-shuffle, batches of 32": "training with "
+    "augmentation, of Keras's `train_on_batch` on one batch",
+    "waiting for data, hdf5-shuffle, batches of 32": "time that the training waits for data",
+}
+_UNITS = {"x": "times"}  # unit of a measure -> as pages write it
+
+
+def feed_goals() -> list[list[str]]:
+    """Return what feeds should reach, and what they did; what was missed is bold."""
+    measures = {measure["name"]: measure for measure in results("feeds")["measures"]}
+    rows = [["figure", "goal", "reached"]]
+    for name, label in _FEED_GOALS.items():
+        measure = measures[name]
+        unit = _UNITS.get(measure["unit"], measure["unit"])
+        reached = f"{measure['value']:.3g} {unit}"
+        limit = "at least" if measure["least"] else "at most"
+        goal = f"{limit} {measure['bar']:g} {unit}"
+        rows.append([label, goal, reached if measure["reached"] else f"**{reached}**"])
+    return rows
+
+
+def waits() -> list[list[str]]:
+    """Return how many seconds a person waits for a model."""
+    found = _measured("waits")
+    labels = {
+        "demo, from nothing to a driven lap": "`demo`: six laps recorded, trained on, one driven",
+        "preprocess, the store": "`preprocess` of a lap",
+        "model, from the store": "`model` on this store",
+        "model --feed files, from the JPEG files": "`model` on the JPEG files of the lap",
+    }
+    rows = [[label, f"{found[name]:.0f}"] for name, label in labels.items() if name in found]
+    return [["command", "seconds"], *rows]
+
+
+def environment_speeds() -> list[list[str]]:
+    """Return the steps a second of the environments."""
+    labels = {
+        "bcclone, 160x320": "one car, 160x320",
+        "bcclone, 64x64": "one car, 64x64",
+        "CarRacing-v3, 96x96 from above": "Gymnasium's CarRacing, 96x96 from above",
+    }
+    steps = _measured("env")
+    rows = [[label, f"{steps[name]:,.0f}"] for name, label in labels.items()]
+    pair = steps["two processes to one, bcclone, 160x320"]
+    return [
+        ["environment", "steps a second"],
+        *rows,
+        ["two processes with a car each, 160x320", f"{pair:.2f} times as many as one"],
+    ]
+
+
+def workers() -> list[list[str]]:
+    """Return what several workers gain and cost."""
+    found = _measured("cluster")
+    return [
+        ["what", "result"],
+        [
+            "two processes write shards",
+            f"{found['2 processes to 1']:.2f} times as fast as one process, "
+            f"{found['shards written by 2 processes']:,.0f} images a second; the goal was 1.7",
+        ],
+        [
+            "two Dask workers write shards",
+            f"{found['2 Dask workers to 1']:.2f} times as fast as one Dask worker",
+        ],
+        [
+            "a shard with Dask",
+            f"takes {found['a shard by Dask, beyond a process']:.0f} ms longer than with a process",
+        ],
+        [
+            "feeding from shards",
+            f"{found['hdf5-shuffle-sharded to hdf5-shuffle']:.2f} times as fast as from one file",
+        ],
+        [
+            "two training workers on the two cores",
+            f"{found['two workers to one']:.2f} times as fast as one; a step takes "
+            f"{found['a step of two workers, beyond one']:.0f} ms longer",
+        ],
+    ]
+
+
 def _measured(name: str) -> dict[str, float]:
     """Return the values of a benchmark's measures by their names."""
     return {measure["name"]: measure["value"] for measure in results(name)["measures"]}
@@ -232,6 +321,38 @@ def _measured(name: str) -> dict[str, float]:
 
 def _rate(figures: Mapping[str, float]) -> str:
     return f"{figures['samples_per_second']:,.0f}"
+
+
+# ---- all tables
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table on pages."""
+
+    rows: Callable[[], list[list[str]]]  # the first is the head
+    results: tuple[str, ...]  # in docs/results/, that it is made of
+
+
+def _of_replays(what: str, labels: Mapping[str, str], all_conditions: bool = True) -> Table:
+    return Table(lambda: replays(what, labels, all_conditions), ("replay",))
+
+
+TABLES = {
+    "models": Table(models, ("suite", "suite-others")),
+    "speeds": Table(speeds, ("preprocess", "feeds", "drive")),
+    "feeds": Table(feed_rates, ("feeds",)),
+    "feed-goals": Table(feed_goals, ("feeds",)),
+    "waits": Table(waits, ("waits",)),
+    "environments": Table(environment_speeds, ("env",)),
+    "workers": Table(workers, ("cluster",)),
+    "any-camera": Table(lambda: any_camera.real_table(results("any-camera")), ("any-camera",)),
+    "replay-departures": _of_replays("departures", _LIMITS),
+    "replay-better-half": _of_replays("departures of the better half", _SOME_LIMITS),
+    "replay-worlds": _of_replays("departures", {"road": ""}, all_conditions=False),
+    "replay-distances": _of_replays("distance", _SOME_LIMITS),
+    "replay-distances-on-road": _of_replays("distance on the road", _SOME_LIMITS),
+}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,300 @@
+"""Make the results in docs/results/ anew, and list those whose code has changed since.
+
+    python docs/measure.py                # list them, and the pages that quote them
+    python docs/measure.py FOLDER         # make all of these anew
+    python docs/measure.py FOLDER NAME... # make the named ones anew
+
+FOLDER keeps stores, models and recordings that were needed. A result keeps, as `made_by`, the
+commands that gave it and, as `code`, the folders and files whose code it measures, with their
+digest. Docstrings and lines of comments do not count. A page quotes a result if it links to its
+file, or has a table or a picture of it. gpu.json is made by measure_gpu.py.
+"""
+
+import argparse
+import ast
+import hashlib
+import itertools
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import any_camera
+from result_tables import TABLES
+
+from bcclone.system.files import write_text
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "docs" / "results"
+REAL = ROOT.parent / "shared"  # recordings and models of others, which are not in a clone
+
+
+def main() -> None:
+    """Make results, or list those that are to be made."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RESULT_OF))
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(RESULT_OF):
+        parser.error(f"no result {', '.join(unknown)}; the results are {', '.join(RESULT_OF)}")
+    if arguments.folder is None:
+        for name in changed():
+            print(f"{name}.json; quoted by: {', '.join(quoting(name)) or 'no page'}")
+        return
+    folder = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in arguments.names or [name for name in changed() if name in RESULT_OF]:
+        print(name, flush=True)
+        make(name, folder)
+
+
+# ---- the results and the commands that make them
+
+
+class Commands:
+    """Runs commands of this clone within a folder, and keeps their lines.
+
+    The lines have the words of a person: `bcclone` and `python -m`, and paths in the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lines: list[str] = []
+
+    def bcclone(self, *words: object) -> None:
+        """Run a command of bcclone."""
+        self._run(["bcclone"], ["-m", "bcclone"], words)
+
+    def printed(self, *words: object) -> Any:
+        """Run a command of bcclone with --json, and return what it printed."""
+        return json.loads(self._run(["bcclone"], ["-m", "bcclone"], [*words, "--json"]))
+
+    def benchmark(self, name: str, *options: object) -> Any:
+        """Run a benchmark, and return its JSON."""
+        start = ["-m", "benchmarks", name]
+        return json.loads(self._run(["python", *start], start, [*options, "--json"]))
+
+    def module(self, *words: object) -> None:
+        """Run another module of this clone."""
+        self._run(["python", "-m"], ["-m"], words)
+
+    def made(self, name: str, *words: object) -> Path:
+        """Return the path of a file or folder, made by a command of bcclone if it is missing.
+
+        words: of the command; None stands for the path
+        """
+        path = self.folder / name
+        command = [path if word is None else word for word in words]
+        if path.exists():
+            self._keep(["bcclone"], command)
+        else:
+            self.bcclone(*command)
+        return path
+
+    def _run(self, shown: Sequence[str], start: Sequence[str], words: Sequence[object]) -> str:
+        self._keep(shown, words)
+        done = subprocess.run(
+            [sys.executable, *start, *map(str, words)],
+            cwd=self.folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def _keep(self, shown: Sequence[str], words: Sequence[object]) -> None:
+        line = shlex.join([*shown, *map(str, words)])
+        for path, told in ((self.folder, "."), (REAL, "../shared"), (ROOT, ".")):
+            line = line.replace(f"{path}/", "" if told == "." else f"{told}/")
+        self.lines.append(line)
+
+
+def measure_suite(run: Commands) -> Any:
+    """Score three trainings on a recording of the Unity program, and a shipped model."""
+    recording = REAL / "recordings" / "lake_linux"
+    store = run.made("lake_linux.h5", "preprocess", recording, "-o", None)
+    trained = []
+    for seed in range(3):
+        words = ("model", store, "-o", None, "--seed", seed, "--name", f"suite{seed}")
+        trained.append(run.made(f"s{seed}.h5", *words))
+    return run.printed("suite", *trained, ROOT / "models" / "lake.h5")
+
+
+def measure_suite_of_others(run: Commands) -> Any:
+    """Score two models that other people trained on recordings of the Unity program."""
+    models = {"k121": "keras-1.2.1_66x200_yuv", "k211": "keras-2.11.0_66x200_yuv"}
+    presets = {"k121": "nvidia-66x200-yuv-bgr", "k211": "nvidia-66x200-yuv"}
+    models_scored = {}
+    rows: list[dict[str, Any]] = []
+    for name, file in models.items():
+        model = REAL / "legacy_models" / f"{file}.h5"
+        suite = run.printed("suite", model, "--preprocess", presets[name])
+        (models_scored[name],) = suite["models"].values()
+        rows = rows or [{**row, "models": {}} for row in suite["rows"]]
+        for row, driven in zip(rows, suite["rows"], strict=True):
+            (row["models"][name],) = driven["models"].values()
+    return {"models": models_scored, "rows": rows}
+
+
+def measure_real_cameras(run: Commands) -> Any:
+    """Compare two shipped models on recordings of real cars."""
+    frames = {"car": REAL / "real" / "car" / "frames"}
+    labels = {"car": REAL / "real" / "car" / "labels.csv"}
+    for name in ("tub_road", "tub_floor"):
+        frames[name] = run.made(name, "import", REAL / "real" / name, "--output", None)
+        labels[name] = frames[name]
+    for model, name in itertools.product(any_camera.MODELS, any_camera.DRIVES):
+        rows = ("--rows", "80:240") if name == "car" else ()
+        output = ("-o", run.folder / f"{model}.{name}.csv", "--force")
+        run.bcclone("predict", ROOT / "models" / f"{model}.h5", frames[name], *output, *rows)
+    return any_camera.collect(run.folder, labels)
+
+
+# the recordings of our simulator in which faults are planted -> how they are made
+_FAULTLESS = {
+    "lake": (),
+    "lake-reverse": ("--reverse", "--seed", 1),
+    "lake-keyboard": ("--steering", "keyboard", "--seed", 2),
+    "lake-fog": ("--fog", 5, "--seed", 3),
+    "mountain": ("--road", "mountain", "--speed", 20, "--seed", 4),
+    "mountain-reverse": ("--road", "mountain", "--speed", 20, "--reverse", "--seed", 5),
+    "random-3": ("--road", "random:3", "--seed", 6),
+    "random-12": ("--road", "random:12", "--seed", 7),
+    "random-33": ("--road", "random:33", "--rain", 0.5, "--seed", 8),
+    "random-44": ("--road", "random:44", "--seed", 9),
+}
+
+
+def measure_recording_faults(run: Commands) -> Any:
+    """Plant faults in recordings of our simulator, of the Unity program and of real cars."""
+    recordings = []
+    for name, options in _FAULTLESS.items():
+        recordings.append(run.made(name, "simulate", "record", None, "--laps", 1, *options))
+    recordings += [REAL / "recordings" / name for name in ("lake_linux", "mountain_windows")]
+    for name in ("tub_road", "tub_floor"):
+        recordings.append(run.made(name, "import", REAL / "real" / name, "--output", None))
+    return run.benchmark("recording-faults", "--recordings", ",".join(map(str, recordings)))
+
+
+def measure_by_fuzzing(run: Commands) -> Any:
+    """Change files at random for a minute for each reader."""
+    run.module("tests.fuzz", "--seconds", 60, "--seed", 1, "-o", run.folder / "fuzz.json")
+    return json.loads((run.folder / "fuzz.json").read_text(encoding="utf-8"))
+
+
+_DRIVES = ("camera", "dataset", "model", "simulator", "evaluation", "drive/controller.py")
+_TRAINS = ("dataset", "feed", "model", "training")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A file in docs/results/."""
+
+    make: Callable[[Commands], Any]  # runs what gives its figures, and returns them
+    code: Sequence[str]  # what it measures, below bcclone/, or below the root if it begins with /
+
+
+def _benchmark(name: str, *code: str, options: Sequence[str] = ()) -> Result:
+    return Result(lambda run: run.benchmark(name, *options), code)
+
+
+def _suite(model: str, *options: object) -> Result:
+    file = ROOT / "models" / f"{model}.h5"
+    return Result(lambda run: run.printed("suite", file, *options), _DRIVES)
+
+
+RESULT_OF = {
+    "drive": _benchmark("drive", "drive", "model", "web", "dataset/preprocessing.py"),
+    "preprocess": _benchmark("preprocess", "recording", "camera", "dataset"),
+    "feeds": _benchmark("feeds", "dataset", "feed"),
+    "waits": _benchmark("waits", "recording", *_TRAINS, *_DRIVES, options=["--demo"]),
+    "env": _benchmark("env", "research/environment.py", "simulator"),
+    "cluster": _benchmark("cluster", *_TRAINS),
+    "replay": _benchmark("replay", *_TRAINS, *_DRIVES),
+    "suite": Result(measure_suite, (*_TRAINS, *_DRIVES)),
+    "suite-others": Result(measure_suite_of_others, _DRIVES),
+    "suite-testing": _suite("lake", "--suite", "testing", "--laps", 0.35),
+    "any-road": _suite("any-road", "--suite", "roads"),
+    "any-camera": Result(measure_real_cameras, ("camera", "dataset", "model", "evaluation")),
+    "recording-faults": Result(measure_recording_faults, ("recording", "camera", "diagnosis")),
+    "fuzz": Result(measure_by_fuzzing, ("recording", "exchange", "model", "system", "/tests/fuzz")),
+}
+
+
+def make(name: str, folder: Path) -> None:
+    """Make a result anew, in docs/results/."""
+    run = Commands(folder)
+    result = RESULT_OF[name]
+    figures = result.make(run)
+    kept = {"made_by": run.lines, **figures}
+    kept["code"] = {"places": list(result.code), "digest": digest_of(result.code)}
+    write_text(RESULTS / f"{name}.json", json.dumps(kept, indent=1) + "\n")
+
+
+# ---- whose code has changed
+
+
+def changed(root: Path = ROOT) -> Iterator[str]:
+    """Yield the names of the results whose code has changed since they were made."""
+    for path in sorted((root / "docs" / "results").glob("*.json")):
+        kept = json.loads(path.read_text(encoding="utf-8")).get("code")
+        if kept is None or kept["digest"] != digest_of(kept["places"], root):
+            yield path.stem
+
+
+def quoting(name: str, root: Path = ROOT) -> list[str]:
+    """Return the pages that quote a result, without the lab log, which keeps what was."""
+    pages = [*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("models/*.md")]
+    pages += root.glob("writeup_images/*.md")
+    found = []
+    for page in sorted(pages):
+        text = page.read_text(encoding="utf-8")
+        tables = re.findall(r"<!-- table: ([\w-]+) -->", text)
+        is_shown = any(name in TABLES[table].results for table in tables)
+        if f"results/{name}.json" in text or f"({name}.png)" in text or is_shown:
+            found.append(str(page.relative_to(root)))
+    return found
+
+
+def digest_of(places: Sequence[str], root: Path = ROOT) -> str:
+    """Return 16 digits of the SHA-256 of the code in these places."""
+    found: Any = hashlib.sha256()
+    for place in places:
+        path = root / place[1:] if place.startswith("/") else root / "bcclone" / place
+        modules = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        if not modules:
+            raise FileNotFoundError(path)
+        for module in modules:
+            found.update(str(module.relative_to(root)).encode())
+            found.update(_code_lines(module).encode())
+    return str(found.hexdigest()[:16])
+
+
+def _code_lines(module: Path) -> str:
+    """Return the lines of a module without docstrings, lines of comments and empty ones."""
+    text = module.read_text(encoding="utf-8")
+    left_out = set()
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            continue
+        if ast.get_docstring(node):
+            docstring = node.body[0]
+            left_out |= set(range(docstring.lineno, (docstring.end_lineno or 0) + 1))
+    lines = enumerate(map(str.strip, text.splitlines()), 1)
+    kept = [line for number, line in lines if line[:1] not in ("", "#") and number not in left_out]
+    return "\n".join(kept)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""A result is made by commands and names them; one whose code has changed since is listed."""
+
+import json
+import shutil
+
+import measure
+import pytest
+
+from tests.running import ROOT
+
+MODULE = '"""Doubles numbers."""\n\n\ndef double(x):\n    """Return twice x."""\n    return 2 * x\n'
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """Return a folder with a package, a result that measures it, and a page that quotes that."""
+    (tmp_path / "bcclone" / "feed").mkdir(parents=True)
+    (tmp_path / "bcclone" / "feed" / "double.py").write_text(MODULE)
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    digest = measure.digest_of(["feed"], tmp_path)
+    result = {"measures": [{"value": 1.5}], "code": {"places": ["feed"], "digest": digest}}
+    (tmp_path / "docs" / "results" / "feeds.json").write_text(json.dumps(result))
+    (tmp_path / "README.md").write_text("1.5 times ([feeds.json](docs/results/feeds.json))\n")
+    (tmp_path / "docs" / "speed.md").write_text("<!-- table: speeds -->\n")
+    return tmp_path
+
+
+def test_a_result_without_a_digest_is_listed(clone):
+    (clone / "docs" / "results" / "feeds.json").write_text("{}")
+    assert list(measure.changed(clone)) == ["feeds"]
+
+
+def test_pages_that_link_to_a_result_or_have_its_table_quote_it(clone):
+    assert measure.quoting("feeds", clone) == ["README.md", "docs/speed.md"]
+    assert measure.quoting("replay", clone) == []
+
+
+def test_only_a_change_of_what_the_code_does_counts(clone):
+    assert list(measure.changed(clone)) == []
+    module = clone / "bcclone" / "feed" / "double.py"
+    told_otherwise = MODULE.replace("Return twice x.", "Double x.\n\n    Of any number.\n    ")
+    module.write_text(f"# a comment\n{told_otherwise}")
+    assert list(measure.changed(clone)) == []
+    module.write_text(MODULE.replace("2 * x", "x + x"))
+    assert list(measure.changed(clone)) == ["feeds"]
+    module.write_text(MODULE)
+    shutil.copy(module, module.with_name("another.py"))
+    assert list(measure.changed(clone)) == ["feeds"]
+
+
+def test_commands_are_kept_as_a_person_would_write_them(tmp_path):
+    run = measure.Commands(tmp_path)
+    model = measure.ROOT / "models" / "lake.h5"
+    found = run.printed("suite", model, "--rows", "lake-30", "--laps", 0.02)
+    assert [row["row"] for row in found["rows"]] == ["lake-30"]
+    assert run.lines == ["bcclone suite models/lake.h5 --rows lake-30 --laps 0.02 --json"]
+
+
+def test_each_result_of_the_repository_can_be_made_anew():
+    names = {path.stem for path in (ROOT / "docs" / "results").glob("*.json")}
+    assert names - {"gpu"} == set(measure.RESULT_OF)  # gpu.json is of measure_gpu.py
+    for result in measure.RESULT_OF.values():
+        assert len(measure.digest_of(result.code)) == 16
