@@ -409,14 +409,12 @@ class Replayed:
 
     def table(self) -> Table:
         """Return a table with a row for each driver and control; without speeds it has no score."""
-        unit, per_distance = ("m", "a km")
-        if self.reference.in_heights:  # of the camera
-            unit, per_distance = ("heights", "a 1000")
+        unit = "heights" if self.reference.in_heights else "m"  # heights of the camera
         limits = [f"{limit_m:g}" for limit_m in _limits(self.limit_m)]
         columns = [
             TableColumn("driver", heading=""),
             TableColumn("autonomy_percent", autonomy_text, "autonomy"),
-            TableColumn("interventions_per_km", "{:.1f}".format, per_distance),
+            TableColumn("interventions_per_km", "{:.1f}".format, self._per_distance),
             TableColumn("rms_cross_track_m", "{:.2f}".format, "rms"),
             *(TableColumn(limit, heading=f"off {limit} {unit}") for limit in limits),
             TableColumn("steering_correlation", "{:.2f}".format, "r"),
@@ -429,6 +427,11 @@ class Replayed:
             values = {"driver": name, **figures, **counts}
             rows.append([values.get(column.key) for column in columns])
         return Table(columns, rows)
+
+    @property
+    def _per_distance(self) -> str:
+        """Return the heading of the column of interventions in a kilometre, or 1,000 heights."""
+        return "a 1000" if self.reference.in_heights else "a km"
 
     def sentences(self) -> list[str]:
         """Return what the table shows, what was assumed, and what is missing."""
@@ -456,9 +459,12 @@ class Replayed:
 
     def legend(self) -> list[str]:
         """Return what the headings of the table mean."""
+        unit = self.reference.unit
+        way = f"1,000 {unit}" if self.reference.in_heights else "a kilometre"
         return [
             "autonomy: share of the time, 6 s less for each intervention; "
-            f"rms: of the deviation, {self.reference.unit}; off: interventions by limit",
+            f"{self._per_distance}: interventions in {way}; "
+            f"rms: of the deviation, {unit}; off: interventions by limit",
             "r: correlation of the steering on the recorded frames with the recorded steering; "
             "mean r: with its mean over 9 rows; off by: mean absolute difference",
         ]

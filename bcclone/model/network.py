@@ -4,7 +4,8 @@ build_network() takes the shape of an image and the name of an architecture. The
 that it returns maps uint8 (batch, height, width, channels) to float32 (batch, outputs).
 
 By `cnn`, a 128x128 frame is cropped by 43 rows of sky and 12 of bonnet, scaled to -1..1, and
-processed by five convolutions and four dense layers: 252,219 parameters. The frames of a window are
+processed by five convolutions and four dense layers: 252,219 parameters. A 64x64 frame is processed
+by four convolutions. The frames of a window are
 either stacked as channels of one image, or processed one by one by the same layers, followed by a
 GRU or LSTM (decision 0015).
 """

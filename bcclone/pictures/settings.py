@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
+from bcclone.recording.files import IMAGES
 from bcclone.system.settings import (
     Checked,
     Fraction,
@@ -39,7 +40,11 @@ class ClipSettings(Checked):
     """
 
     run: Path
-    output: Path | None = setting(None, "clip to write, .mp4 or .gif", shown="RUN.mp4")
+    output: Path | None = setting(
+        None,
+        "clip to write, .mp4 or .gif",
+        shown="RUN.mp4, beside a run that drive.py recorded, of a recording in the current folder",
+    )
     fps: float = setting(
         0.0,
         "pictures a second: an MP4 shows each frame once, a GIF shows each frame at its time; "
@@ -115,10 +120,15 @@ class ClipSettings(Checked):
     @property
     def path(self) -> Path:
         """Return the path of the clip."""
+        if self.output:
+            return self.output
         # "." and ".." have no name after which the clip could be called
         folder = self.run.resolve() if self.run.name in ("", "..") else self.run
         name = folder.name or "run"  # even now, the root folder has no name
-        return self.output or folder.parent / f"{name}{MP4}"
+        # a recording may lie among somebody else's files; the user has chosen where a drive's run
+        # lies, which has its frames in the folder itself
+        is_recording = (folder / IMAGES).is_dir()
+        return (Path() if is_recording else folder.parent) / f"{name}{MP4}"
 
     @property
     def is_gif(self) -> bool:

@@ -24,7 +24,7 @@ from bcclone.feed.selection import Selection, select
 from bcclone.model.model_file import load_model, load_own_model, mean_content
 from bcclone.model.plain_keras import OtherAnswers, check_plain_keras
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, number_of
 from bcclone.system.files import write_bytes
 from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import used_gpus
@@ -117,7 +117,9 @@ def _described_run(run: Run, settings: TrainSettings, device: str, is_one_progra
     elif settings.augment_on == "device":
         augmentation = ", augmenting there"
     begin = f"from {settings.start}" if settings.start else f"a new {settings.network}"
-    length = f"{settings.epochs} epochs" if settings.epochs else "as many epochs as --time allows"
+    length = "as many epochs as --time allows"
+    if settings.epochs:
+        length = number_of(settings.epochs, "epoch")
     return (
         f"training on {device}{augmentation}, in batches of {settings.batch_size}; the run is in "
         f"{run.path}\n{begin}, by {settings.optimizer} at a learning rate of "

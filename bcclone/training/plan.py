@@ -9,7 +9,7 @@ import datetime
 import glob
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from bcclone.feed.feed import choose_feed
 from bcclone.feed.feed_settings import AUTO, CAMERA_MOVES, DEVICE, AugmentSettings
 from bcclone.model.model_file import stated_network
 from bcclone.system.codec import read_bytes
-from bcclone.system.errors import UserError, shown_command
+from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import REMEDY
 from bcclone.system.hardware import free_gpu_memory
 from bcclone.system.progress import Notify
@@ -73,12 +73,39 @@ def new_run(settings: TrainSettings, data: Store, notify: Notify, workers: int =
         decided,
     )
     run = Run(settings.runs / name, record, decided, is_new=True)
-    earlier, _ = _newest_run(replace(settings, name=None), data)
+    runs, _ = _runs_of(replace(settings, name=None), data)
+    earlier = runs[0] if runs else None
     going_on = _going_on(earlier, decided) if earlier else ""
     run.check_output(f"{going_on}\nor {REMEDY}" if going_on else REMEDY)
     if earlier and going_on and not earlier.read_result():
         notify(f"note: a new run begins, but {going_on}")
+    _name_unfinished(runs[1:], settings, notify)
     return run
+
+
+def _name_unfinished(older: Sequence[Run], files: RunFiles, notify: Notify) -> None:
+    """Name the interrupted runs that are not continued, since a newer one has the same output."""
+    for run in older:
+        if run.read_result() is None:
+            words = [*_words_of(files), "--name", run.path.name, "--resume"]
+            notify(
+                f"note: {run.path}, an older run, was interrupted {_done(run)}; "
+                f"continue it with: {shown_command('model', *words)}"
+            )
+
+
+def _words_of(files: RunFiles) -> list[object]:
+    """Return the words of a command for these samples, this output and these run folders."""
+    runs = ["--runs", files.runs] if files.runs != RunFiles.runs else []
+    return [*files.data, "-o", files.output, *runs]
+
+
+def _done(run: Run) -> str:
+    """Return how far an interrupted run has come, such as "after 1 of 10 epochs"."""
+    done = len(run.read_history())
+    if run.settings.epochs:
+        return f"after {done} of {number_of(run.settings.epochs, 'epoch')}"
+    return f"after {number_of(done, 'epoch')}"
 
 
 def _going_on(earlier: Run, settings: TrainSettings) -> str:
@@ -107,19 +134,15 @@ def _going_on(earlier: Run, settings: TrainSettings) -> str:
     )
     if limits.epochs and limits.epochs <= done:
         return ""
-    files = ["--runs", settings.runs] if settings.runs != RunFiles.runs else []
-    words = [*settings.data, "-o", settings.output, *files, "--resume"]
+    words = [*_words_of(settings), "--resume"]
     if result is None:
-        of_all = f" of {stored.epochs}" if stored.epochs else ""
         resumed = shown_command("model", *words, *option_words(limits))
-        return (
-            f"{earlier.path} was interrupted after {done}{of_all} epochs; continue it with: "
-            f"{resumed}"
-        )
+        return f"{earlier.path} was interrupted {_done(earlier)}; continue it with: {resumed}"
     if limits == TrainSettings():  # then only a larger limit leaves something to train
         limits = replace(limits, epochs=2 * done)
     resumed = shown_command("model", *words, *option_words(limits))
-    return f"{earlier.path} has trained it for {done} epochs; train it on with: {resumed}"
+    epochs = number_of(done, "epoch")
+    return f"{earlier.path} has trained it for {epochs}; train it on with: {resumed}"
 
 
 def fit_to_samples(
@@ -209,26 +232,29 @@ def resumed_run(
 ) -> Run:
     """Return the newest run of these samples and this output; without one, a new run.
 
-    Folders that are not runs are ignored. The limits of the run may be changed. Raises UserError
-    for other changes that would lead to other weights, when the output may not be written, and
-    where no run fits, but one has settings that cannot be read.
+    Older ones that were interrupted are named. Folders that are not runs are ignored. The limits of
+    the run may be changed. Raises UserError for other changes that would lead to other weights,
+    when the output may not be written, and where no run fits, but one has settings that cannot be
+    read.
 
     files: with a `name`, only this run folder is considered, whatever its output
     changes: the settings that the user gave, name -> value
     """
     file_settings = values_of(files, names_of(RunFiles))
-    run, damaged = _newest_run(files, data)
-    if damaged and not run:  # it may be the run that is meant
+    runs, damaged = _runs_of(files, data)
+    if damaged and not runs:  # it may be the run that is meant
         raise damaged[0]
     for error in damaged:
         notify(f"note: not looked at: {error}")
-    if run is None:
+    if not runs:
         notify(
             f"note: {files.runs} has no run of {data.path.resolve()} with its present content "
             f"for {os.path.realpath(files.output)}; beginning a new one; to continue one that was "
             "for another -o, stop this and name it with --name"
         )
         return new_run(TrainSettings(**file_settings | dict(changes)), data, notify, workers)
+    run = runs[0]
+    _name_unfinished(runs[1:], files, notify)
     path, stored = run.path, run.settings
     start = path / START_NAME  # the copy in the run folder; the original may be gone
     file_settings["start"] = start if start.exists() else None
@@ -255,9 +281,9 @@ def resumed_run(
     return run
 
 
-def _newest_run(files: RunFiles, data: Store) -> tuple[Run | None, list[UserError]]:
-    """Return the newest run of these samples and this output, with its own settings, and the errors
-    of runs whose settings cannot be read.
+def _runs_of(files: RunFiles, data: Store) -> tuple[list[Run], list[UserError]]:
+    """Return the runs of these samples and this output, the newest first, with their own settings,
+    and the errors of runs whose settings cannot be read.
 
     Folders that are not runs are ignored. With a name, only this run folder is considered, whatever
     its output.
@@ -271,11 +297,9 @@ def _newest_run(files: RunFiles, data: Store) -> tuple[Run | None, list[UserErro
             damaged.append(error)
             continue
         if record.is_of(files, data, path.parent):
-            found.append((record.started, path.parent, record))
-    if not found:
-        return None, damaged
-    _, path, record = max(found, key=lambda run: run[0])
-    return Run(path, record, record.settings), damaged
+            found.append(Run(path.parent, record, record.settings))
+    found.sort(key=lambda run: run.record.started, reverse=True)
+    return found, damaged
 
 
 def _check_start(files: RunFiles, run: Run, start: Path | None) -> None:

@@ -117,8 +117,9 @@ def report_network(
         images.height, images.width, settings.architecture
     ):
         notify(
-            f"note: images of {images.width}x{images.height} are too small for conv3; "
-            "leaving it out"
+            f"note: images of {images.width}x{images.height} are too small for the "
+            f"{len(usual)} convolutions of {settings.architecture.name}; the third is left out, "
+            "and those after it are numbered from conv3 on"
         )
     notify(layer_table(model))
     if len({recording.framing for recording in data.recordings}) > 1:

@@ -18,7 +18,7 @@ from bcclone.feed.feed import check_feed
 from bcclone.feed.selection import Selection, require_windows, select
 from bcclone.model.model_path import check_keras_path
 from bcclone.system.codec import read_bytes
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, number_of
 from bcclone.system.files import BUSY, locked
 from bcclone.system.progress import Notify
 from bcclone.system.statistics import constant
@@ -175,7 +175,7 @@ def _return_complete(run: Run, result: TrainResult, notify: Notify) -> TrainResu
     if not run.has_published(output):
         run.publish(output, read_bytes(run.model, "model"))
     notify(
-        f"{run.path} is complete already, after {result.epochs} epochs; {output} is "
+        f"{run.path} is complete already, after {number_of(result.epochs, 'epoch')}; {output} is "
         f"{result.origin}; it was ended by {result.ended}: increase that to train on, "
         "or train again without --resume"
     )

@@ -38,6 +38,18 @@ def test_a_clip_is_written_next_to_its_run_with_the_frames_in_order_of_time(tmp_
     assert np.allclose(values, np.arange(20) * 10, atol=3)
 
 
+def test_the_clip_of_a_recording_is_written_into_the_current_folder(tmp_path):
+    laps = tmp_path / "somebody" / "laps"
+    laps.mkdir(parents=True)
+    make_run(laps / "IMG")
+    here = tmp_path / "mine"
+    here.mkdir()
+    made = result_of("video.py", laps, cwd=here)
+    assert made["output"] == "laps.mp4"
+    assert (here / "laps.mp4").is_file()
+    assert sorted(path.name for path in laps.parent.iterdir()) == ["laps"]
+
+
 def test_broken_frames_and_frames_of_another_size_are_skipped_with_a_reason(tmp_path):
     run = make_run(tmp_path / "run1")
     frames = sorted(run.glob("*.jpg"))

@@ -10,7 +10,7 @@ import pytest
 
 from bcclone.dataset.shards import open_store
 from bcclone.system.errors import UserError
-from bcclone.training.plan import new_run
+from bcclone.training.plan import new_run, resumed_run
 from bcclone.training.train import resume, train
 from bcclone.training.train_settings import RunFiles, TrainSettings
 from tests.running import result_of
@@ -92,6 +92,21 @@ def refused(store, folder, *options):
     message = trainings.train(store, folder, *options, code=1).stderr
     assert message.index("--resume") < message.index("--force")
     return message
+
+
+def test_a_resume_names_an_older_run_that_was_interrupted(simulated_store, tmp_path):
+    files = {"data": (str(simulated_store),), "output": tmp_path / "m.h5", "runs": tmp_path / "r"}
+    notices = []
+    with open_store(simulated_store) as data:
+        for name in ("first", "second"):
+            new_run(TrainSettings(**files, name=name, epochs=3), data, notices.append).make_folder()
+        notices.clear()
+        assert resumed_run(RunFiles(**files), {}, data, notices.append).path.name == "second"
+        (note,) = [notice for notice in notices if "first" in notice]
+        assert "after 0 of 3 epochs" in note
+        words = typed_in(note)
+        named = RunFiles(**files, name=words[words.index("--name") + 1])
+        assert resumed_run(named, {}, data, notices.append).path == tmp_path / "r" / "first"
 
 
 @pytest.mark.slow
