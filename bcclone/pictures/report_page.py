@@ -8,6 +8,7 @@ templates/report.html; it has the style of the pages that bcclone serves.
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -85,9 +86,23 @@ def write_report(
         figures=figures,
         clip=clip and _clip(clip),
         map=road_map,
+        folder=_current_folder(),
         meaning_of=meaning_of,
     )
     write_bytes(path, page.encode())
+
+
+def _current_folder() -> str:
+    """Return the folder in which the commands work, from ~ on if it is the user's: their paths
+    begin in it. "" if it has been deleted meanwhile.
+    """
+    try:
+        folder = Path.cwd()
+    except FileNotFoundError:
+        return ""
+    with suppress(ValueError, RuntimeError):  # elsewhere, or the user has no home
+        return str("~" / folder.relative_to(Path.home()))
+    return str(folder)
 
 
 def _static(package: str, name: str) -> str:

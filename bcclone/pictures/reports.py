@@ -29,10 +29,11 @@ from bcclone.pictures.road_map import road_map
 from bcclone.recording.files import find_log
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions, WorldSettings
+from bcclone.system.errors import number_of
 from bcclone.system.files import write_text
 from bcclone.system.settings import option_words
 from bcclone.system.values import json_text, part_of
-from bcclone.training.result import MEAN_STEERING, NOT_LEARNED, UNKNOWN, TrainResult
+from bcclone.training.result import MEAN_STEERING, TrainResult
 
 FIGURES_NAME = "figures.json"
 CLIP_NAME = "clip.mp4"  # of a whole drive
@@ -386,12 +387,14 @@ def write_training(
     """
     samples = result.samples
     batches = f", in batches of {result.batch_size}" if result.batch_size else ""
+    times = number_of(result.epochs, "time")
     looks = [name for name in _LOOKS if name in pictures]
     report = folder / REPORT_NAME
     write_report(
         report,
-        _training_headline(result),
+        result.headline,
         [
+            *result.explanation,
             *([result.note] if result.note else []),
             *_training_sentences(result),
             "Whether the car stays on the road, only a drive tells: let it drive next",
@@ -405,7 +408,7 @@ def write_training(
             Section(
                 "How it learned",
                 [
-                    f"It saw {samples.train:,} samples of {' '.join(data)} {result.epochs} times"
+                    f"It saw {samples.train:,} samples of {' '.join(data)} {times}"
                     f"{batches}, {result.samples_per_second:,.0f} a second; {result.ended} ended it"
                 ],
                 {what: pictures[name] for name, what in _CAPTIONS.items() if name in pictures},
@@ -420,19 +423,6 @@ def write_training(
         _training_figures(result),
     )
     return [report]
-
-
-def _training_headline(result: TrainResult) -> str:
-    """Say how well the network steers, beside a driver who always gives the mean steering."""
-    model = Path(result.model).name
-    mean = result.drivers.get(MEAN_STEERING)
-    if result.held_out is None or mean is None:
-        return f"{model} was trained for {result.epochs} epochs"
-    if result.held_out.verdict == UNKNOWN:
-        return f"{model} is trained; it was too little driving to tell whether it steers"
-    if result.held_out.verdict == NOT_LEARNED:
-        return f"{model} has not learned to steer: always steering the same is no worse"
-    return f"{model} has learned to steer"
 
 
 def _training_sentences(result: TrainResult) -> Iterator[str]:

@@ -42,8 +42,8 @@ _MEANINGS = {
     "has to beat it",
     "correlation": "1 where the network's steering rises and falls exactly with the driver's, 0 "
     "where the two have nothing to do with each other",
-    "bends steered to their side": "share of the bends in which the network steers to the side to "
-    "which the driver steered",
+    "frames in bends, steered to their side": "of the frames in which the driver clearly steers to "
+    "a side, the share in which the network steers to the same side",
     # of a replay
     "driver": "who steers: a network, or one of those to compare it with",
     "off N m": "how often the car was more than so far from the recorded path",

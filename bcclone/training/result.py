@@ -16,7 +16,7 @@ import numpy as np
 from bcclone.dataset.answer import LEAST_CORRELATION
 from bcclone.dataset.store import RecordingInfo
 from bcclone.feed.selection import Selection
-from bcclone.system.arrays import FloatArray
+from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.errors import number_of, shown_command
 from bcclone.system.statistics import block_jackknife, correlation, mean_around
 from bcclone.system.table import Table, TableColumn
@@ -93,65 +93,132 @@ class ValidationScore:
         return self.loss < (1 - equal_loss) * other.loss
 
 
-# ---- whether the held-out driving tells it
+# ---- whether the held-out driving tells that a network has learned to steer
 
 LEARNED = "learned"
 NOT_LEARNED = "not learned"
 UNKNOWN = "unknown"
 
+# Chosen on half of the networks of the lab log, 2026-12-01, and judged on the other half.
+_FOLLOWS = 0.2  # of a network that has learned, the agreement is surely above this
+_HARDLY_FOLLOWS = 0.35  # of one that has not, it is surely below this
 _FEWEST_PARTS = 6
 _LEAST_SPREAD = 0.01  # a quarter of a degree of the front wheels: a bend of 600 m radius
 _CLEAR_HARM = 0.04  # one degree of the front wheels
 _SMOOTHED_SECONDS = 1.0  # faster changes of the steering are the driver's hand, not the road
 _GAP_SECONDS = 1.0  # rows farther apart are of two stretches
 _STANDARD_ERRORS = 2.0
+_FEWEST_ROWS = 12
+_MOST_TIMES = 10  # of more driving than this, the estimate is too rough to be named
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What the held-out driving tells of a network, beside always steering the mean.
+    """What the held-out driving tells of a network.
 
-    Neighbouring rows are nearly the same, so their number says little: what counts is how often the
-    road has turned another way.
+    A mean error does not tell it. On a nearly straight road, always steering the same is hardly
+    farther off than a network that drives whole laps; and a network that steers a tenth of each
+    bend is nearer to the driver than that, and drives nowhere. So the question is whether the
+    network's steering rises and falls with the driver's, and as much.
     """
 
-    parts: int  # stretches in which the driver steers to one side of the mean
-    spread: float  # mean distance of the smoothed steering from the mean: what there is to learn
-    gain: float  # by how much the network's mean error is smaller than that of the mean steering
-    gain_error: float  # standard error of the gain
-    mean_error: float  # of the mean steering
+    # How often the driver has begun to steer to another side of the recording's mean. Neighbouring
+    # rows are nearly the same, so that this tells more than their number.
+    parts: int
+    spread: float  # mean distance of the driver's steering from that mean: what there is to learn
+    # Of the network's steering with the driver's, see agreement_of(): 1 if it is the same, 0 if it
+    # has nothing to do with it, and of always steering the same
+    agreement: float
+    agreement_error: float  # its standard error
+    # by how much the network's mean error is larger than that of always steering the mean and than
+    # that of never steering
+    harm: float
+    harm_error: float  # its standard error
 
     @property
-    def can_tell(self) -> bool:
-        return self.parts >= _FEWEST_PARTS and self.spread >= _LEAST_SPREAD
+    def least(self) -> float:
+        """Return the lower end of the interval in which the agreement is."""
+        return self.agreement - _STANDARD_ERRORS * self.agreement_error
+
+    @property
+    def greatest(self) -> float:
+        return self.agreement + _STANDARD_ERRORS * self.agreement_error
+
+    @property
+    def is_far_off(self) -> bool:
+        """Return whether the network surely steers so wrongly that no road makes it right."""
+        return self.harm - _STANDARD_ERRORS * self.harm_error > _CLEAR_HARM
 
     @property
     def verdict(self) -> str:
-        """Return LEARNED or NOT_LEARNED, or UNKNOWN where it was too little driving to tell."""
-        margin = _STANDARD_ERRORS * self.gain_error
-        # so far off, no road makes it right
-        if self.gain + margin < -max(self.mean_error, _CLEAR_HARM):
+        """Return LEARNED or NOT_LEARNED if that is shown, else UNKNOWN."""
+        if self.is_far_off:
             return NOT_LEARNED
-        if not self.can_tell:
+        if self.parts < _FEWEST_PARTS or self.spread < _LEAST_SPREAD:
             return UNKNOWN
-        if self.gain > margin:
-            return LEARNED
-        # at best, it makes up for less than half of what there was to learn
-        if self.gain + margin < self.spread / 2:
+        if self.greatest < _HARDLY_FOLLOWS:
             return NOT_LEARNED
-        return UNKNOWN
+        return LEARNED if self.least > _FOLLOWS else UNKNOWN
+
+    @property
+    def needed(self) -> float:
+        """Return how many times as much of such driving it takes to tell, about."""
+        if self.parts < _FEWEST_PARTS:
+            return _FEWEST_PARTS / max(self.parts, 1)
+        # the error falls with the square root of the driving
+        margin = _STANDARD_ERRORS * self.agreement_error
+        away = max(self.agreement - _FOLLOWS, _HARDLY_FOLLOWS - self.agreement)
+        return float((margin / away) ** 2)
 
     def reason(self) -> str:
-        """Return in words why it cannot be told."""
+        """Return in words what the verdict follows from."""
+        if self.is_far_off:
+            return (
+                f"its mean error is {self.harm:.2f} larger than that of always steering the mean, "
+                "or straight on"
+            )
         if self.spread < _LEAST_SPREAD:
             return "in the driving that was held back, the steering hardly changes"
         if self.parts < _FEWEST_PARTS:
+            turns = number_of(self.parts, "time")
             return (
-                "the driving that was held back has "
-                f"{number_of(self.parts, 'bend')} to one side of its mean steering or the other, "
-                f"expected {_FEWEST_PARTS} or more"
+                f"in the driving that was held back, the driver turns {turns} to a side of the "
+                f"mean steering, expected {_FEWEST_PARTS} or more"
             )
-        return "in the driving that was held back, the difference is smaller than its own error"
+        return (
+            "in the driving that was held back, its steering agrees with the driver's by "
+            f"{self.agreement:.2f} ({self.least:.2f} to {self.greatest:.2f}), where 1 is the same, "
+            "and always steering the same is 0"
+        )
+
+    def remedy(self) -> str:
+        """Return in words what makes an UNKNOWN network one that can be judged."""
+        if self.spread < _LEAST_SPREAD:
+            return "record driving on a road with bends to both sides"
+        times = math.ceil(self.needed)
+        much = f"{times} times as much" if 2 <= times <= _MOST_TIMES else "more"
+        words = f"record {much} of such driving, or a road with more bends"
+        return words if self.parts < _FEWEST_PARTS else f"{words}, or train longer"
+
+
+def agreement_of(steering: FloatArray, driven: FloatArray, recording: IndexArray) -> float:
+    """Return how well a steering agrees with the driver's within each recording.
+
+    This is the concordance correlation of L. I. Lin, "A concordance correlation coefficient to
+    evaluate reproducibility", Biometrics 45, 1989, around the means of each recording: a network
+    that only knows that one drive turns to the left, and another to the right, does not follow the
+    road. A steering that is always the same gives 0.
+
+    steering, driven, recording: (rows,) each; the last is the number of each row's recording
+    """
+    both = square = 0.0
+    for number in np.unique(recording):
+        rows = recording == number
+        mine, its = steering[rows], driven[rows]
+        both += 2 * float(((mine - mine.mean()) * (its - its.mean())).sum())
+        spreads = len(mine) * (mine.var() + its.var() + (mine.mean() - its.mean()) ** 2)
+        square += float(spreads)
+    return both / square if square else 0.0
 
 
 def judge_held_out(
@@ -163,27 +230,42 @@ def judge_held_out(
     steering: the network's, for all validation samples, (samples,)
     """
     first = validation.first_of_row
-    if len(first) < _FEWEST_PARTS * 2:
+    if len(first) < _FEWEST_ROWS:
         return None
     labels = validation.labels[first, 0].astype(np.float64)
+    steered = steering[first].astype(np.float64)
     rows = validation.data.rows[validation.row[first]]
+    recording = rows["recording"].astype(np.int64)
     seconds = rows["time_ms"].astype(np.float64) / 1000
     begins = (np.diff(rows["episode"]) != 0) | (np.abs(np.diff(seconds)) > _GAP_SECONDS)
-    stretch = np.append(0, np.cumsum(begins))
+    stretch = np.append(0, np.cumsum(begins | (np.diff(recording) != 0)))
     # each stretch has times of its own, so that they rise over all of them
     times = seconds - seconds.min() + stretch * (np.ptp(seconds) + 2 * _GAP_SECONDS)
-    smooth = mean_around(times, labels, _SMOOTHED_SECONDS, np.ones(len(labels)), stretch)
-    away = smooth - mean_steering
+    driven, smooth = (
+        mean_around(times, values, _SMOOTHED_SECONDS, np.ones(len(values)), stretch)
+        for values in (labels, steered)
+    )
+    _, place, counts = np.unique(recording, return_inverse=True, return_counts=True)
+    away = driven - (np.bincount(place, driven) / counts)[place]
     spread = float(np.abs(away).mean())
     # near the mean, neither side counts
     sides = np.where(np.abs(away) > spread / 4, np.sign(away), 0.0)
     counted = sides != 0
     side, of = sides[counted], stretch[counted]
     parts = int(((np.diff(side) != 0) | (np.diff(of) != 0)).sum()) + bool(side.size)
-    of_mean = np.abs(mean_steering - labels)
-    gains = of_mean - np.abs(steering[first] - labels)
-    error = block_jackknife(len(gains), lambda kept: float(gains[kept].mean()))
-    figures = (spread, float(gains.mean()), error, float(of_mean.mean()))
+
+    def agreement(kept: IndexArray) -> float:
+        return agreement_of(smooth[kept], driven[kept], recording[kept])
+
+    of_network = np.abs(steered - labels)
+    of_constants = np.abs(labels - mean_steering), np.abs(labels)
+
+    def harm(kept: IndexArray) -> float:
+        return float(of_network[kept].mean() - max(of[kept].mean() for of in of_constants))
+
+    figures = [spread]
+    for figure in (agreement, harm):
+        figures += [figure(np.arange(len(first))), block_jackknife(len(first), figure)]
     return HeldOut(parts, *(round(figure, 5) for figure in figures))
 
 
@@ -193,6 +275,7 @@ def judge_held_out(
 MEAN_STEERING = "mean_steering"
 START = "start"
 HALFWAY = "halfway"
+_MOST_NAMED = 6  # more recordings are too many for a line
 _MODELS = {
     START: "the start model, unchanged",
     HALFWAY: "halfway, the mean of start and trained weights",
@@ -237,8 +320,9 @@ class TrainResult:
     # there only in a fine-tuning
     drivers: Mapping[str, ValidationScore] = field(default_factory=dict)
     handed_over: str = TRAINED  # which of the drivers the model file is
-    note: str | None = None  # why it is not TRAINED, and what is wrong with it, if anything
+    note: str | None = None  # why it is not TRAINED, and what is wrong with the start model
     held_out: HeldOut | None = None  # what the validation samples tell of it; None for nothing
+    verdict: str = UNKNOWN  # whether it has learned to steer: LEARNED, NOT_LEARNED or UNKNOWN
     # the next three are not stored
     recordings: Sequence[RecordingInfo] = ()  # of the store that it was trained on
     run: Path = Path()  # the run folder
@@ -286,8 +370,9 @@ class TrainResult:
             batch_size=settings.batch_size,
             drivers=drivers,
             handed_over=handed_over,
-            note=_note_of(drivers, handed_over, settings.output, run, start_correlation, held_out),
+            note=_note_of(drivers, handed_over, settings.output, run, start_correlation),
             held_out=held_out,
+            verdict=held_out.verdict if held_out else UNKNOWN,
             run=run,
             recordings=recordings,
         )
@@ -303,19 +388,54 @@ class TrainResult:
         rows = [(name.replace("_", " "), *astuple(score)) for name, score in self.drivers.items()]
         return Table(_SCORE_COLUMNS, rows)
 
+    @property
+    def headline(self) -> str:
+        """Return in a sentence whether the model has learned to steer."""
+        model = Path(self.model).name
+        if self.verdict == LEARNED:
+            return f"{model} has learned to steer"
+        if self.verdict == NOT_LEARNED:
+            return f"{model} has not learned to steer"
+        return f"{model} is trained; too little driving was held back to tell whether it steers"
+
+    @property
+    def explanation(self) -> list[str]:
+        """Return what the headline follows from, and what to do unless it has learned to steer."""
+        if self.held_out is None:
+            more = "record four minutes or more, on a road with bends to both sides"
+            if self.samples.validation:
+                return [f"only {self.samples.validation} samples were held back to validate", more]
+            held_back = "leave out --validation 0, so that preprocess holds a part of it back"
+            return ["no samples were held back to validate", f"{more}, and {held_back}"]
+        sentences = [self.held_out.reason()]
+        if self.verdict == LEARNED:
+            return sentences
+        if self.verdict == UNKNOWN:
+            sentences.append(self.held_out.remedy())
+        else:
+            sentences.append("train longer, or record more driving with bends to both sides")
+        logs = [str(recording.path) for recording in self.recordings]
+        if not 0 < len(logs) <= _MOST_NAMED or not all(Path(log).is_file() for log in logs):
+            logs = ["RECORDING"]
+        check = shown_command("preprocess", *logs, "--check")
+        return [*sentences, f"whether the steering belongs to the pictures, they tell: {check}"]
+
     def as_text(self) -> str:
         """Return the result in words."""
         val_loss = "none" if self.val_loss is None else f"{self.val_loss:.4f}"
         test = ""
         if self.test_loss is not None:
             test = f", test_loss {self.test_loss:.4f} on {self.samples.test} samples"
-        table = f"\n{self.table}" if self.drivers else ""
-        note = f"\nnote: {self.note}" if self.note else ""
+        lines = [
+            *([str(self.table)] if self.drivers else []),
+            *([f"note: {self.note}"] if self.note else []),
+            f"{self.headline}: {'; '.join(self.explanation)}",
+        ]
         return (
             f"{self.model}: {self.origin}, val_loss {val_loss}{test}, {self.samples.train} "
             f"training and {self.samples.validation} validation samples, {self.seconds:.1f} s, "
-            f"{self.samples_per_second:.0f} samples/s; the run is in {self.run}{table}{note}"
-        )
+            f"{self.samples_per_second:.0f} samples/s; the run is in {self.run}\n"
+        ) + "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
         values: dict[str, Any] = to_json(self)
@@ -330,7 +450,7 @@ _SCORE_COLUMNS = (
     TableColumn("loss", "{:.5f}".format),
     TableColumn("mae", "{:.4f}".format, "mean error"),
     TableColumn("correlation", "{:.3f}".format),
-    TableColumn("right_side", "{:.1%}".format, "bends steered to their side"),
+    TableColumn("right_side", "{:.1%}".format, "frames in bends, steered to their side"),
 )
 
 
@@ -371,9 +491,8 @@ def _note_of(
     output: Path,
     run: Path,
     start_correlation: float | None,
-    held_out: HeldOut | None,
 ) -> str | None:
-    """Return why another model than TRAINED is handed over, and what is wrong with the given one.
+    """Return why another model than TRAINED is handed over, and what is wrong with the start model.
 
     In words for the user; None if there is nothing to say.
     """
@@ -395,18 +514,4 @@ def _note_of(
             "recorded one is right, its pictures tell: "
             f"{shown_command('preprocess', 'RECORDING', '--check')}"
         )
-    if drivers:
-        mean = drivers[MEAN_STEERING]
-        given = drivers[handed_over]
-        is_unknown = held_out is not None and held_out.verdict == UNKNOWN
-        if held_out and is_unknown:
-            notes.append(
-                f"too little driving was held back to tell whether {output} has learned to steer: "
-                f"{held_out.reason()}"
-            )
-        elif mean.loss < given.loss or mean.is_better_than(given):
-            notes.append(
-                f"on the validation samples {output} is worse than always steering the mean; "
-                "record more driving, with more bends, or train longer"
-            )
     return "; ".join(notes) or None

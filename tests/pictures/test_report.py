@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -137,7 +138,7 @@ def test_a_report_has_everything_inside(tmp_path):
     )
     assert (video["width"], video["height"]) == ("64", "40")
     assert {"controls", "autoplay", "muted", "loop", "playsinline"} < set(video)
-    assert page.texts["p"] == ["One sentence.", "Another one.", "Shown."]
+    assert page.texts["p"][:3] == ["One sentence.", "Another one.", "Shown."]
     assert page.texts["h2"] == ["Seen", "Do", "All figures"]
     assert page.texts["th"] + page.texts["td"] == ["figure", "value", "100 %"]
     assert page.texts["dfn"] == ["from the middle, on average", "autonomy"]
@@ -203,7 +204,7 @@ def test_hostile_texts_are_shown_as_texts(tmp_path):
     assert page.all("img")[0]["alt"] == HOSTILE
     assert all(page.texts[tag][0] == HOSTILE for tag in ("title", "h1", "figcaption", "dt", "code"))
     assert page.texts["code"][1] == "drive " + 6 * "\ufffd" + "model.h5"  # what cannot be seen
-    assert page.texts["p"] == [f"{HOSTILE}."] * 2
+    assert page.texts["p"][:2] == [f"{HOSTILE}."] * 2
 
 
 def drive(interventions=0):
@@ -263,6 +264,7 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     page, words, _ = shown(val_loss=None, val_mae=None, loss=None, handed_over="halfway")
     assert not page.all("img")
     assert "halfway" in words
+    assert "too little driving was held back to tell" in page.texts["h1"][0]
     assert "there were no validation samples" in words
     drivers = {
         "start": ValidationScore(0.0123, 0.04, 0.571, None),
@@ -274,6 +276,23 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     assert "-0.130 50.0%" in figures
     assert "The start." in words
     assert "epoch 0" not in words
+
+
+def test_a_page_with_commands_names_the_folder_in_which_they_work(tmp_path, monkeypatch):
+    def said(*sections):
+        write_report(tmp_path / "report.html", "Title", ["One."], sections)
+        return " ".join(Page(tmp_path / "report.html").texts["p"])
+
+    doing = Section("Do", commands={"Drive": "bcclone drive model.h5"})
+    again = Section("Do more", commands={"Drive again": "bcclone drive model.h5"})
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    assert said(doing, again).count(str(tmp_path / "mine")) == 1
+    assert str(tmp_path) not in said(Section("Seen", ["Nothing to do"]))
+    # somebody to whom a page is sent need not read the name of a home
+    monkeypatch.setenv("USERPROFILE" if sys.platform == "win32" else "HOME", str(tmp_path))
+    assert str(Path("~", "mine")) in said(doing)
+    assert str(tmp_path) not in said(doing)
 
 
 @needs_browser

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from bcclone.pictures.reports import write_training
 from bcclone.system.errors import UserError
 from bcclone.training.plan import new_run, resumed_run
-from bcclone.training.result import SampleCounts, TrainResult, ValidationScore, best_model
+from bcclone.training.result import (
+    HeldOut,
+    SampleCounts,
+    TrainResult,
+    ValidationScore,
+    best_model,
+)
 from bcclone.training.train_settings import RunFiles, TrainSettings, settings_as_text
 from bcclone.training.training_state import (
     Epoch,
@@ -180,21 +187,42 @@ def test_the_loss_decides_between_models_of_similar_correlation(start, trained, 
     assert first.is_better_than(other) == is_better
 
 
-@pytest.mark.parametrize(("mean_loss", "is_noted"), [(0.2, False), (0.05, True)])
-def test_a_model_with_a_greater_loss_than_the_mean_is_noted_whatever_its_correlation(
-    mean_loss, is_noted
+# parts, spread, agreement and its error, harm and its error
+HELD_OUT = {
+    "learned": HeldOut(12, 0.1, 0.8, 0.1, -0.05, 0.01),
+    "not learned": HeldOut(12, 0.1, 0.0, 0.1, 0.0, 0.01),
+    "unknown": HeldOut(12, 0.1, 0.4, 0.2, 0.0, 0.01),
+}
+
+
+@pytest.mark.parametrize("mean_loss", [0.2, 0.05])
+@pytest.mark.parametrize("verdict", [*HELD_OUT, None])
+def test_terminal_result_and_report_have_one_verdict_whatever_the_loss(
+    mean_loss, verdict, tmp_path
 ):
-    epochs = tuple(replace(epoch, val_correlation=0.6, val_right_side=0.9) for epoch in BY_EPOCH)
     drivers = {"mean_steering": ValidationScore(mean_loss, 0.1, None, None)}
-    result = result_of(epochs, drivers, "trained")
-    assert ("worse than always steering the mean" in (result.note or "")) == is_noted
+    result = result_of(tuple(BY_EPOCH), drivers, "trained", HELD_OUT.get(verdict))
+    assert result.as_json()["verdict"] == (verdict or "unknown")
+    says = {name: name in result.as_text() for name in ("has learned", "has not learned")}
+    assert says == {
+        "has learned": verdict == "learned",
+        "has not learned": verdict == "not learned",
+    }
+    write_training(tmp_path, result, ["data.h5"], {}, {})
+    assert f"<h1>{result.headline}</h1>" in (tmp_path / "report.html").read_text()
+    # shuffled steering and pictures of another drive are found by the check
+    checks = "preprocess RECORDING --check" in result.as_text()
+    assert checks == (verdict in ("not learned", "unknown"))
+    assert ("record" in " ".join(result.explanation)) == (verdict != "learned")
 
 
-def result_of(epochs, drivers, handed_over):
+def result_of(epochs, drivers, handed_over, held_out=None):
     state = TrainingState(epochs, samples=4, elapsed=9.0, model_epoch=3)
     drivers = {**drivers, "trained": ValidationScore.of_epoch(epochs[2])}
     counts = SampleCounts(8, 2)
-    return TrainResult.of(state, SETTINGS, counts, Path(), "--epochs 3", drivers, handed_over)
+    return TrainResult.of(
+        state, SETTINGS, counts, Path(), "--epochs 3", drivers, handed_over, held_out=held_out
+    )
 
 
 def test_a_mean_with_the_start_model_that_is_better_is_handed_over_and_said():
