@@ -27,7 +27,8 @@ from bcclone.model.model_path import check_model_path
 from bcclone.model.policy import Memory, Policy, load_policy, not_finite
 from bcclone.recording.files import ImageIndex, find_log, is_recording
 from bcclone.recording.log import read_log
-from bcclone.recording.row import EPISODE_GAP_MS, seconds_in_names
+from bcclone.recording.row import EPISODE_GAP_MS
+from bcclone.recording.written_times import WrittenTimes, times_in_names
 from bcclone.system.arrays import FloatArray, IndexArray
 from bcclone.system.errors import UserError
 from bcclone.system.files import replacing, writes
@@ -177,10 +178,14 @@ def _timed(frames: Sequence[NamedFrame]) -> Sequence[NamedFrame]:
     Where the time goes back, as from the last picture of one camera to the first of the next, or
     where a pause is long, another drive begins.
     """
-    seconds = seconds_in_names([frame.frame_id for frame in frames])
-    if seconds is None:
+    found = times_in_names([frame.frame_id for frame in frames])
+    if not isinstance(found, WrittenTimes):
         return frames
+    seconds = [time_ms / 1000 for time_ms in found.milliseconds]
     steps = np.diff(seconds, prepend=seconds[0])
+    # a name without a time; or whole seconds, which several pictures share
+    if np.isnan(steps).any() or (len(steps) > 1 and not np.median(np.abs(steps[1:])) > 0):
+        return frames
     drives = np.cumsum((steps < 0) | (steps > EPISODE_GAP_MS / 1000)).tolist()
     return [
         replace(frame, drive=drive, seconds=time)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bcclone.recording.row import CAMERAS
+from bcclone.recording.written_times import DAY_FIRST, MONTH_FIRST, PER_MS, YEAR_FIRST
 from bcclone.system.settings import (
     Checked,
     Names,
@@ -27,14 +28,8 @@ RADIANS = "rad"
 DEGREES = "deg"
 RATIO = "ratio"
 UNITS = (RADIANS, DEGREES, RATIO)
-# how times are written: units of numbers, and the order of a date such as 05/06/2026
-SECONDS = "s"
-MS = "ms"
-US = "us"
-NS = "ns"
-DAY_FIRST = "day-first"
-MONTH_FIRST = "month-first"
-TIME_FORMS = (SECONDS, MS, US, NS, DAY_FIRST, MONTH_FIRST)
+# how times are written: units of numbers, and what comes first in a date such as 05/06/26
+TIME_FORMS = (*PER_MS, YEAR_FIRST, DAY_FIRST, MONTH_FIRST)
 # settings of the formats whose columns are found by their names
 OF_TABLES = frozenset(("steering_column", "unit", "left_positive", "straight", "max_degrees"))
 
@@ -225,6 +220,11 @@ class ImportSettings(Checked):
                 raise SettingError(
                     f"{{{name}}} is of a table, which is not read with {{steering}} {FROM_MOTION}"
                 )
+        if self.frame_rate and self.time_column:
+            raise SettingError(
+                "{frame_rate} and {time_column} both say when the rows were taken; leave one of "
+                "them out"
+            )
         if self.fov and self.framing:
             raise SettingError(
                 "{fov} and {framing} both say what the camera sees; leave one of them out"

@@ -10,15 +10,14 @@ paths are relative to the table and have forward slashes. An unknown value is an
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
+from bcclone.exchange.cameras import ask_of_cameras
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import (
@@ -52,7 +51,6 @@ from bcclone.exchange.times import (
     counted,
     no_times,
     read_times,
-    rows_at_once,
     times_in_names,
 )
 from bcclone.exchange.units import plain
@@ -69,12 +67,7 @@ _CENTER = CAMERAS[0]
 _IMAGES = re.compile(
     "(?:image|img|frame|picture|photo|file)(?:_?(?:id|name|file|path|index|number))?|center|name"
 )
-_OF_CAMERAS = re.compile("(?:camera|cam|sensor|topic|frame)(?:_(?:id|name))?")
-_MOST_CAMERAS = 12  # of a car
-# how the images of several cameras, or flipped ones, are called
-_SIDE = re.compile(
-    "(?<![a-z])(left|center|centre|right|front|rear|back|flip|flipped|mirror)(?![a-z])"
-)
+_MOST_LISTED = 12  # folders of a question
 
 
 @dataclass(frozen=True)
@@ -239,21 +232,21 @@ def _read_labels(
         stems = list(map(_stem_of, table.columns[columns[_CENTER]]))
         inquiry.note("pictures", f"column {columns[_CENTER]!r}", pictures=len(images.paths))
         images_words = f"by {', '.join(columns.values())}"
-        inquiry.ask(_several_cameras(table, columns[_CENTER]))
+    before = len(inquiry.missing)
+    pictures = table.columns[columns[_CENTER]] if columns else in_order
+    if len(pictures) == len(table.lines) and not _is_of_export(table):
+        # rows that are counted may have times of their own, which show it
+        own = read_times(table, replace(settings, frame_rate=None), Inquiry(settings), stems)
+        image_column = columns[_CENTER] if columns else ""
+        rate = settings.frame_rate
+        inquiry.ask(ask_of_cameras(table, image_column, own, pictures, rate))
+    are_several = len(inquiry.missing) > before
     times = read_times(table, settings, inquiry, stems)
     is_asked = any(one.setting.startswith(("time", "frame")) for one in inquiry.missing)
     if times is None and not is_asked:
-        inquiry.ask(no_times(table))
-    pictures = table.columns[columns[_CENTER]] if columns else in_order
-    if len(pictures) == len(table.lines) and not _is_of_export(table):
-        # also of rows that are counted, whose own times show it
-        own = read_times(table, replace(settings, frame_rate=None), Inquiry(settings), stems)
-        are_several = any(one.kind == "cameras" for one in inquiry.missing)
-        if not are_several and own and (at_once := rows_at_once(own, pictures)):
-            are_several = True
-            inquiry.ask([Missing("cameras at once", facts={"rows": at_once})])
-        if times and not are_several:
-            inquiry.ask(times.check_rate(pictures))
+        inquiry.ask(no_times(table, [*control_columns.values(), *(columns or {}).values()]))
+    if times and pictures and not are_several and not _is_of_export(table):
+        inquiry.ask(times.check_rate(pictures))
     if times and in_order:
         inquiry.ask(_other_times(times, stems, in_order))
     if times:
@@ -341,7 +334,7 @@ def _images_in_order(table: SourceTable, images: FolderImages, inquiry: Inquiry)
         return ()
     kinds = sorted({re.sub(r"\d+", "#", path) for path in paths})
     if len(kinds) > 1:
-        facts = {"pictures": len(paths), "folders": kinds[:_MOST_CAMERAS], "table": str(table.path)}
+        facts = {"pictures": len(paths), "folders": kinds[:_MOST_LISTED], "table": str(table.path)}
         inquiry.ask([Missing("images of several folders", facts=facts)])
         return ()
     inquiry.note("pictures", f"row N has picture N, as there are {rows} of both")
@@ -364,37 +357,6 @@ def _other_times(times: Times, stems: Sequence[str], paths: Sequence[str]) -> It
     if differ > most_seconds:
         facts = {"seconds": differ, "picture": paths[0]}
         yield Missing("images at other times", facts=facts)
-
-
-def _several_cameras(table: SourceTable, image_column: str) -> Iterator[Missing]:
-    """Yield a question for a table that has a row for each image of several cameras.
-
-    That is told by the folders and names of the images without their numbers, or by a column that
-    is called like cameras: they take turns, or are called as cameras.
-    """
-    for name, cells in table.columns.items():
-        if name != image_column and not _OF_CAMERAS.fullmatch(plain(name)):
-            continue
-        # the numbers of frames are of many digits, or the number behind a name is of a camera
-        for digits in (r"\d{3,}", r"\d+"):
-            values = [re.sub(digits, "#", cell) for cell in cells if cell]
-            if found := _called_as_cameras(values):
-                yield Missing("cameras", facts={"column": name, "values": found})
-                return
-
-
-def _called_as_cameras(values: Sequence[str]) -> list[str]:
-    """Return the names of cameras, or of their images without numbers, of which rows take turns or
-    are called as cameras; [] for none.
-    """
-    counts = Counter(values)
-    if not 1 < len(counts) <= min(_MOST_CAMERAS, len(values) // 2):
-        return []
-    changes = sum(before != after for before, after in pairwise(values))
-    often = [value for value, count in counts.items() if count >= 0.05 * len(values)]
-    called = {side for value in often for side in _SIDE.findall(value.lower())}
-    is_in_turns = changes > max(3, 0.2 * len(values))
-    return list(counts) if is_in_turns or len(called) > 1 else []
 
 
 # ---- an export

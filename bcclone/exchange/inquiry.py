@@ -87,12 +87,14 @@ class Inquiry:
     def command(self) -> str:
         """Return the command that states all of it, with blanks in capitals."""
         asked = {one.setting: one.blank for one in self.missing if one.blank}
+        # rows are counted instead of the times that were named
+        counted = ("time_column", "time_form") if "frame_rate" in asked else ()
         flags = _flags()
         given = replace(
             self.settings,
             **{
                 name: getattr(ImportSettings, name)
-                for name in (*asked, *self._withdrawn)
+                for name in (*asked, *counted, *self._withdrawn)
                 if name in flags
             },
         )
@@ -339,6 +341,12 @@ _WORDS: Mapping[str, str] = {
         "column {column} has the pictures of several cameras: {values}; write a table with the"
         " rows of the one that looks forward, and name it with --table"
     ),
+    "cameras or numbers": (
+        "column {column} has pictures of several cameras, or numbers of those of each second: "
+        "{values}; if one camera took them, state how many it took in a second, which is "
+        "{rate}; if several, write a table with the rows of the one that looks forward, and name "
+        "it with --table"
+    ),
     "cameras at once": (
         "{rows} rows at a time are less than 8 ms apart, as the pictures of so many cameras: write "
         "a table with the rows of the one that looks forward, and name it with --table"
@@ -349,17 +357,22 @@ _WORDS: Mapping[str, str] = {
         "nothing states when the rows were taken; how many there are in a second, such as 20"
     ),
     "times of columns": (
-        "nothing states which column has the times; these have dates or clocks: {columns}; or "
-        "leave it out, and count the rows with --frame-rate"
+        "nothing states which column has the times; these have dates or clocks, or rise: "
+        "{columns}; if none of them is the time, leave it out, and count the rows with "
+        "--frame-rate"
     ),
-    "times perhaps": ("if one of these is the time: {columns}"),
+    "form perhaps": (
+        "of numbers that are not seconds, or dates, if you name one of these: {columns}: s, ms, "
+        "us, ns, min, h or d; year-first, day-first or month-first"
+    ),
     "no times": (
         "column {column} holds no times, such as {cell}; how many rows there are in a second, "
         "such as 20; or name another column with --time-column"
     ),
     "form of times": (
-        "column {column} has numbers without a unit, such as {cell}, which differ by {step:g}:"
-        " s, ms, us or ns; or leave it out, and count the rows with --frame-rate"
+        "column {column} has numbers such as {cell}, {step:g} apart, and nothing states a unit in "
+        "which they are of a camera: s, ms, us, ns, min, h or d; if it is none of these, leave it "
+        "out, and count the rows with --frame-rate"
     ),
     "unit of times": (
         "column {column} is called as {named}, but holds times since 1970 in {found}, such as "
@@ -369,16 +382,14 @@ _WORDS: Mapping[str, str] = {
         "column {column} counts up by 1, as the numbers of rows do: s if that is seconds (a "
         "picture a second); or leave it out, and count the rows with --frame-rate"
     ),
-    "order of dates": (
-        "{cell} of column {column} has the day or the month first: day-first or month-first"
-    ),
+    "order of dates": ("{cell} of {column} may be read as a date in several ways: {orders}"),
     "part of a second": (
         "{cell} of {column} ends with {digits}, which is not clearly a part of a second; how "
         "many rows there are in a second, such as 20"
     ),
     "fast": (
-        "{column}: most rows are {step:g} ms apart, as of no camera; how many rows there are "
-        "in a second, such as 20; or name the times with --time-column"
+        "{column}: most rows follow the one before within {step:g} ms, as of no camera; how many "
+        "rows there are in a second, such as 20; or name the times with --time-column"
     ),
     # the frames of a film
     "film": (

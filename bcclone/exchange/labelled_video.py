@@ -8,7 +8,7 @@ apart gets no values, and no row.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -248,18 +248,27 @@ def _read_labels(
     number_column, numbers = _frame_numbers(table, times is not None or is_unclear, inquiry)
     if settings.film_offset is not None:
         if times is None and not is_unclear:
-            inquiry.ask([Missing("film of rows", "frame_rate", "HZ"), *no_times(table)])
+            inquiry.ask(
+                [Missing("film of rows", "frame_rate", "HZ"), *no_times(table, columns.values())]
+            )
     elif not number_column:
-        _ask_of_other_rows(path, table, times, is_unclear, inquiry)
+        _ask_of_other_rows(path, table, times, is_unclear, columns.values(), inquiry)
     return _Labelled(table, controls, columns, times, number_column, numbers)
 
 
 def _ask_of_other_rows(
-    path: Path, table: SourceTable, times: Times | None, is_unclear: bool, inquiry: Inquiry
+    path: Path,
+    table: SourceTable,
+    times: Times | None,
+    is_unclear: bool,
+    used: Collection[str],
+    inquiry: Inquiry,
 ) -> None:
     """Ask when a film begins whose table has not a row for each frame, in order of time.
 
     Rows that cannot be read count, too.
+
+    used: columns of the table that are not the time
     """
     with open_video(path) as video:
         frames = video.count_packets()
@@ -272,7 +281,7 @@ def _ask_of_other_rows(
     in_order = "in order of time" if times else ""
     facts = {"rows": rows, "frames": frames, "in_order": in_order}
     if times is None and not is_unclear:
-        inquiry.ask(no_times(table))
+        inquiry.ask(no_times(table, used))
     inquiry.ask([Missing("film", "film_offset", "SECONDS", facts)])
 
 

@@ -1,47 +1,70 @@
 """The times of a table, or of images by their names -> whole milliseconds.
 
-A time is a number in s, ms, us or ns; a date such as 2018-07-01 17:09:44.912, 01.07.2018 17:09:44,9
-or 20180701_170944_912000; or a clock such as 17:09:44.912. A column is read as a whole: what a part
-of a second is, and whether a day or a month comes first, is one for all of its cells.
+A column has dates or clocks (recording/written_times.py), or numbers: in a unit that its name, its
+cells or the user states, or of one of the calendars in _CALENDARS, if all are of the years 2000 to
+2040. Several columns may hold parts of a time, such as hours, minutes and seconds. Steps that are
+those of no camera are asked about.
 """
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from bcclone.exchange.exchange_settings import (
-    DAY_FIRST,
-    MONTH_FIRST,
-    SECONDS,
-    ImportSettings,
-)
+from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.inquiry import Inquiry, Missing
 from bcclone.exchange.table import SourceTable, number_in
-from bcclone.exchange.units import PER_MS, TIME_UNITS, plain, unit_in
+from bcclone.exchange.units import plain, unit_in
+from bcclone.recording import written_times
+from bcclone.recording.written_times import (
+    DAYS,
+    HOURS,
+    LONGEST_STEP_MS,
+    MINUTES,
+    MS,
+    NS,
+    PER_MS,
+    SECONDS,
+    SHORTEST_STEP_MS,
+    TIME_UNITS,
+    US,
+    Unclear,
+    WrittenTimes,
+    counted_on,
+    times_in_cells,
+    usual_step,
+)
 from bcclone.system.arrays import FloatArray
 
-_NAMED = "|".join(TIME_UNITS)
+_NAMED = "|".join(name for name, unit in TIME_UNITS.items() if unit in (SECONDS, MS, US, NS))
 _USUAL = re.compile(  # usual plain names of a column of times
-    "(?:(?:frame|image|cam|camera|elapsed|unix|ros|sim|record|capture|log|sys|system|sensor|header)"
-    f"_)?(?:time_?stamp|date_?time|time|stamp|ts|t|date|clock)(?:_(?:{_NAMED}|utc|local|unix|iso))?"
-    f"|{_NAMED}"
+    "(?:(?:frame|image|cam|camera|elapsed|unix|ros|sim|record|capture|log|sys|system|sensor|header|"
+    "gps|gnss|utc)_)?(?:time_?stamp|date_?time|time|stamp|ts|t|date|clock)"
+    f"(?:_(?:{'|'.join(TIME_UNITS)}|utc|local|unix|iso))?|{_NAMED}"
 )
-# the seconds, and the nanoseconds behind them, that ROS writes into two columns
-_SECONDS_OF_TWO = re.compile("(?P<before>(?:.*_)?)(?:secs?)")
-_NANOSECONDS_OF_TWO = ("nsecs", "nsec", "nanosecs", "nanosec")
-# no camera gives more frames a second; the sensor of most small cars, Sony's IMX219, gives 120 on a
-# Jetson, at most
-_FASTEST_RATE = 125.0
-_LONGEST_STEP_MS = 2000.0
-_SINCE = (946_684_800.0, 2_208_988_800.0)  # seconds of the years 2000 to 2040
-_EPOCH = datetime(1970, 1, 1)
-_DAY_MS = 86_400_000
-_SAMPLE = 200  # texts that show whether a column may have dates in a form
+# parts of a time in columns of their own, such as tv_sec and tv_usec, or hour, minute and second
+_PARTS = {**TIME_UNITS, "secs": SECONDS, "nsecs": NS, "nanosecs": NS}
+_OF_PARTS = re.compile("|(?:.*_)?(?:time_?stamp|date_?time|time|stamp|tv|clock|utc|gps|header)")
+_LARGEST_PART = {HOURS: 24, MINUTES: 60, MS: 1e3, US: 1e6, NS: 1e9}  # no part is as large
+_LONGEST_UNNAMED_MS = 2000.0  # step of numbers without any unit that are seconds
+_SINCE = (946_684_800.0, 2_208_988_800.0)  # seconds since 1970 of the years 2000 to 2040
+_TICKS = "100 ns"  # the unit of Windows and .NET
+_CALENDARS = (  # words, unit, and how many of it have passed in 1970
+    ("s since 1970", SECONDS, 0.0),
+    ("ms since 1970", MS, 0.0),
+    ("us since 1970", US, 0.0),
+    ("ns since 1970", NS, 0.0),
+    ("days of a spreadsheet", DAYS, 25_569.0),
+    ("days of MATLAB", DAYS, 719_529.0),
+    ("Julian days", DAYS, 2_440_587.5),
+    ("modified Julian days", DAYS, 40_587.0),
+    ("ticks of Windows", _TICKS, 116_444_736e9),
+    ("ticks of .NET", _TICKS, 621_355_968e9),
+)
+_PER_MS = {**PER_MS, _TICKS: 1e4}
+_OF_CELL = re.compile(r"\d{1,3}(?:,\d{3})*")  # a whole number with commas between thousands
 _LONGEST_CELL = 100  # characters; a time has fewer
 _ENOUGH = 0.5  # share of the cells that must hold a time
 
@@ -54,6 +77,7 @@ class Times:
     words: str  # how they are known
     column: str = ""  # of the table that holds them
     columns: Sequence[str] = ()  # further ones that hold a part of them
+    is_written: bool = False  # as dates or clocks
 
     def of(self, row: int) -> int | None:
         """Return the milliseconds of a row, None for an unknown time."""
@@ -68,34 +92,9 @@ class Times:
         frames = set(zip(pictures, self.milliseconds.tolist(), strict=True))
         known = np.array([time_ms for _, time_ms in frames if not np.isnan(time_ms)])
         steps = np.diff(np.sort(known))
-        if len(steps) and (step := float(np.median(steps))) < 1000 / _FASTEST_RATE:
-            facts = {"column": self.words, "step": step}
+        if len(steps) and (step := float(np.median(steps))) < SHORTEST_STEP_MS:
+            facts = {"column": self.words, "step": max(step, 1.0)}  # times are whole milliseconds
             yield Missing("fast", "frame_rate", "HZ", facts)
-
-
-def rows_at_once(times: Times, pictures: Sequence[str]) -> int:
-    """Return how many rows follow each other faster than those of a camera before each step that is
-    long, as the rows of so many cameras do; 0 where it is not always the same number.
-
-    pictures: see Times.check_rate()
-    """
-    fewest_groups = 3
-    longer = 5.0  # times as long as the steps within a group
-    usual_share = 0.8  # of the groups
-    frames = sorted(set(zip(times.milliseconds.tolist(), pictures, strict=True)))
-    known = np.array([time_ms for time_ms, _ in frames if not np.isnan(time_ms)])
-    steps = np.diff(known)
-    within = steps < 1000 / _FASTEST_RATE
-    # a clock of whole seconds has several rows of one camera in each
-    if not within.any() or within.all() or not (known % 1000).any():
-        return 0
-    if steps[~within].min() < longer * steps[within].max():
-        return 0
-    sizes = np.diff(np.concatenate([[-1], np.flatnonzero(~within), [len(steps)]]))
-    counts = Counter(sizes.tolist())
-    size, groups = counts.most_common(1)[0]
-    is_usual = groups >= max(fewest_groups, usual_share * len(sizes))
-    return int(size) if is_usual and size > 1 else 0
 
 
 def read_times(
@@ -104,22 +103,24 @@ def read_times(
     """Return the times of a table's rows; None if nothing states them, or not clearly, which is
     asked for in the second case.
 
-    They are those of --time-column; counted with --frame-rate; in a column with a usual name; or in
+    They are those of --time-column; counted with --frame-rate; in columns with usual names; or in
     the names of the images, which are `stems` without ending.
     """
-    if settings.frame_rate and not settings.time_column:
+    if settings.frame_rate:
         return counted(range(len(table.lines)), settings.frame_rate)
     names = [name for name in table.columns if _USUAL.fullmatch(plain(name))]
+    parts = list(_of_parts(table))
     if settings.time_column:
         names = [name for name in [table.find(settings.time_column)] if name]
         if not names:
             facts = {"asked": settings.time_column, "columns": table.held()}
             inquiry.ask([Missing("no such column", "time_column", "TIMES", facts)])
             return None
-    found: list[Times | Missing] = [_of_column(table, name, settings) for name in names]
-    if not settings.time_column:
-        found += _of_two_columns(table)
-        found += [] if found else filter(None, [times_in_names(stems)])
+        parts = [times for times in parts if names[0] in (times.column, *times.columns)]
+    found: list[Times | Missing] = [*parts]
+    found += [] if parts else [_of_column(table, name, settings) for name in names]
+    if not found:
+        found += filter(None, [times_in_names(stems, settings.time_form)])
     for each in found:
         if isinstance(each, Times):
             inquiry.note("times", each.words.removeprefix("times: "))
@@ -142,18 +143,32 @@ def _of_column(table: SourceTable, name: str, settings: ImportSettings) -> Times
     return times_of(cells, name, settings.time_form)
 
 
-def _of_two_columns(table: SourceTable) -> Iterator[Times]:
-    """Yield the times in a column of seconds, and one of the nanoseconds behind them."""
-    by_name = {plain(name): name for name in table.columns}
-    for plain_name, name in by_name.items():
-        if match := _SECONDS_OF_TWO.fullmatch(plain_name):
-            for ending in _NANOSECONDS_OF_TWO:
-                other = by_name.get(match["before"] + ending)
-                if other is not None:
-                    numbers = 1000 * table.numbers(name) + table.numbers(other) / 1e6
-                    if np.isfinite(numbers).mean() >= _ENOUGH:
-                        words = f"times: {name} and {other}"
-                        yield Times(np.round(numbers), words, name, (other,))
+def _of_parts(table: SourceTable) -> Iterator[Times]:
+    """Yield the times in columns that are called alike but for their units, each of which holds
+    what is less than one of the next larger unit.
+    """
+    alike: dict[str, dict[str, str]] = {}  # what stands before the unit -> unit -> column
+    for name in table.columns:
+        before, _, unit = plain(name).rpartition("_")
+        if unit in _PARTS and _OF_PARTS.fullmatch(before):
+            alike.setdefault(before, {}).setdefault(_PARTS[unit], name)
+    for columns in alike.values():
+        units = [unit for unit in (HOURS, MINUTES, SECONDS, MS, US, NS) if unit in columns]
+        if SECONDS not in units or len(units) < 2:
+            continue
+        numbers = {unit: table.numbers(columns[unit]) for unit in units}
+        limits = {**_LARGEST_PART, **({SECONDS: 61} if MINUTES in units else {})}
+        fits = all(
+            np.nanmax(numbers[unit], initial=0.0) < limits.get(unit, np.inf)
+            and (unit == units[-1] or not np.any(numbers[unit] % 1 > 0))
+            for unit in units
+        )
+        milliseconds = np.sum([numbers[unit] / PER_MS[unit] for unit in units], axis=0)
+        if fits and np.isfinite(milliseconds).mean() >= _ENOUGH:
+            first, *others = (columns[unit] for unit in units)
+            raised, turn = counted_on(milliseconds.tolist())
+            words = f"times: {', '.join(columns[unit] for unit in units)}{turn}"
+            yield Times(np.round(raised), words, first, others)
 
 
 def times_of(cells: Sequence[object], name: str, form: str | None = None) -> Times | Missing:
@@ -163,42 +178,95 @@ def times_of(cells: Sequence[object], name: str, form: str | None = None) -> Tim
     form: see --time-form; None where it is not stated
     """
     texts = [str(cell)[:_LONGEST_CELL] for cell in cells]
-    if dated := _written(texts, name, form, (*_FORMS, *_CLOCK_ALONE)):
+    if dated := _stated_or_asked(times_in_cells(texts, form), name):
         return dated
+    stated = form if form in PER_MS else None
+    named = unit_in(name, TIME_UNITS)
+    numbers = _numbers_in(cells, stated or named or SECONDS)
+    known = np.sort(numbers[np.isfinite(numbers)])
+    facts: dict[str, Any] = {"column": name, "cell": texts[0] if texts else ""}
+    usual = usual_step(known.tolist())
+    calendar, of_calendar, at_1970 = _calendar_of(known, usual)
+    unit = stated or named or of_calendar
+    if len(known) < _ENOUGH * len(numbers) or not (usual or unit) or not len(known):
+        return Missing("no times", "frame_rate", "HZ", facts)
+    if not stated and named and of_calendar and named != of_calendar:
+        facts |= {"named": named, "found": of_calendar}
+        return Missing("unit of times", "time_form", "FORM", facts)
+    step_ms = usual / _PER_MS[unit or SECONDS]
+    # where the unit is not stated, other steps show that it is not seconds
+    longest = LONGEST_STEP_MS if unit else _LONGEST_UNNAMED_MS
+    is_usual = step_ms <= longest and (unit is not None or step_ms >= SHORTEST_STEP_MS)
+    falls = int((np.diff(numbers) < 0).sum())
+    if not is_usual and not stated and falls > len(numbers) / 4:
+        return Missing("no times", "frame_rate", "HZ", facts)
+    if not is_usual and not stated:
+        facts |= {"step": usual, "rises": not falls}
+        return Missing("form of times", "time_form", "FORM", facts)
+    counts = usual == 1 and not np.any(known % 1) and len(np.unique(known)) == len(known)
+    if not (stated or named) and unit in (None, SECONDS) and counts:
+        return Missing("row numbers", "time_form", "FORM", facts)
+    if stated or not of_calendar or unit != of_calendar:
+        calendar, at_1970 = unit or SECONDS, 0.0
+    milliseconds = (numbers - at_1970) / _PER_MS[unit or SECONDS]
+    raised, turn = counted_on(milliseconds.tolist())
+    return Times(np.round(raised), f"times: {name}, in {calendar}{turn}", name)
+
+
+def _numbers_in(cells: Sequence[object], unit: str) -> FloatArray:
+    """Return the numbers in cells, NaN for none; commas may stand between thousands.
+
+    unit: in which their steps show whether a comma is a decimal mark instead
+    """
     numbers = np.array([number_in(cell) for cell in cells])
     numbers[np.isinf(numbers)] = np.nan
-    known = np.sort(numbers[np.isfinite(numbers)])
-    facts = {"column": name, "cell": texts[0] if texts else ""}
-    steps = np.diff(known)
-    steps = steps[steps > 0]
-    usual = float(np.median(steps)) if len(steps) else 0.0
-    named = unit_in(name, TIME_UNITS)
-    found = next((unit for unit in PER_MS if _is_since_1970(known, unit)), None)
-    unit = form if form in PER_MS else named or found
-    if not len(known) or len(known) < _ENOUGH * len(numbers) or not (usual or unit):
-        return Missing("no times", "frame_rate", "HZ", facts)
-    if form not in PER_MS and named and found and named != found:
-        return Missing(
-            "unit of times", "time_form", "FORM", facts | {"named": named, "found": found}
-        )
-    step_ms = usual / PER_MS[unit or SECONDS]
-    # where the unit is not stated, other steps show that it is not seconds
-    if unit is None and not 1000 / _FASTEST_RATE <= step_ms <= _LONGEST_STEP_MS:
-        return Missing("form of times", "time_form", "FORM", facts | {"step": usual})
-    is_stated = form in PER_MS or named
-    if not is_stated and unit in (None, SECONDS) and usual == 1 and not np.any(known % 1):
-        return Missing("row numbers", "time_form", "FORM", facts)
-    since = " since 1970" if unit and unit == found and not named else ""
-    words = f"times: {name}, in {unit or SECONDS}{since}"
-    return Times(np.round(numbers / PER_MS[unit or SECONDS]), words, name)
+    unread = [str(cell) for cell, number in zip(cells, numbers, strict=True) if np.isnan(number)]
+    if not unread or not all(map(_OF_CELL.fullmatch, map(str, cells))):
+        return numbers
+    readings = [
+        np.array([number_in(str(cell).replace(",", mark)) for cell in cells]) for mark in ("", ".")
+    ]
+    for reading in readings:
+        step_ms = usual_step(reading[np.isfinite(reading)].tolist()) / PER_MS[unit]
+        if SHORTEST_STEP_MS <= step_ms <= LONGEST_STEP_MS:
+            return reading
+    return numbers
 
 
-def _is_since_1970(known: FloatArray, unit: str) -> bool:
-    """Return whether numbers in a unit are all times of the years 2000 to 2040."""
-    if not len(known):
-        return False
-    seconds = known / PER_MS[unit] / 1000
-    return bool(_SINCE[0] <= seconds[0] and seconds[-1] < _SINCE[1])
+def _calendar_of(known: FloatArray, step: float) -> tuple[str, str | None, float]:
+    """Return the calendar by which numbers are times of the years 2000 to 2040: its words, its
+    unit, and its number in 1970; ("", None, 0.0) for none.
+
+    step: the usual one between the numbers; it must be one of a camera, which days must show
+    """
+    for words, unit, at_1970 in _CALENDARS:
+        seconds = (known - at_1970) / _PER_MS[unit] / 1000
+        is_of_camera = step / _PER_MS[unit] <= LONGEST_STEP_MS and (step > 0 or unit != DAYS)
+        if len(known) and is_of_camera and _SINCE[0] <= seconds[0] and seconds[-1] < _SINCE[1]:
+            return words, unit, at_1970
+    return "", None, 0.0
+
+
+def times_in_names(stems: Sequence[str], form: str | None = None) -> Times | Missing | None:
+    """Return the times in the names of images, or what has to be stated of them; None if most hold
+    no time.
+
+    form: see --time-form; None where it is not stated
+    """
+    found = written_times.times_in_names(stems, form)
+    return _stated_or_asked(found, "the names of the images")
+
+
+def _stated_or_asked(found: WrittenTimes | Unclear | None, name: str) -> Times | Missing | None:
+    if isinstance(found, WrittenTimes):
+        words = f"times: {name}, as {found.words}"
+        return Times(np.array(found.milliseconds), words, name, is_written=True)
+    if found is None:
+        return None
+    facts = {"column": name, "cell": found.text, "digits": found.digits, "orders": found.orders}
+    if found.kind == written_times.ORDER:
+        return Missing(found.kind, "time_form", "FORM", facts)
+    return Missing(found.kind, "frame_rate", "HZ", facts)
 
 
 def counted(numbers: Sequence[int], frame_rate: float) -> Times:
@@ -207,278 +275,33 @@ def counted(numbers: Sequence[int], frame_rate: float) -> Times:
     return Times(milliseconds, f"times: counted as {frame_rate:g} frames a second")
 
 
-def no_times(table: SourceTable | None = None) -> list[Missing]:
+def no_times(table: SourceTable | None = None, others: Collection[str] = ()) -> list[Missing]:
     """Return the questions for rows without times.
 
     table: whose columns may be the time; None for none
+    others: columns of it that are something else
     """
     columns = table.columns if table else {}
-    written = [name for name in columns if _is_written(columns[name], name)]
-    if table and written:
-        return [
-            Missing("times of columns", "time_column", "TIMES", {"columns": table.held(written)})
-        ]
-    questions = [Missing("times", "frame_rate", "HZ")]
-    rising = [name for name in columns if table and _may_be_time(table.numbers(name))]
-    if table and rising:
-        facts = {"columns": table.held(rising)}
-        questions.append(Missing("times perhaps", "time_column", facts=facts, is_optional=True))
+    found = {name: times_of(columns[name], name) for name in columns if name not in others}
+    unclear = [name for name, each in found.items() if _may_be_time(each, of_unit=True)]
+    listed = [name for name, each in found.items() if name in unclear or _may_be_time(each)]
+    if not table or not listed:
+        return [Missing("times", "frame_rate", "HZ")]
+    facts = {"columns": table.held(listed)}
+    questions = [Missing("times of columns", "time_column", "TIMES", facts)]
+    if unclear:
+        facts = {"columns": table.held(unclear)}
+        questions.append(Missing("form perhaps", "time_form", facts=facts, is_optional=True))
     return questions
 
 
-def _is_written(cells: Sequence[object], name: str) -> bool:
-    """Return whether a column has dates that are not all the same, or clocks."""
-    texts = [str(cell)[:_LONGEST_CELL] for cell in cells]
-    times = _written(texts, name, None, (*_FORMS, *_CLOCK_ALONE))
-    return times is not None and len(set(texts)) > 1
+def _may_be_time(found: Times | Missing, of_unit: bool = False) -> bool:
+    """Return whether what was read of a column may be times: dates and clocks, or what rises.
 
-
-def _may_be_time(numbers: FloatArray) -> bool:
-    """Return whether numbers rise, and do not count, as those of frames do."""
-    steps = np.diff(numbers)
-    return len(steps) > 0 and bool((steps >= 0).all() and steps.any() and not (steps == 1).all())
-
-
-def times_in_names(stems: Sequence[str]) -> Times | Missing | None:
-    """Return the times in the names of images, or what has to be stated of them; None if most hold
-    no time.
+    of_unit: whether only those count whose unit, or order in a date, has to be stated
     """
-    return _written(stems, "the names of the images", None, (*_FORMS, _SINCE_1970))
-
-
-# ---- dates and clocks
-
-_CLOCK = r"(?P<hour>\d\d?)(?P<mark>[-_:.]?)(?P<minute>\d\d?)(?P=mark)(?P<second>\d\d?)"
-# a fraction behind any mark; the minus of a time zone such as -05:30 is no mark of a fraction
-_FRACTION = r"(?:(?P<point>[.,:_]?|-(?!\d\d:?\d\d(?!\d)))(?P<fraction>\d{1,9}))?(?!\d)"
-_HALF_AND_ZONE = r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<zone>Z|[+-]\d\d:?\d\d)?(?!\d)"
-_END = _FRACTION + _HALF_AND_ZONE
-_FORMS = (
-    # ISO 8601, or other marks or none between the numbers
-    re.compile(
-        r"(?<!\d)(?P<year>20\d\d)(?P<dash>[-_/.]?)(?P<month>\d\d?)(?P=dash)(?P<day>\d\d?)[T_ -]?"
-        + _CLOCK
-        + _END
-    ),
-    # years of the calendars of Iran, Arabia, Nepal and Thailand, with marks
-    re.compile(
-        r"(?<!\d)(?P<year>1[34]\d\d|2[15]\d\d)(?P<dash>[-_/.])(?P<month>\d\d?)(?P=dash)"
-        r"(?P<day>\d\d?)[T_ -]" + _CLOCK + _END
-    ),
-    # 20.05.2026, 05/20/2026
-    re.compile(
-        r"(?<!\d)(?P<one>\d\d?)(?P<dash>[-/.])(?P<other>\d\d?)(?P=dash)(?P<year>\d{4}),?[T_ -]"
-        + _CLOCK
-        + _END
-    ),
-    # 20-May-2026, 20. Mai 2026; May 20, 2026
-    re.compile(
-        r"(?<!\d)(?P<day>\d\d?)[-. /]{1,2}(?P<name>[^\W\d_]{3})[^\W\d_]*[-. /,]{1,2}"
-        r"(?P<year>\d{4}),?[T_ -]" + _CLOCK + _END
-    ),
-    re.compile(
-        r"(?P<name>[^\W\d_]{3})[^\W\d_]*[-. /]{1,2}(?P<day>\d\d?)[-. /,]{1,2}"
-        r"(?P<year>\d{4}),?[T_ -]" + _CLOCK + _END
-    ),
-)
-# seconds from 2001 to 2033; then a part of a second behind a mark, or ms, us or ns without one
-_SINCE_1970 = re.compile(
-    r"(?<!\d)(?P<second>1\d{9})"
-    r"(?:(?P<point>[._-])(?P<fraction>\d{1,9})|(?P<digits>\d{3}|\d{6}|\d{9})?)(?!\d)"
-)
-_MONTHS = {  # in English and German
-    "jan": 1, "feb": 2, "mar": 3, "mär": 3, "mrz": 3, "apr": 4, "may": 5, "mai": 5, "jun": 6,
-    "jul": 7, "aug": 8, "sep": 9, "oct": 10, "okt": 10, "nov": 11, "dec": 12, "dez": 12,
-}  # fmt: skip
-_CLOCK_ALONE = (
-    re.compile(r"\s*(?:(?P<hour>\d\d?):)(?P<minute>\d\d?):(?P<second>\d\d?)" + _END + r"\s*"),
-    # minutes and seconds, with a part of a second that says so
-    re.compile(r"\s*(?P<minute>\d\d?):(?P<second>\d\d)(?P<point>[.,])(?P<fraction>\d{1,9})\s*"),
-)
-
-
-@dataclass(frozen=True)
-class _Written:
-    """A date or a clock in a text, whose part of a second is read with those of the others."""
-
-    text: str
-    day: tuple[int, int, int] | None  # year, and the two other numbers as they follow
-    seconds: int  # of the day, in UTC where the text states a zone
-    point: str  # mark before the part of a second
-    fraction: str  # its digits, "" for none
-
-
-def _written(
-    texts: Sequence[str], name: str, form: str | None, patterns: Sequence[re.Pattern[str]]
-) -> Times | Missing | None:
-    """Return the times of texts with dates or clocks, or what has to be stated of them; None where
-    most have neither.
-
-    patterns: of the dates and clocks that count; the first one counts that most texts have
-    """
-    some = texts[:: max(1, len(texts) // _SAMPLE)]
-    for pattern in patterns:
-        if sum(_match(pattern, text) is not None for text in some) < 0.2 * len(some):
-            continue  # so that a long column of numbers is not searched for each pattern
-        found = [_match(pattern, text) for text in texts]
-        known = [one for one in found if one]
-        if not texts or len(known) < _ENOUGH * len(texts):
-            continue
-        words = "dates" if known[0].day else "a clock"
-        if pattern is _SINCE_1970:
-            words = "seconds since 1970"
-        order = _order_of(known, pattern, name, form)
-        if isinstance(order, Missing):
-            return order
-        fractions = _fractions(known, name)
-        if isinstance(fractions, Missing):
-            return fractions
-        parts = iter(fractions)
-        milliseconds = np.array(
-            [np.nan if one is None else _ms_of(one, order) + next(parts) for one in found]
-        )
-        if np.isfinite(milliseconds).mean() < _ENOUGH:
-            continue  # months or hours that do not exist
-        if pattern in _CLOCK_ALONE:
-            hour = "hour" in pattern.groupindex
-            milliseconds = _past_midnight(milliseconds, _DAY_MS if hour else 3_600_000)
-            if question := _no_camera(milliseconds, name, texts[0]):
-                return question
-        return Times(np.round(milliseconds), f"times: {name}, as {words}", name)
-    return None
-
-
-def _match(pattern: re.Pattern[str], text: str) -> _Written | None:
-    """Return the date or clock in a text; None for none, or one with a wrong hour."""
-    match = pattern.fullmatch(text) if pattern in _CLOCK_ALONE else pattern.search(text)
-    if not match:
-        return None
-    part = match.groupdict("")
-    if pattern is _SINCE_1970:
-        digits = part["fraction"] or part["digits"]
-        return _Written(text, None, int(part["second"]), part["point"] or ".", digits)
-    hour = int(part.get("hour") or 0)
-    if half := part.get("half", ""):
-        if not 1 <= hour <= 12:
-            return None
-        hour = hour % 12 + (12 if half[0] in "Pp" else 0)
-    minute, second = int(part["minute"]), int(part["second"])
-    if hour > 23 or minute > 59 or second > 60:
-        return None
-    seconds = 3600 * hour + 60 * minute + second
-    zone = part.get("zone", "")
-    if zone not in ("", "Z"):
-        offset = 60 * int(zone[1:3]) + int(zone[-2:])
-        seconds -= 60 * offset * (-1 if zone[0] == "-" else 1)
-    day = None
-    if year := part.get("year"):
-        names = ("month", "day") if "month" in part else ("one", "other")
-        if "name" in part:
-            day = (int(year), _MONTHS.get(part["name"].lower(), 0), int(part["day"]))
-        else:
-            day = (int(year), int(part[names[0]]), int(part[names[1]]))
-    return _Written(text, day, seconds, part["point"], part["fraction"])
-
-
-def _order_of(
-    known: Sequence[_Written], pattern: re.Pattern[str], name: str, form: str | None
-) -> str | Missing:
-    """Return whether the day or the month comes first in dates with the year behind, or the
-    question which one does. Points stand between day, month and year alone.
-    """
-    if "one" not in pattern.groupindex:
-        return MONTH_FIRST  # behind the year
-    if form in (DAY_FIRST, MONTH_FIRST):
-        return form
-    dash = pattern.search(known[0].text)
-    if dash and dash["dash"] == ".":
-        return DAY_FIRST
-    first = max(one.day[1] for one in known if one.day)
-    second = max(one.day[2] for one in known if one.day)
-    longest_year = 12
-    if first > longest_year >= second:
-        return DAY_FIRST
-    if second > longest_year >= first:
-        return MONTH_FIRST
-    facts = {"column": name, "cell": known[0].text}
-    return Missing("order of dates", "time_form", "FORM", facts)
-
-
-def _ms_of(one: _Written, order: str) -> float:
-    """Return the milliseconds of a date or clock without its part of a second; NaN for a month that
-    does not exist.
-    """
-    if not one.day:
-        return 1000.0 * one.seconds
-    year, month, day = one.day
-    if order == DAY_FIRST:
-        month, day = day, month
-    return _day_ms(year, month, day) + 1000.0 * one.seconds
-
-
-@lru_cache(64)
-def _day_ms(year: int, month: int, day: int) -> float:
-    """Return the milliseconds since 1970 of a day; one that our month lacks, as other calendars
-    have them, counts on into the next month.
-    """
-    longest_month = 32
-    if not 1 <= day <= longest_month or not 1 <= month <= 12:
-        return np.nan
-    since = datetime(year, month, 1) + timedelta(day - 1) - _EPOCH
-    return 1000.0 * since.total_seconds()
-
-
-def _fractions(known: Sequence[_Written], name: str) -> list[float] | Missing:
-    """Return the milliseconds that the digits behind the seconds of all texts mean, or the question
-    for those that are not clearly a part of a second.
-
-    As many digits everywhere are decimals, also two of them; otherwise they count ms, us or ns
-    without zeros before them, as C# writes 60 ms of 17:09:44:60.
-    """
-    digits = [one.fraction for one in known]
-    filled = [each for each in digits if each]
-    if not filled:
-        return [0.0] * len(known)
-    lengths = Counter(map(len, filled))
-    longest = max(lengths)
-    has_zeros_before = any(len(each) > 1 and each[0] == "0" for each in filled)
-    has_zeros_behind = any(len(each) > 1 and each[-1] == "0" for each in filled)
-    is_decimal = all(one.point in (".", ",") for one in known if one.fraction)
-    facts = {"cell": known[-1].text, "column": name, "digits": filled[-1]}
-    question = Missing("part of a second", "frame_rate", "HZ", facts)
-    if len(lengths) == 1 or (is_decimal and (has_zeros_before or not has_zeros_behind)):
-        parts = [float(f"0.{each or 0}") for each in digits]
-    elif has_zeros_before:
-        return question
-    else:
-        unit = 10.0 ** -(3 * -(-longest // 3))
-        parts = [unit * int(each or 0) for each in digits]
-    # numbers that count the pictures of each second end far below the next one
-    seconds = np.array([one.seconds for one in known], float)
-    at = seconds + parts
-    steps = np.diff(np.sort(at))
-    steps = steps[steps > 0]
-    lasts_seconds = 3
-    different = len(np.unique(seconds))
-    if different >= lasts_seconds and len(steps) and max(parts) < 1 - 4 * float(np.median(steps)):
-        return question
-    is_usual = is_decimal or longest in (3, 6, 9)
-    if not is_usual and different < lasts_seconds:
-        return question
-    return [1000 * part for part in parts]
-
-
-def _past_midnight(milliseconds: FloatArray, turn_ms: float) -> FloatArray:
-    """Return the times of a clock that begins anew, which then count on. turn_ms: after how long"""
-    falls = np.diff(milliseconds, prepend=milliseconds[:1]) < -turn_ms / 2
-    return np.asarray(milliseconds + turn_ms * np.cumsum(falls))
-
-
-def _no_camera(milliseconds: FloatArray, name: str, cell: str) -> Missing | None:
-    """Return the question for a clock whose steps are those of no camera, None for another one."""
-    steps = np.diff(np.sort(milliseconds[np.isfinite(milliseconds)]))
-    steps = steps[steps > 0]
-    usual = float(np.median(steps)) if len(steps) else 0.0
-    if 1000 / _FASTEST_RATE <= usual <= _LONGEST_STEP_MS:
-        return None
-    return Missing("no times", "frame_rate", "HZ", {"column": name, "cell": cell})
+    if isinstance(found, Missing):
+        return found.kind == written_times.ORDER or found.facts.get("rises", False)
+    steps = np.diff(found.milliseconds)
+    rises = bool(len(steps) and (steps >= 0).all())
+    return not of_unit and bool(steps.any()) and (rises or found.is_written)

@@ -10,7 +10,8 @@ from math import degrees
 from typing import TypeVar
 
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES
-from bcclone.exchange.exchange_settings import DEGREES, MS, NS, RADIANS, RATIO, SECONDS, US
+from bcclone.exchange.exchange_settings import DEGREES, RADIANS, RATIO
+from bcclone.recording.written_times import TIME_UNITS
 
 Unit = TypeVar("Unit")
 
@@ -47,13 +48,6 @@ MPH_OF = {  # miles an hour in the unit of a speed
     **dict.fromkeys(("cm_s", "cmps"), 0.02236936),
     **dict.fromkeys(("knots", "knot", "kn", "kt", "kts"), 1.150779),
 }
-TIME_UNITS = {  # to a unit of --time-form
-    **dict.fromkeys(("s", "sec", "second", "seconds"), SECONDS),  # not secs, beside ROS's nsecs
-    **dict.fromkeys(("ms", "msec", "msecs", "milli", "millis", "millisecond", "milliseconds"), MS),
-    **dict.fromkeys(("us", "usec", "usecs", "micros", "microsecond", "microseconds"), US),
-    **dict.fromkeys(("ns", "nsec", "nanos", "nanosec", "nanosecond", "nanoseconds"), NS),
-}
-PER_MS = {SECONDS: 1e-3, MS: 1.0, US: 1e3, NS: 1e6}  # how many of a unit are a millisecond
 
 
 def plain(name: str) -> str:

@@ -3,7 +3,6 @@
 import datetime
 import math
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 
 CAMERAS = ("center", "left", "right")
@@ -28,10 +27,8 @@ _NAME = re.compile(
     r"(?P<second>\d{4}(?:_\d\d){5})_(?P<milliseconds>\d{3})(?:\d{3})?(?!\d)",
     re.IGNORECASE,
 )
-# seconds since 1970, of 2001 to 2033, and ms, us or ns; a whole number of ten digits may count
-_SINCE_1970 = re.compile(r"(?<!\d)(1\d{9})[._-]?(\d{3}|\d{6}|\d{9})(?!\d)")
 _EPOCH = datetime.datetime(1970, 1, 1)
-_LONGEST_MONTH = 32  # days; the Nepali calendar has months of 32, no other one has more
+LONGEST_MONTH = 32  # days; the Nepali calendar has months of 32, no other one has more
 
 
 class RowError(ValueError):
@@ -81,27 +78,19 @@ def time_of(name: str) -> int:
         raise RowError(f"no such time in the image name {name!r}: {error}") from None
 
 
-def seconds_in_names(names: Sequence[str]) -> list[float] | None:
-    """Return the times in the names of images, in seconds since 1970; None if one holds none.
-
-    They are those of time_of(), or numbers of milliseconds, microseconds or nanoseconds since 1970.
-    """
-    seconds = []
-    for name in names:
-        if match := _SINCE_1970.search(name):
-            seconds.append(float(f"{match[1]}.{match[2]}"))
-            continue
-        try:
-            seconds.append(time_of(name) / 1000)
-        except RowError:
-            return None
-    return seconds
-
-
 @lru_cache(16)  # consecutive rows share their second
 def _seconds_since_epoch(text: str) -> int:
     year, month, day, hour, minute, second = map(int, text.split("_"))
-    if not 1 <= day <= _LONGEST_MONTH:
-        raise ValueError(f"day {day}, expected 1 to {_LONGEST_MONTH}")
-    first = datetime.datetime(year, month, 1, hour, minute, second)
-    return round((first + datetime.timedelta(day - 1) - _EPOCH).total_seconds())
+    if not 1 <= day <= LONGEST_MONTH:
+        raise ValueError(f"day {day}, expected 1 to {LONGEST_MONTH}")
+    datetime.time(hour, minute, second)  # only for the ValueError of an hour that does not exist
+    return seconds_of_date(year, month, day) + 3600 * hour + 60 * minute + second
+
+
+@lru_cache(64)
+def seconds_of_date(year: int, month: int, day: int) -> int:
+    """Return the seconds since 1970 of a day; one that our month lacks counts on into the next
+    month. Raises ValueError for a month that does not exist.
+    """
+    since = datetime.datetime(year, month, 1) + datetime.timedelta(day - 1) - _EPOCH
+    return round(since.total_seconds())

@@ -172,7 +172,8 @@ def test_a_speed_without_unit_and_a_throttle_in_percent_are_left_out_with_a_note
         ("steering", "0.1", {"image_column": "name"}, {"--image-column": "no such column"}),
         ("steering", "0.1", {"steering_column": "0000000011"}, {
             "--steering-column": "no such column"}),
-        ("steering", "0.1", {"time_column": "t"}, {"--time-column": "no such column"}),
+        ("steering", "0.1", {"time_column": "t", "frame_rate": None}, {
+            "--time-column": "no such column"}),
         ("a,b,c", "0.1,x,y", {"frame_rate": None}, {
             "--steering-column": "no steering", "--unit": "unit", "--frame-rate": "times"}),
     ],

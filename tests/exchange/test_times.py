@@ -4,7 +4,7 @@ import pytest
 
 from bcclone.exchange.inquiry import Missing, NotStated
 from bcclone.exchange.times import Times, times_in_names, times_of
-from tests.exchange.foreign_sources import imported, make_frames, rows_of
+from tests.exchange.foreign_sources import asked, imported, make_frames, refusal_of, rows_of
 
 NEW_YEAR_MS = 1_672_531_200_000  # 2023-01-01
 
@@ -118,17 +118,141 @@ def test_dates_are_found_in_the_names_of_images(tmp_path, name):
     [
         ("time", ["one", "two", "three"], "no times"),
         ("time_ms", ["1", "2", "3"], "fast"),
-        ("lap_time", ["1.0", "1.1", "1.2"], "times"),
-        ("a,b", ["1,5", "1,6", "2,7"], "times"),
+        ("lap_time", ["1.0", "1.1", "1.2"], "times of columns"),
+        ("a,b", ["1,5", "1,6", "2,7"], "times of columns"),
     ],
 )
 def test_times_that_are_not_plain_are_asked_for_or_counted(tmp_path, column, cells, kind):
     with pytest.raises(NotStated) as refused:
         of_frames(tmp_path, column, cells)
     missing = [one for one in refused.value.facts["missing"] if not one["optional"]]
-    assert [(one["kind"], one["option"]) for one in missing] == [(kind, "--frame-rate")]
+    option = "--time-column" if kind == "times of columns" else "--frame-rate"
+    assert [(one["kind"], one["option"]) for one in missing] == [(kind, option)]
     expected = [100 * number for number in range(len(cells))]
     assert of_frames(tmp_path, column, cells, frame_rate=10) == expected
     if column == "lap_time":
         rows = of_frames(tmp_path / "asked", column, cells, time_column=column)
         assert rows == [0, 100, 200]
+
+
+STEPS_MS = [0, 100, 180, 300, 900]  # of the rows below, in ms since the first one
+
+
+def steps_of(times):
+    assert isinstance(times, Times), times
+    return (times.milliseconds - times.milliseconds[0]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("first", "per_ms"),
+    [
+        ("45244.9259273495", 1 / 86.4e6),  # a spreadsheet
+        ("739204.92592734948", 1 / 86.4e6),  # MATLAB
+        ("2460263.425927349", 1 / 86.4e6),  # Julian days
+        ("133444736001230000", 10_000),  # Windows
+        ("638356976001230000", 10_000),  # .NET
+        ("1700000000123", 1),
+    ],
+)
+def test_numbers_of_a_calendar_are_read_by_it(first, per_ms):
+    cells = [repr(float(first) + at * per_ms) for at in STEPS_MS]
+    if "." not in first:
+        cells = [str(int(first) + at * per_ms) for at in STEPS_MS]
+    assert steps_of(times_of(cells, "time")) == pytest.approx(STEPS_MS, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("column", "per_ms"), [("time [min]", 1 / 60e3), ("time_h", 1 / 3.6e6), ("t_d", 1 / 86.4e6)]
+)
+def test_minutes_hours_and_days_are_units(column, per_ms):
+    assert steps_of(times_of([f"{at * per_ms:.12f}" for at in STEPS_MS], column)) == STEPS_MS
+    assert question_of([f"{at * per_ms:.12f}" for at in STEPS_MS])[1] == "time_form"
+
+
+@pytest.mark.parametrize("first", [1_034_567_890, 1_500_000_000_000])
+@pytest.mark.parametrize(("form", "per_ms"), [("ms", 1), ("us", 1000), ("ns", 1_000_000)])
+def test_an_uptime_that_looks_like_times_since_1970_is_asked_about(first, form, per_ms):
+    cells = [str(first + at * per_ms) for at in STEPS_MS]
+    if form != "ms" or first < 1e12:
+        assert question_of(cells) == ("form of times", "time_form")
+    assert steps_of(times_of(cells, "time", form)) == STEPS_MS
+    assert steps_of(times_of(cells, f"time_{form}")) == STEPS_MS
+
+
+@pytest.mark.parametrize(
+    ("column", "start_ms", "turn_ms", "per_ms"),
+    [
+        ("time_us", 2**32 / 1e3 - 250, 2**32 / 1e3, 1e3),
+        ("time_ms", 65_536 - 250, 65_536, 1),
+        ("gps_time", 604_800_000 - 250, 604_800_000, 1e-3),
+        ("time_s", 86_400_000 - 250, 86_400_000, 1e-3),
+        ("second", 60_000 - 250, 60_000, 1e-3),
+    ],
+)
+def test_counters_that_begin_anew_count_on(column, start_ms, turn_ms, per_ms):
+    cells = [f"{(start_ms + at) % turn_ms * per_ms:.4f}" for at in STEPS_MS]
+    assert steps_of(times_of(cells, column)) == STEPS_MS
+
+
+def test_the_clock_of_a_gps_receiver_passes_from_one_minute_to_the_next():
+    cells = ["235959.50", "235959.90", "000000.30", "000000.70", "000001.10"]
+    expected = [0, 400, 800, 1200, 1600]
+    assert steps_of(times_of(cells, "time")) == expected
+    assert steps_of(times_of(cells, "time", "s")) == expected
+    assert steps_of(times_of([cell.replace(".", "") + "0" for cell in cells], "time")) == expected
+    # seconds of the week count from 59 to 60
+    numbers = ["125958.50", "125959.50", "125960.50", "126000.50"]
+    assert steps_of(times_of(numbers, "gps_time")) == [0, 1000, 2000, 42_000]
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("hour,minute,second", ["9,59,59.9", "10,0,0.0", "10,0,0.1"]),
+        ("hour,min,sec,ms", ["23,59,59,900", "0,0,0,0", "0,0,0,100"]),
+        ("tv_sec,tv_usec", ["1700000000,900000", "1700000001,0", "1700000001,100000"]),
+        ("stamp_secs,stamp_nsecs", ["7,900000000", "8,0", "8,100000000"]),
+        ("time", ["0.5 s", "0.6 s", "0.7 s"]),
+        ("date_time", ["26.11.26 09:30:00.1", "26.11.26 09:30:00.2", "26.11.26 09:30:00.3"]),
+        ("time", ["11/26/26 9:30:00.1 PM", "11/26/26 9:30:00.2 PM", "11/26/26 9:30:00.3 PM"]),
+        ("timestamp_ms", ['"4,900"', '"5,000"', '"5,100"']),
+        ("time_s", ['"4,900"', '"5,000"', '"5,100"']),
+    ],
+)  # fmt: skip
+def test_parts_units_and_marks_of_times_are_read(tmp_path, column, cells):
+    assert of_frames(tmp_path, column, cells) == [0, 100, 200]
+
+
+@pytest.mark.parametrize(
+    "name", ["{}_22-13-20-{}00", "frame_{}_{}00ms", "1479425441.{1}", "2026-05-20_10-00-01_{1}00"]
+)
+def test_clocks_units_and_decimals_in_names_are_times(tmp_path, name):
+    names = [f"{name.format(number, 1 + number)}.jpg" for number in range(3)]
+    assert of_frames(tmp_path, "x", [1, 1, 1], names) == [0, 100, 200]
+
+
+def test_an_order_of_dates_is_asked_for_only_among_those_that_exist(tmp_path):
+    names = [f"231114221320{at}23.jpg" for at in (1, 2, 3)]
+    rows = [("image", "steering"), *((name, "0.1") for name in names)]
+    source = make_frames(tmp_path / "set", names, rows)
+    assert asked(source) == {"--time-form": "order of dates"}
+    assert "month-first" not in str(refusal_of(source))
+    result = imported(source, tmp_path / "out", time_form="year-first")
+    assert "center_2023_11_14" in rows_of(result.output)["center"][0]
+
+
+def test_a_column_that_may_be_the_time_is_asked_for_before_a_rate(tmp_path):
+    cells = ["86399.8", "86399.9", "0.0", "0.1", "0.2"]
+    with pytest.raises(NotStated) as refused:
+        of_frames(tmp_path, "seconds_of_day", cells)
+    assert "--time-column TIMES" in refused.value.facts["command"]
+    again = of_frames(tmp_path / "asked", "x", cells, time_column="x")
+    assert again == [0, 100, 200, 300, 400]
+
+
+def test_columns_named_and_a_rate_are_not_both_asked_for(tmp_path):
+    cells = ["22:13:20:03", "22:13:20:06", "22:13:20:09"]
+    with pytest.raises(NotStated) as refused:
+        of_frames(tmp_path, "timecode", cells, time_column="timecode")
+    assert "--frame-rate HZ" in refused.value.facts["command"]
+    assert "--time-column" not in refused.value.facts["command"]
