@@ -25,7 +25,7 @@ from bcclone.recording.log import ForeignLog, Log, read_log
 from bcclone.recording.row import CAMERAS
 from bcclone.recording.run_tables import read_trace
 from bcclone.system.arrays import FloatArray, runs
-from bcclone.system.errors import UserError, shown_command
+from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.location import Location
 from bcclone.system.progress import ProgressBar
 from bcclone.system.values import to_json
@@ -92,7 +92,7 @@ class RecordingReport:
         if self.log is None:
             return f"{self.path}\n  foreign: {self.reason}"
         log = self.log
-        rows = f"{len(log.rows)} in {log.episodes} episodes, {len(log.bad_rows)} bad"
+        rows = f"{len(log.rows)} in {number_of(log.episodes, 'episode')}, {len(log.bad_rows)} bad"
         if len(log.deleted):
             rows += f", {len(log.deleted)} deleted by bcclone edit"
         lines = [str(self.path)]

@@ -404,21 +404,21 @@ class TrainResult:
         if self.held_out is None:
             more = "record four minutes or more, on a road with bends to both sides"
             if self.samples.validation:
-                return [f"only {self.samples.validation} samples were held back to validate", more]
+                samples = number_of(self.samples.validation, "sample")
+                return [f"only {samples} held back to validate", more]
             held_back = "leave out --validation 0, so that preprocess holds a part of it back"
             return ["no samples were held back to validate", f"{more}, and {held_back}"]
-        sentences = [self.held_out.reason()]
+        reason = self.held_out.reason()
         if self.verdict == LEARNED:
-            return sentences
+            return [reason]
+        remedy = "train longer, or record more driving with bends to both sides"
         if self.verdict == UNKNOWN:
-            sentences.append(self.held_out.remedy())
-        else:
-            sentences.append("train longer, or record more driving with bends to both sides")
+            remedy = self.held_out.remedy()
         logs = [str(recording.path) for recording in self.recordings]
         if not 0 < len(logs) <= _MOST_NAMED or not all(Path(log).is_file() for log in logs):
             logs = ["RECORDING"]
         check = shown_command("preprocess", *logs, "--check")
-        return [*sentences, f"whether the steering belongs to the pictures, they tell: {check}"]
+        return [reason, f"first see whether the steering belongs to the pictures: {check}", remedy]
 
     def as_text(self) -> str:
         """Return the result in words."""
@@ -429,7 +429,8 @@ class TrainResult:
         lines = [
             *([str(self.table)] if self.drivers else []),
             *([f"note: {self.note}"] if self.note else []),
-            f"{self.headline}: {'; '.join(self.explanation)}",
+            f"{self.headline}: {self.explanation[0]}",
+            *self.explanation[1:],
         ]
         return (
             f"{self.model}: {self.origin}, val_loss {val_loss}{test}, {self.samples.train} "
