@@ -17,8 +17,9 @@ from bcclone.realcar.export_settings import FORMATS, ExportModelSettings
 from bcclone.recording.edit_settings import EditSettings
 from bcclone.recording.files import LOG_NAME
 from bcclone.system.codec import MODEL_ENDINGS
-from bcclone.system.errors import UserError, number_of, shown_command
+from bcclone.system.errors import UserError, first_line, number_of, shown_command
 from bcclone.system.hardware import has_browser
+from bcclone.system.location import free_name
 from bcclone.system.settings import Checked, argument, option_words, setting
 from bcclone.system.values import to_json
 from bcclone.web.access import Access, AllowedNames, check_access
@@ -123,9 +124,30 @@ def import_(settings: ImportSettings) -> Result:
         from bcclone.realcar.film import import_film as read
     else:
         from bcclone.exchange.recording_import import import_recording as read
+    stood_there = _has_files(settings.output)
+    try:
+        return _described_import(read(settings), settings)
+    except KeyboardInterrupt:
+        if stood_there or not _has_files(settings.output):
+            raise
+        # it was written whole, and only its first check was interrupted
+        check = shown_command("preprocess", settings.output, "--check")
+        raise KeyboardInterrupt(
+            f"{settings.output} is complete, but what its pictures say of its steering was not "
+            f"looked at; to look: {check}"
+        ) from None
+
+
+def _has_files(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _described_import(result: "ImportResult", settings: ImportSettings) -> Result:
+    """Return what is said of a recording that is imported: its rows, its first check, the next
+    command.
+    """
     from bcclone.commands.next_steps import after_import
 
-    result = read(settings)
     notes = []
     if result.converted:
         is_framed = settings.framing or settings.steering
@@ -138,45 +160,53 @@ def import_(settings: ImportSettings) -> Result:
             f"note: {number_of(result.deleted, 'row')} marked as deleted, as in the source; "
             f"to change that: {shown_command('edit', result.output)}"
         )
-    check = None if settings.steering else _first_check(result, settings)
+    check = None if settings.steering else checked_import(result, settings)
     lines = [result.as_text(), *([f"check: {check['words']}"] if check else [])]
     lines.append(after_import(result, settings))
     return Result({**to_json(result), "check": check}, "\n".join(lines), notes=notes)
 
 
-def _first_check(result: "ImportResult", settings: ImportSettings) -> dict[str, Any]:
+def checked_import(result: "ImportResult", settings: ImportSettings) -> dict[str, Any]:
     """Return what the turns of the pictures say of an imported steering, and in words.
 
-    Of several recordings, the longest is looked at.
+    Of several recordings, the longest is looked at. A check that fails is said in these words: it
+    comes after a complete import.
     """
-    from bcclone.diagnosis.first_check import Turning, first_check
+    from bcclone.diagnosis.first_check import FirstCheck, Turning, first_check
     from bcclone.exchange.formats import FORMATS as SOURCES
 
-    logs = [result.output / LOG_NAME]
-    if result.recordings > 1:
-        logs = sorted(result.output.glob(f"*/{LOG_NAME}"))
-    log = max(logs, key=lambda path: path.stat().st_size)
-    found = first_check(log)
+    try:
+        logs = [result.output / LOG_NAME]
+        if result.recordings > 1:
+            logs = sorted(result.output.glob(f"*/{LOG_NAME}"))
+        log = max(logs, key=lambda path: path.stat().st_size)
+        found = first_check(log)
+    except Exception as error:  # whatever it is, the whole check shows it, too
+        why = f"{type(error).__name__}: {first_line(error)}"
+        log = result.output / LOG_NAME
+        found = FirstCheck(Turning.NOT_MADE, None, 0, why)
     figures = "" if found.correlation is None else f"correlation {found.correlation:g}"
     words = {
         Turning.AS_STEERED: "the pictures turn to the side to which the car is steered",
         Turning.MIRRORED: "the pictures turn to the other side than the car is steered",
         Turning.UNRELATED: "the pictures do not turn as the car is steered",
         Turning.UNKNOWN: "whether the pictures turn as the car is steered cannot be told",
+        Turning.NOT_MADE: "the recording is complete, but what its pictures say of the steering "
+        "could not be looked at",
     }[found.turning]
     words += f" ({', '.join(filter(None, (figures, found.why)))})"
     remedy = ""
     if found.turning == Turning.MIRRORED:
         remedy = shown_command("edit", log.parent, "--mirror-steering")
         if "left_positive" in SOURCES[result.format].options:
-            turned = replace(
-                settings,
-                output=result.output.with_name(f"{result.output.name}-mirrored"),
-                left_positive=not settings.left_positive,
-            )
+            output = result.output
+            if output.name in ("", ".."):  # such as the current folder
+                output = output.resolve()
+            free = Path(free_name(f"{output}-mirrored"))
+            turned = replace(settings, output=free, left_positive=not settings.left_positive)
             remedy = shown_command("import", settings.source, *option_words(turned))
         words += f"; import it the other way round: {remedy}"
-    elif found.turning == Turning.UNRELATED:
+    elif found.turning in (Turning.UNRELATED, Turning.NOT_MADE):
         remedy = shown_command("preprocess", log.parent, "--check")
         words += f"; see what is wrong: {remedy}"
     return {**to_json(found), "words": words, "remedy": remedy or None}

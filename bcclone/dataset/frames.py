@@ -128,7 +128,8 @@ class Frames:
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._starts = self._ends - counts
         self._maps: dict[int, Image] = {}  # number of a file -> its frames
-        self._inodes: dict[int, int] = {}  # number of a mapped local file -> its number on the disk
+        # number of a mapped file -> it on this machine, its number on the disk, and its version
+        self._mapped_files: dict[int, tuple[Path, int, FileVersion]] = {}
         self._is_closed = False
         # held while a file is mapped: if two threads mapped the same file, the second map would
         # replace the first, which would be freed while it is still read
@@ -198,16 +199,16 @@ class Frames:
         numbers: which files to look at; None for all
         """
         for number in range(len(self.files)) if numbers is None else numbers:
-            if number not in self._inodes:  # not mapped, or a copy of a file at a URL
+            if number not in self._mapped_files:
                 continue
-            file = self.files[number]
+            path, inode, version = self._mapped_files[number]
             try:
-                status = as_local(file.path).stat()
-            except FileNotFoundError:  # what is mapped is there until it is unmapped
+                status = path.stat()
+            except OSError:  # removed, or out of sight: what is mapped is there all the same
                 continue
-            is_same = status.st_ino == self._inodes[number]
-            if is_same and FileVersion(status.st_size, status.st_mtime_ns) != file.version:
-                raise _changed(file.path, "overwritten")
+            is_same = status.st_ino == inode
+            if is_same and FileVersion(status.st_size, status.st_mtime_ns) != version:
+                raise _changed(path, "overwritten")
 
     def file_of(self, indices: Indices | int) -> Indices:
         """Return the number, int64, of the file that holds each of these frames.
@@ -270,9 +271,11 @@ class Frames:
                         status = os.fstat(opened.fileno())
                         mapped = np.memmap(opened, np.uint8, "r", file.offset, shape)
                     frames = mapped.view(np.ndarray)
-                    if not is_url(file.path):
-                        self._inodes[number] = status.st_ino
-                        _explain_bus_errors(self)
+                    version = file.version
+                    if is_url(file.path):  # of the copy
+                        version = FileVersion(status.st_size, status.st_mtime_ns)
+                    self._mapped_files[number] = as_local(path), status.st_ino, version
+                    _explain_bus_errors(self)
                 self._maps[number] = frames
         return self._maps[number]
 
@@ -294,7 +297,7 @@ class Frames:
         """Unmap the files; reading then raises ValueError, until the frames are entered again."""
         self._is_closed = True
         self._maps.clear()
-        self._inodes.clear()
+        self._mapped_files.clear()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.files, self.frame_shape, self.copies)
@@ -364,6 +367,11 @@ def _explain_bus_errors(frames: Frames) -> None:
     if not is_own_process() or sys.platform == "win32" or _on_bus_error:
         return
 
+    # Most calls are not safe in a handler of signals, since they may wait for a lock that the
+    # interrupted thread holds. This one is called by the thread that reads mapped frames, within a
+    # copy of NumPy: it holds no lock of the memory allocator there, ctypes takes the interpreter
+    # lock if the thread has left it, and what is called below takes no other lock of ours. The
+    # process ends in it, at once and without cleaning up.
     def end(number: int) -> None:
         for each in list(_mapped):
             try:

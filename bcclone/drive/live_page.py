@@ -31,8 +31,8 @@ from bcclone.system.errors import (
     command_line,
     first_line,
     shown_command,
-    without_secrets,
 )
+from bcclone.system.secret_words import without_secrets
 from bcclone.web.page import guarded_app, plain_text, posted, render, with_pictures
 from bcclone.web.server import WebServer
 from bcclone.web.websocket import BadHandshake, Websocket

@@ -95,8 +95,9 @@ def is_image_folder(path: Path) -> bool:
 
 def is_labelled_folder(path: Path) -> bool:
     """Return whether a folder has a table, and images beside it or in its folders."""
-    folders = [path, *folders_in(path)]
-    return _has(path, TABLE_ENDINGS) and any(_has(inner, IMAGE_ENDINGS) for inner in folders)
+    return _has(path, TABLE_ENDINGS) and any(
+        _has(inner, IMAGE_ENDINGS) for inner in (path, *folders_in(path))
+    )
 
 
 def _has(folder: Path, endings: tuple[str, ...]) -> bool:

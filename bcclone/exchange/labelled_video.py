@@ -38,7 +38,7 @@ from bcclone.exchange.video_file import (
     open_video,
 )
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError, shown_command
+from bcclone.system.errors import UserError, shown, shown_command
 
 _LONGEST_GAP_SECONDS = 1.5  # longest gap to interpolate in; some tables have one row a second
 # largest distance from a frame to the nearest row whose values it takes, where it is not between
@@ -300,6 +300,13 @@ def _frame_numbers(
             row + int(np.searchsorted(broken, line)) for row, line in enumerate(table.lines)
         ]
     numbers = table.numbers(column).tolist()
+    for row, number in enumerate(numbers):
+        if number >= 0 and not number.is_integer():  # infinity is none
+            raise UserError(
+                f"{table.place(row)}: {column} is {shown(table.columns[column][row])}, expected "
+                "the number of the row's frame in the film, a whole number from 0; correct it, or "
+                "remove the row"
+            )
     if 0 not in numbers or len(set(numbers)) < len(numbers):
         inquiry.ask([Missing("frame numbers", facts={"column": column, "first": min(numbers)})])
         return column, []

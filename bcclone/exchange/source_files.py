@@ -7,6 +7,7 @@ user has named it.
 
 import os
 import re
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -25,9 +26,13 @@ from bcclone.system.codec import (
 )
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.location import is_hidden, normal_name
+from bcclone.system.progress import note
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 _CENTER = CAMERAS[0]
+# a second change of a folder within this time may leave it the time of the first one: FAT counts
+# in steps of two seconds
+_SAME_TIME_NS = 3_000_000_000
 
 
 def is_image(name: str) -> bool:
@@ -65,17 +70,26 @@ def _spelled_otherwise(folder: Path, name: str) -> str:
     """
     inner = PurePosixPath(name)
     for at, wanted in ((PurePosixPath(), str(inner)), (inner.parent, inner.name)):
-        found = _names_by_key(folder / at).get(_key_of(wanted))
+        found = _names_in(folder / at).get(_key_of(wanted))
         if found:
             return str(at / found)
     return ""
 
 
-@lru_cache(4)  # a source has its files in one or two folders
-def _names_by_key(folder: Path) -> dict[str, str]:
+def _names_in(folder: Path) -> dict[str, str]:
+    """Return key -> name of each file in a folder as it is now; none if there is no folder."""
     if not folder.is_dir():
         return {}
-    return {_key_of(path.name): path.name for path in sorted(folder.iterdir())}
+    changed = folder.stat().st_mtime_ns
+    if time.time_ns() - changed < _SAME_TIME_NS:
+        return _names_by_key.__wrapped__(folder, changed)
+    return _names_by_key(folder, changed)
+
+
+@lru_cache(4)  # a source has its files in one or two folders, and may lack thousands of images
+def _names_by_key(folder: Path, changed: int) -> dict[str, str]:
+    """Return key -> name of each file in a folder that was last changed at this time."""
+    return {_key_of(name): name for name in sorted(path.name for path in folder.iterdir())}
 
 
 def _key_of(name: str) -> str:
@@ -123,15 +137,37 @@ def files_inside(folder: Path, endings: tuple[str, ...]) -> list[Path]:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Return the folders in a folder, and those in these, without hidden ones and links."""
-    inner = [path for path in sorted(folder.iterdir()) if _is_own_folder(path)]
-    return [
-        each for path in inner for each in (path, *filter(_is_own_folder, sorted(path.iterdir())))
-    ]
+    """Return the folders in a folder, and those in these, without hidden ones and links.
+
+    One that the user may not list, such as the system's lost+found, is left out, and a note says
+    so.
+    """
+    return [each for path in _own_folders(folder) for each in (path, *_own_folders(path))]
 
 
-def _is_own_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and not is_hidden(path.name)
+def _own_folders(folder: Path) -> list[Path]:
+    # os.scandir() knows which entries are folders without a look at each file
+    with os.scandir(folder) as entries:
+        found = [
+            folder / entry.name
+            for entry in entries
+            if entry.is_dir(follow_symlinks=False) and not is_hidden(entry.name)
+        ]
+    return [path for path in sorted(found) if can_be_listed(path)]
+
+
+def can_be_listed(folder: Path) -> bool:
+    """Return whether the user may list a folder; a note says of which one not, once."""
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        _note_left_out(error)
+        return False
+    return True
+
+
+def _note_left_out(error: OSError) -> None:
+    note(f"{error.filename}: this folder is left out: {error.strerror}")
 
 
 class FolderImages:
@@ -148,7 +184,7 @@ class FolderImages:
         self._lower: defaultdict[str, list[str]] = defaultdict(list)  # as _named, in lower case
         self._unmarked: defaultdict[str, list[str]] = defaultdict(list)  # by folder and name
         entered: set[str] = set()
-        for where, folders, names in os.walk(folder, followlinks=True):
+        for where, folders, names in os.walk(folder, onerror=_note_left_out, followlinks=True):
             # links may lead in a circle, but each folder is entered once
             if os.path.realpath(where) in entered:
                 folders.clear()

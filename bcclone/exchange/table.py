@@ -24,6 +24,7 @@ from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, LeftOut
 from bcclone.exchange.inquiry import Inquiry, Missing, NotStated
 from bcclone.exchange.source_files import (
     IMAGE_ENDINGS,
+    can_be_listed,
     files_inside,
     folders_in,
     is_image,
@@ -169,16 +170,18 @@ def without_table(settings: ImportSettings, folder: Path) -> NotStated:
     others = [path for path in inner if path.name not in classes]
     near = [folder, *inner] if settings.source.is_dir() else [folder]
     files = [path.name for each in near for path in files_inside(each, _DATA_ENDINGS)]
-    above = folder.resolve().parent
-    files += [f"../{path.name}" for path in files_inside(above, _DATA_ENDINGS)]
+    parent = folder.resolve().parent
+    above = [parent] if can_be_listed(parent) else []
+    files += [f"../{path.name}" for each in above for path in files_inside(each, _DATA_ENDINGS)]
+    classes_above = [name for each in above for name in _class_folders(each)]
     if len(classes) > 1 and not any(files_inside(path, IMAGE_ENDINGS) for path in others):
         inquiry.ask([Missing("classes as folders", facts={"folders": classes})])
-    elif _CLASSES.fullmatch(plain(folder.resolve().name)) and len(_class_folders(above)) > 1:
-        inquiry.ask([Missing("classes as folders", facts={"folders": _class_folders(above)})])
+    elif _CLASSES.fullmatch(plain(folder.resolve().name)) and len(classes_above) > 1:
+        inquiry.ask([Missing("classes as folders", facts={"folders": classes_above})])
     if files:
         inquiry.ask([Missing("data", facts={"files": files[:_MOST_COLUMNS]})])
     facts = {"folder": str(folder), "endings": list(TABLE_ENDINGS)}
-    tables = [str(path) for path in _tables_in(above)]
+    tables = [str(path) for each in above for path in _tables_in(each)]
     kind = "no table"
     if tables:
         kind = "tables above"

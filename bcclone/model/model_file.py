@@ -247,9 +247,11 @@ def save_model(
             reason = str(error).removeprefix(f"{temporary}: ")
             raise UserError(f"{path}: this network could not be loaded again: {reason}") from None
         try:
-            check_plain_keras(temporary, model)
+            not_compared = check_plain_keras(temporary, model)
         except OtherAnswers as error:
             raise OtherAnswers(f"{path}: {error}") from None
+    if not_compared:
+        note(f"{path}: {not_compared}")
 
 
 def model_content(

@@ -5,6 +5,8 @@ disk nothing is cached. It notices only changes of the file that has the functio
 that uses others' functions and constants needs a checksum of their files.
 """
 
+import glob
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -55,6 +57,12 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     def __init__(self, function: Any, sources: int) -> None:
         super().__init__(function)
         self.sources = sources
+        # what is cached is run, so nobody else may write it, whatever the umask; the folder is the
+        # user's alone, unless it is the package's own, which all users of the package read
+        folder = Path(self.cache_path)
+        if folder.name != "__pycache__" and sys.platform != "win32":
+            with suppress(OSError):
+                folder.chmod(0o700)
 
     def _index_key(self, *arguments: Any) -> Any:
         return *super()._index_key(*arguments), self.sources
@@ -70,6 +78,8 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     def save_overload(self, signature: Any, data: Any) -> None:
         with suppress(OSError):
             super().save_overload(signature, data)
+            for file in Path(self.cache_path).glob(f"{glob.escape(self._impl.filename_base)}*"):
+                file.chmod(file.stat().st_mode & ~0o022)
 
 
 def compiled(sources: int = 0, **options: Any) -> Callable[[Function], Function]:

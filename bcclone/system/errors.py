@@ -102,38 +102,6 @@ def command_line(words: Iterable[str], platform: str = sys.platform) -> str:
     return " ".join(map(quote, words))
 
 
-# options whose values are secret; words of a command are repeated only by without_secrets()
-SECRET_OPTIONS = ("--token",)
-
-
-def without_secrets(words: Iterable[str]) -> list[str]:
-    """Return the words of a command with placeholders for secrets, such as YOUR-TOKEN.
-
-    Secrets are the values of secret options, and passwords in URLs.
-    """
-    shown_words: list[str] = []
-    previous = ""
-    for word in words:
-        option, equals, _ = word.partition("=")
-        if previous in SECRET_OPTIONS:
-            shown_words.append(_placeholder(previous))
-        elif option in SECRET_OPTIONS and equals:
-            shown_words.append(f"{option}={_placeholder(option)}")
-        else:
-            shown_words.append(without_password(word))
-        previous = word
-    return shown_words
-
-
-def _placeholder(option: str) -> str:
-    return f"YOUR-{option.lstrip('-').upper()}"
-
-
-def without_password(text: str) -> str:
-    """Return a text with YOUR-PASSWORD for the password of each URL in it."""
-    return re.sub(r"(://[^/\s@:]*:)[^/\s]*@", r"\1YOUR-PASSWORD@", text)
-
-
 def _quoted(word: str) -> str:
     """Return a word in quotes for bash, zsh and other shells of POSIX; bytes as $'\\351'."""
     if word.isprintable():

@@ -20,9 +20,10 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
-from bcclone.system.errors import UserError, command_line, without_secrets
+from bcclone.system.errors import UserError, command_line
 from bcclone.system.location import Location, free_name, reaching
 from bcclone.system.process import is_own_process
+from bcclone.system.secret_words import without_secrets
 
 _PARTIAL = ".partial"  # ending of temporary names
 _LOCK = ".bcclone-lock"  # ending of the names of locks
@@ -342,7 +343,7 @@ def check_output(
     if not is_begun:
         raise UserError(
             f"{path} exists, and is no {kind}: {_what_is_there(path)}; it is not replaced: choose "
-            f"another name, such as {free_name(path if path.name else path / 'new')}"
+            f"another name, such as {free_name(path)}"
         )
     if is_complete and not force:
         raise UserError(f"{path} exists already; {remedy}")

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
 
-from bcclone.system.errors import UserError, first_line, similar_names, without_password
+from bcclone.system.errors import UserError, first_line, similar_names
+from bcclone.system.secret_words import without_password
 
 if TYPE_CHECKING:  # it loads fsspec, which local paths do not need
     from upath import UPath
@@ -39,17 +40,20 @@ def parse_location(text: str | Path) -> Location:
     """Return the path or URL that a text names.
 
     Raises UserError for a URL of an unknown protocol, of one whose package is missing, or with a
-    password. It asks no server: the text may come from somebody's store, and be a URL that the user
-    does not expect.
+    password, a token or a signature. It asks no server: the text may come from somebody's store,
+    and be a URL that the user does not expect.
     """
     if isinstance(text, Path) or not names_url(text):
         return Path(text)
     if (safe := without_password(text)) != text:
         # it would stand in the store, and in what is made of it
         protocol = text.partition("://")[0].upper()
+        remedy = _PASSWORDS.get(protocol, _PASSWORD).format(protocol)
+        if "=YOUR-PASSWORD" in safe:
+            remedy = "download what it names, and give the path of the file"
         raise UserError(
-            f"{safe}: expected a URL without a password, which others would read in the files "
-            f"that come of it; {_PASSWORDS.get(protocol, _PASSWORD).format(protocol)}"
+            f"{safe}: expected a URL without a password, a token or a signature, which others "
+            f"would read in the files that come of it; {remedy}"
         )
     if not text.partition("://")[2].strip("/"):
         raise UserError(f"{text}: names no server, bucket or file; {_EXPECTED}")
@@ -128,9 +132,12 @@ def did_you_mean_beside(missing: Location, is_one: Callable[[Path], bool]) -> st
 def free_name(name: str | Path) -> str:
     """Return a name that nothing has yet: this one, or the next like it, run2 after run1.
 
-    A shown command that writes is refused where its output exists.
+    A shown command that writes is refused where its output exists. A folder that is not called by
+    its name, such as `..`, gets a new name in it.
     """
     path = Path(name)
+    if path.name in ("", ".."):
+        path /= "new"
     stem = path.stem.rstrip("0123456789")
     numbers = itertools.count(int(path.stem[len(stem) :] or 1) + 1)
     while os.path.lexists(path):

@@ -68,19 +68,59 @@ def _is_in_cache(environment: Path) -> bool:
 
 
 def _source_of_uvx() -> Sequence[str]:
-    """Return the option that says where uvx had the package from; none if from the index."""
+    """Return the option that says what uvx installed: from where, and with which extras.
+
+    None for the package of the index without extras.
+    """
     import json  # not at the top: few starts need them
     from importlib.metadata import PackageNotFoundError, distribution
+
+    from bcclone.system.secret_words import without_password
 
     try:
         stated = distribution(NAME).read_text("direct_url.json")
     except PackageNotFoundError:
-        stated = None
-    if stated is None:
         return []
+    extras = ",".join(_installed_extras(NAME))
+    package = f"{NAME}[{extras}]" if extras else ""
+    if stated is None:
+        return ["--from", package] if package else []
     source = json.loads(stated)
     url = source["url"]
     if vcs := source.get("vcs_info"):
         revision = vcs.get("requested_revision")
         url = f"{vcs['vcs']}+{url}{f'@{revision}' if revision else ''}"
-    return ["--from", url]
+    url = without_password(url)
+    return ["--from", f"{package} @ {url}" if package else url]
+
+
+def _installed_extras(package: str) -> list[str]:
+    """Return the extras of a package whose requirements are all installed."""
+    from importlib.metadata import distribution
+
+    names = distribution(package).metadata.get_all("Provides-Extra") or []
+    return sorted(name for name in names if _has_extra(package, name))
+
+
+def _has_extra(package: str, extra: str) -> bool:
+    """Return whether what a package needs for an extra, and no more often, is installed."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    from packaging.requirements import Requirement
+
+    try:
+        requirements = map(Requirement, distribution(package).requires or [])
+        added = [
+            each
+            for each in requirements
+            if each.marker
+            and each.marker.evaluate({"extra": extra})
+            and not each.marker.evaluate({"extra": ""})
+        ]
+        for each in added:
+            distribution(each.name)
+    except PackageNotFoundError:
+        return False
+    return bool(added) and all(
+        _has_extra(each.name, inner) for each in added for inner in each.extras
+    )

@@ -17,6 +17,7 @@ import tempfile
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
+from itertools import takewhile
 from pathlib import Path
 
 from bcclone.system.codec import from_text
@@ -158,17 +159,21 @@ def _make_private(folder: Path) -> None:
     """Make a folder that nobody else can look into, with those above it; raises OSError.
 
     The folder, and those of bcclone's cache, that are there already get these permissions, too,
-    unless they are links or somebody else's.
+    unless they are links or somebody else's. Windows keeps a user's own folders from others.
     """
-    cache = _user_cache()
-    for each in reversed((folder, *folder.parents)):
-        try:
+    missing = list(takewhile(lambda each: not each.exists(), (folder, *folder.parents)))
+    for each in reversed(missing):
+        with suppress(FileExistsError):  # another process was faster, or it is a link to nothing
             each.mkdir(0o700)
-        except FileExistsError:
-            is_ours = each == folder or cache in (each, *each.parents)
-            if not is_ours or each.is_symlink() or not _is_own(each):
-                continue
-        each.chmod(0o700)  # the umask may have taken more away
+            if sys.platform != "win32":
+                each.chmod(0o700)  # the umask may have taken more away
+    if sys.platform == "win32":
+        return
+    cache = _user_cache()
+    for each in (folder, *folder.parents):
+        is_ours = each == folder or cache in (each, *each.parents)
+        if is_ours and not each.is_symlink() and each.is_dir() and _is_own(each):
+            each.chmod(0o700)
 
 
 def _is_own(folder: Path) -> bool:

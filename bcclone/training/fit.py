@@ -78,11 +78,17 @@ def fit(
     )
     labels = training.labels.shape[1]
     trainer = make_trainer(data, compiled, labels, workers.strategy(settings.gpus))
+    # before a checkpoint is loaded over the first weights
+    untrained = current_model(trainer, data, settings, epoch=0, val_loss=None)
+    # not after hours of training: a network that plain Keras reads otherwise is refused now
+    note = _checked_as_a_stranger(untrained)
     if run.is_new:
         run.make_folder()
     run.begin(settings)
     loop = Loop(trainer, training, validation, run, notify, workers)
     report_network(trainer.model, data, settings, notify)
+    if note:
+        notify(f"note: {note}")
     # the run folder of a worker that does not write is temporary, so nothing is said about it
     if workers.writes:
         notify(_described_run(run, settings, device, trainer.is_one_program))
@@ -91,9 +97,7 @@ def fit(
             "note: there are no validation samples, so nothing shows whether the model has "
             "become better; the best epoch is the one with the smallest loss"
         )
-    start = b""
-    if settings.start:  # before a checkpoint is loaded over the start weights
-        start = current_model(trainer, data, settings, epoch=0, val_loss=None)
+    start = untrained if settings.start else b""
     state, model = load_checkpoint(run.checkpoints, trainer, notify)
     if workers.count > 1:  # only the chief's folder may have checkpoints
         content = checkpoint_content(trainer, state, model) if workers.writes else b""
@@ -189,7 +193,10 @@ def _hand_over(
         model = mean_content(start, start if chosen == START else trained.model, described)
         for path, content in ((run.path / TRAINED_NAME, trained.model), (run.model, model)):
             try_to_write(partial(write_bytes, path, content), run.path, notify)
-    _check_as_a_stranger(run.model, model, validation if len(validation) else training)
+    try:
+        _checked_as_a_stranger(model, validation if len(validation) else training)
+    except OtherAnswers as error:
+        raise UserError(f"{run.model}: {error}") from None
     # the test samples score only the model that was chosen, and have no part in the choice
     if len(test):
         loss, mae, _ = _evaluate_file(trainer, model, test, batch_size)
@@ -231,21 +238,20 @@ def _start_correlation(
     return ValidationScore.of(samples, *figures).correlation
 
 
-def _check_as_a_stranger(path: Path, model: bytes, samples: Selection) -> None:
-    """Raise UserError if plain Keras answers otherwise from a model file than bcclone.
+def _checked_as_a_stranger(model: bytes, samples: Selection | None = None) -> str:
+    """Return a note if plain Keras cannot be asked; "" if it answers from the file as bcclone.
 
-    path: where the run keeps the model
+    Raises OtherAnswers if it answers otherwise.
+
     model: the content of the model file
-    samples: the first ones of them are answered
+    samples: the first ones of them are answered; None for random images
     """
-    count = 16
-    with open_feed_in_order(samples, count) as feed, feed.epoch(1) as batches:
-        frames = np.array(next(iter(batches)).images)
+    frames = None
+    if samples is not None:
+        with open_feed_in_order(samples, 16) as feed, feed.epoch(1) as batches:
+            frames = np.array(next(iter(batches)).images)
     with _written(model) as file:
-        try:
-            check_plain_keras(file, load_model(file).model, frames)
-        except OtherAnswers as error:
-            raise UserError(f"{path}: {error}") from None
+        return check_plain_keras(file, load_model(file).model, frames)
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 pickled copy.
 """
 
+import errno
 import os
 import pickle
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,6 +135,32 @@ def test_frames_of_a_file_that_is_overwritten_are_refused(tmp_path, change, coun
         for read in (lambda: frames[-1], lambda: np.asarray(frames)):
             with pytest.raises(UserError, match=f"{count - 1}.h5: .*overwritten.*--resume"):
                 read()
+
+
+class HiddenPath(type(Path())):
+    """A path that may not be looked at, once it is hidden."""
+
+    is_hidden = False
+
+    def stat(self, **options):
+        if self.is_hidden:
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return super().stat(**options)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets nobody write a mapped file")
+def test_a_file_out_of_sight_does_not_hide_that_another_one_is_overwritten(tmp_path):
+    paths = [HiddenPath(tmp_path / "0.h5"), tmp_path / "1.h5"]
+    for path in paths:
+        path.write_bytes(FRAMES.tobytes())
+    files = [FrameFile(path, 0, len(FRAMES), file_version(path)) for path in paths]
+    with Frames(files, SHAPE) as frames:
+        assert (frames[:] == [*FRAMES, *FRAMES]).all()
+        paths[0].is_hidden = True
+        assert (frames[0] == FRAMES[0]).all()
+        overwrite(paths[1])
+        with pytest.raises(UserError, match=r"1\.h5: .*overwritten"):
+            frames.check_unchanged()
 
 
 READ_WHILE_IT_BECOMES_SHORTER = """

@@ -4,10 +4,15 @@ missing are left out.
 
 import math
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
+from bcclone.exchange.image_folder import is_image_folder
+from bcclone.exchange.source_files import folders_in, path_in_source
 from bcclone.system.errors import UserError
+from bcclone.system.progress import note
 from tests.exchange.driven_recordings import make_driven
 from tests.exchange.foreign_sources import (
     FIRST_NS,
@@ -22,6 +27,7 @@ from tests.exchange.foreign_sources import (
     rows_of,
     write_image,
 )
+from tests.messages.small_recording import without_privileges
 
 
 def test_names_of_nanoseconds_and_angles_of_the_wheel_become_times_and_steering(tmp_path):
@@ -108,3 +114,31 @@ def test_among_sources_a_recording_needs_no_import(tmp_path):
     make_tub(tmp_path / "car" / "tub")
     with pytest.raises(UserError, match="the first with: bcclone import .*car/tub -o"):
         imported_frames(tmp_path / "car", frame_rate=None)
+
+
+def test_a_folder_that_changes_is_looked_at_again(tmp_path):
+    for name in ("A.jpg", "B.jpg", "C.jpg"):
+        (tmp_path / name).write_bytes(b"")
+        found = path_in_source(tmp_path, name.lower())
+        assert found.name == name
+        found.unlink()
+    assert not path_in_source(tmp_path, "c.jpg").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_a_folder_that_may_not_be_listed_is_left_out_and_said(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)  # another user may not walk to it
+    locked = [Path("lost+found"), Path("inner/locked")]
+    for path in locked:
+        path.mkdir(parents=True)
+        path.chmod(0)
+    for path in (Path(), Path("inner")):
+        path.chmod(0o755)
+    write_image(Path("inner/0.png"), 0)
+    note.cache_clear()  # each note is logged once in a process
+    with without_privileges():
+        assert folders_in(Path()) == [Path("inner")]
+        assert is_image_folder(Path("inner"))
+    for path in locked:
+        assert [str(path) in line for line in caplog.messages].count(True) == 1
+        path.chmod(0o700)

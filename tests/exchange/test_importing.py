@@ -3,12 +3,19 @@
 import re
 import shlex
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
 import pytest
 
-from bcclone.exchange.exchange_settings import IMPORT_FORMATS
+from bcclone.commands.recordings import checked_import
+from bcclone.diagnosis.first_check import first_check
+from bcclone.exchange.exchange_settings import IMPORT_FORMATS, ImportSettings
+from bcclone.exchange.recording_import import import_recording
 from bcclone.system.errors import UserError
 from tests.exchange.driven_recordings import make_driven
 from tests.exchange.foreign_sources import (
@@ -21,7 +28,7 @@ from tests.exchange.foreign_sources import (
     write_image,
 )
 from tests.messages.refusals import run_command
-from tests.running import result_of, run_script
+from tests.running import ROOT, result_of, run_script
 
 
 def test_a_recording_with_images_of_another_size_is_imported_with_its_tables(tmp_path):
@@ -199,6 +206,57 @@ def test_the_first_check_of_an_import_is_made_and_its_remedy_mends_it(tmp_path):
     (output,) = (word for word in words if word.endswith("wrong-mirrored"))
     right = rows_of(tmp_path / output)["steering"]
     assert right.tolist() == (-rows_of(tmp_path / "wrong")["steering"]).tolist()
+
+
+def test_the_remedy_of_the_first_check_writes_where_nothing_is(tmp_path):
+    folder = turning_camera(tmp_path / "set")
+    (tmp_path / "wrong-mirrored").mkdir()
+    (tmp_path / "wrong-mirrored" / "mine").write_text("")
+    wrong = result_of("import", folder, "-o", tmp_path / "wrong", "--left-positive")["check"]
+    words = shlex.split(wrong["remedy"])
+    run_script(*words[words.index("import") :])
+
+
+def test_a_first_check_that_cannot_be_made_is_one_line_after_a_complete_import(tmp_path):
+    settings = ImportSettings(turning_camera(tmp_path / "set"), tmp_path / "out")
+    result = import_recording(settings)
+    assert checked_import(result, settings)["turning"] == "as steered"
+    (tmp_path / "out" / "driving_log.csv").unlink()
+    check = checked_import(result, settings)
+    assert check["turning"] == "not made"
+    assert "the recording is complete" in check["words"]
+    assert check["words"].count("\n") == 0
+    assert f"preprocess {tmp_path / 'out'} --check" in check["remedy"]
+
+
+def test_a_first_check_takes_no_longer_than_its_seconds(tmp_path):
+    result = imported(turning_camera(tmp_path / "set"), tmp_path / "out")
+    log = result.output / "driving_log.csv"
+    found = first_check(log, most_seconds=0)
+    assert (found.turning, found.rows) == ("not made", 0)
+    begin = time.monotonic()
+    first_check(log, most_seconds=0.2)
+    assert time.monotonic() - begin < 2
+
+
+@pytest.mark.slow
+def test_an_interrupt_in_the_first_check_leaves_a_complete_import_and_says_so(tmp_path):
+    folder = turning_camera(tmp_path / "set", rows=2000)
+    output = tmp_path / "out"
+    line = [sys.executable, "-m", "bcclone", "import", str(folder), "-o", str(output)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as process:
+        while not (output / "driving_log.csv").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed == ""
+    assert str(output) in said
+    assert "complete" in said
+    assert "nothing was written" not in said
+    assert len(rows_of(output)) == 2000
 
 
 def test_a_steering_that_does_not_follow_the_pictures_is_said(tmp_path):

@@ -101,6 +101,16 @@ def test_a_row_that_is_deleted_or_no_number_does_not_shift_those_after_it(tmp_pa
     assert numbers_shown(result) == KEPT
 
 
+@pytest.mark.parametrize("number", ["inf", "1e999", "2.5"])
+def test_a_frame_number_that_is_no_whole_number_is_refused_with_its_row(tmp_path, number):
+    make_video(tmp_path / "set" / "drive.mp4", count=20)
+    rows = [(number if n == 7 else n, steering(n)) for n in range(20)]
+    write_table(tmp_path / "set", rows, "frame,steering")
+    with pytest.raises(UserError, match=r"drive\.csv: line 9: frame is .*expected .*; correct"):
+        imported(tmp_path / "set", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_frame_numbers_that_may_begin_after_the_first_frame_are_refused(tmp_path):
     make_video(tmp_path / "set" / "drive.mp4", count=20)
     write_table(tmp_path / "set", [(n, steering(n)) for n in range(3, 20)], "frame,steering")

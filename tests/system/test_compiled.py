@@ -55,6 +55,20 @@ def test_a_function_that_the_disk_has_no_room_for_is_compiled_and_not_cached(run
     assert not list(tmp_path.rglob("*tmp*"))
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of files")
+@pytest.mark.slow
+def test_nobody_else_can_write_what_is_cached_whatever_the_umask(run, tmp_path):
+    before = os.umask(0)
+    try:
+        assert run(DOUBLED, "1") == ["42", "0"]
+    finally:
+        os.umask(before)
+    files = list((tmp_path / "cache").rglob("*.nb?"))
+    assert files
+    assert not [path for path in files if path.stat().st_mode & 0o022]
+    assert {path.parent.stat().st_mode & 0o777 for path in files} == {0o700}
+
+
 @pytest.mark.slow
 def test_a_function_is_compiled_anew_when_the_checksum_of_its_sources_has_changed(run):
     assert [run(DOUBLED, checksum) for checksum in "112"] == [["42", "0"], ["42", "1"], ["42", "0"]]

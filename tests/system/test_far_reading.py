@@ -134,6 +134,16 @@ def test_a_url_with_a_password_is_refused_with_the_place_for_it(protocol):
     )
 
 
+@pytest.mark.parametrize(
+    "query", ["X-Amz-Credential=a&X-Amz-Signature=5f90", "sv=1&sig=5f90", "access_token=5f90"]
+)
+def test_a_url_with_a_signature_or_a_token_is_refused(query):
+    with pytest.raises(UserError, match="download") as refused:
+        parse_location(f"https://host/data.h5?{query}")
+    assert "5f90" not in str(refused.value)
+    assert str(parse_location("https://host/data.h5?version=3")).endswith("version=3")
+
+
 @pytest.mark.slow
 def test_the_place_for_a_password_that_the_refusal_names_is_read(tmp_path):
     with pytest.raises(UserError) as refused:

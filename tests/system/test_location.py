@@ -8,6 +8,7 @@ from bcclone.system.errors import UserError
 from bcclone.system.location import (
     as_local,
     check_writable,
+    free_name,
     is_url,
     parse_location,
     reaching,
@@ -87,3 +88,17 @@ def test_an_unreachable_server_and_missing_credentials_are_told_in_one_line(monk
         monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     forget_connections()
+
+
+@pytest.mark.parametrize(
+    ("name", "free"),
+    [("run7", "run8"), ("run", "run2"), (".", "new"), ("..", "../new"), ("no", "no")],
+)
+def test_a_free_name_is_of_nothing_yet(name, free, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    for folder in (here / "run7", here / "run"):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    assert free_name(name) == str(Path(free))
+    (here / "new").mkdir()
+    assert free_name(".") == "new2"

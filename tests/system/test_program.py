@@ -81,7 +81,8 @@ def test_a_script_names_the_other_scripts(simulated_recording, tmp_path):
 
 @needs_a_posix_shell
 @pytest.mark.slow
-def test_uvx_is_shown_with_where_it_had_bcclone_from(tmp_path):
+@pytest.mark.parametrize("extra", ["", "s3"])
+def test_uvx_is_shown_with_where_it_had_bcclone_from(tmp_path, extra):
     if shutil.which("uvx", path=SCRIPTS) is None:
         pytest.skip("uv is not installed here")
     only_uv = tmp_path / "uv"
@@ -89,6 +90,8 @@ def test_uvx_is_shown_with_where_it_had_bcclone_from(tmp_path):
     for name in ("uv", "uvx"):
         (only_uv / name).symlink_to(SCRIPTS / name)
     source = f"git+{ROOT.as_uri()}"
+    if extra:
+        source = f"bcclone[{extra}] @ {source}"
     start = ["uvx", "--from", source, "bcclone", "preprocess"]
     shown = shown_beside(start, tmp_path, [only_uv, "/usr/bin", "/bin"])
-    assert shown == f"uvx --from {source} bcclone simulate record recordings/lake"
+    assert shown == f"uvx --from {shlex.quote(source)} bcclone simulate record recordings/lake"

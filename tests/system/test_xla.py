@@ -100,6 +100,15 @@ def test_no_folder_of_the_cache_is_open_to_others(tmp_path, monkeypatch, umask):
     assert cache.stat().st_mode & 0o777 == 0o755
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of files")
+def test_a_file_in_the_place_of_the_folder_keeps_its_mode(tmp_path):
+    file = tmp_path / "programs"
+    file.write_text("")
+    file.chmod(0o644)
+    assert "is not a folder of yours" in open_programs(file)
+    assert file.stat().st_mode & 0o777 == 0o644
+
+
 @pytest.mark.long
 def test_a_second_training_loads_the_programs_of_the_first(simulated_store, tmp_path):
     """Here on the processor, where only tests let XLA compile; the folder is that of a GPU."""
