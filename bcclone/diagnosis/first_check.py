@@ -1,7 +1,7 @@
 """A recording that was just made -> whether its car turns to the side to which it is steered.
 
 It is the first question of --check, asked of a part of the recording: of so few rows that the
-answer takes a second or two, and of fewer on a machine that is measured to be slower.
+answer takes a second or two, and of fewer where these would take longer than five seconds.
 """
 
 import time
@@ -14,16 +14,14 @@ import numpy as np
 from bcclone.diagnosis.check import without_repeated
 from bcclone.diagnosis.drive_rows import DriveRows
 from bcclone.diagnosis.evidence import Evidence
-from bcclone.diagnosis.motion import RecordingFigures, look_at, read_center
+from bcclone.diagnosis.motion import look_at, read_center
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.system.arrays import IndexArray
 
 _STRETCHES = 4  # spread over the recording
-_MOST_ROWS = 2000  # in these; at 20 a second, 25 s of each
+_ROWS_OF_A_STRETCH = 500  # at 20 a second, 25 s
 _MOST_SECONDS = 5.0
-_FIRST_ROWS = 50  # which are read to see how long a row takes
-_SHARE_OF_TIME = 0.6  # for which rows are chosen, since later ones may take longer
 
 
 class Turning(StrEnum):
@@ -46,26 +44,23 @@ class FirstCheck:
     why: str = ""  # it is unknown, or not made
 
 
-class _TooSlow(Exception):
-    """The pictures are read too slowly."""
-
-
 def first_check(log_path: Path, most_seconds: float = _MOST_SECONDS) -> FirstCheck:
     """Compare the steering of a recording with the turns of its pictures, in some of its rows.
 
-    most_seconds: after which an answer is given up
+    most_seconds: after which no further row is looked at
     """
+    end = time.monotonic() + most_seconds
     log = without_repeated(read_log(log_path))
     index = ImageIndex(log.path)
     every = DriveRows.of(log.rows.assign(left="", right=""), log.deleted)
-    rows = every.only(_stretches(len(every), _MOST_ROWS))
+    rows = every.only(_stretches(len(every)))
     if rows.why_too_few:
         return FirstCheck(Turning.UNKNOWN, None, len(rows), rows.why_too_few)
-    looked_at = _looked_at(every, index, most_seconds)
-    if looked_at is None:
-        why = f"its pictures take longer than {most_seconds:g} s to read"
-        return FirstCheck(Turning.NOT_MADE, None, 0, why)
-    rows, figures = looked_at
+    figures = look_at(rows.table, index, lambda count: None, end=end)
+    rows = rows.only(np.arange(len(figures.frames)))
+    if rows.why_too_few:
+        why = f"only {len(rows)} rows could be looked at within {most_seconds:g} s"
+        return FirstCheck(Turning.NOT_MADE, None, len(rows), why)
     evidence = Evidence(rows, figures, lambda row: read_center(rows.table, row, index))
     agreement = evidence.agreement
     if agreement is None:
@@ -86,34 +81,11 @@ def first_check(log_path: Path, most_seconds: float = _MOST_SECONDS) -> FirstChe
     return FirstCheck(turning, correlation, len(rows), "" if is_known else why)
 
 
-def _looked_at(
-    every: DriveRows, index: ImageIndex, most_seconds: float
-) -> tuple[DriveRows, RecordingFigures] | None:
-    """Look at as many rows as the time suffices for; return them, None where it does not."""
-    begin = time.monotonic()
-
-    def advance(count: int) -> None:
-        if time.monotonic() > begin + most_seconds:
-            raise _TooSlow
-
-    try:
-        look_at(every.table[:_FIRST_ROWS], index, advance)
-        seconds_a_row = (time.monotonic() - begin) / _FIRST_ROWS
-        fitting = int(_SHARE_OF_TIME * most_seconds / seconds_a_row)
-        rows = every.only(_stretches(len(every), min(fitting, _MOST_ROWS)))
-        return None if rows.why_too_few else (rows, look_at(rows.table, index, advance))
-    except _TooSlow:
-        return None
-
-
-def _stretches(rows: int, most: int) -> IndexArray:
+def _stretches(rows: int) -> IndexArray:
     """Return the indices of rows in stretches that are spread over a recording; all of a short
     one.
-
-    most: number of rows in all stretches together
     """
-    if rows <= most:
+    if rows <= _STRETCHES * _ROWS_OF_A_STRETCH:
         return np.arange(rows)
-    size = most // _STRETCHES
-    begins = np.linspace(0, rows - size, _STRETCHES).astype(int)
-    return np.concatenate([begin + np.arange(size) for begin in begins])
+    begins = np.linspace(0, rows - _ROWS_OF_A_STRETCH, _STRETCHES).astype(int)
+    return np.concatenate([begin + np.arange(_ROWS_OF_A_STRETCH) for begin in begins])

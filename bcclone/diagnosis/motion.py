@@ -6,6 +6,7 @@ it follows the steering more closely than any network's answer (benchmarks/lab-l
 """
 
 import math
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -163,8 +164,12 @@ def look_at(
     index: Images,
     advance: Callable[[int], None],
     read: ReadImage = try_frame,
+    end: float = math.inf,
 ) -> RecordingFigures:
-    """Read the frames of a log's rows, each once; `advance` is called with 1 after each row."""
+    """Read the frames of a log's rows, each once; `advance` is called with 1 after each row.
+
+    end: time.monotonic() after which no further row is read
+    """
     figures = RecordingFigures(len(rows))
     for row, (line, *names) in enumerate(rows[["line", *CAMERAS]].itertuples(index=False)):
         frames = dict[str, Image | None]()
@@ -180,6 +185,8 @@ def look_at(
             figures.faults[row] = faults
         figures.add(frames)
         advance(1)
+        if time.monotonic() > end:
+            break
     return figures
 
 
