@@ -66,6 +66,7 @@ _CALENDARS = (  # words, unit, and how many of it have passed in 1970
 _PER_MS = {**PER_MS, _TICKS: 1e4}
 _OF_CELL = re.compile(r"\d{1,3}(?:,\d{3})*")  # a whole number with commas between thousands
 _LONGEST_CELL = 100  # characters; a time has fewer
+_LARGEST = 1e30  # of numbers that are times; larger ones are none, and infinite in milliseconds
 _ENOUGH = 0.5  # share of the cells that must hold a time
 
 
@@ -82,7 +83,7 @@ class Times:
     def of(self, row: int) -> int | None:
         """Return the milliseconds of a row, None for an unknown time."""
         time_ms = self.milliseconds[row]
-        return None if np.isnan(time_ms) else round(time_ms)
+        return round(time_ms) if np.isfinite(time_ms) else None
 
     def check_rate(self, pictures: Sequence[str]) -> Iterator[Missing]:
         """Yield a question for frames that follow each other faster than those of a camera.
@@ -219,7 +220,7 @@ def _numbers_in(cells: Sequence[object], unit: str) -> FloatArray:
     unit: in which their steps show whether a comma is a decimal mark instead
     """
     numbers = np.array([number_in(cell) for cell in cells])
-    numbers[np.isinf(numbers)] = np.nan
+    numbers[np.abs(numbers) > _LARGEST] = np.nan
     unread = [str(cell) for cell, number in zip(cells, numbers, strict=True) if np.isnan(number)]
     if not unread or not all(map(_OF_CELL.fullmatch, map(str, cells))):
         return numbers

@@ -256,3 +256,9 @@ def test_columns_named_and_a_rate_are_not_both_asked_for(tmp_path):
         of_frames(tmp_path, "timecode", cells, time_column="timecode")
     assert "--frame-rate HZ" in refused.value.facts["command"]
     assert "--time-column" not in refused.value.facts["command"]
+
+
+@pytest.mark.parametrize("cell", ["1e308", "-1e308", "inf"])
+def test_a_number_too_large_for_a_time_is_none(cell):
+    times = times_of([cell, *(str(0.05 * n) for n in range(20))], "time")
+    assert (times.of(0), times.of(2)) == (None, 50)
