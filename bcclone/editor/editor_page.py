@@ -37,6 +37,7 @@ from bcclone.system.codec import whole_number
 from bcclone.system.errors import UserError, command_beginnings
 from bcclone.system.files import file_version
 from bcclone.system.hardware import open_in_browser
+from bcclone.system.interrupts import accept_interrupt
 from bcclone.system.progress import Notify
 from bcclone.web.access import Access
 from bcclone.web.page import guarded_app, posted, render, with_pictures
@@ -99,6 +100,7 @@ def _let_answer(model: Path, viewed: Sequence["Viewed"], server: WebServer) -> N
         for each in viewed:
             each.fail(f"cannot be read: {error}")
     except KeyboardInterrupt:  # it ends the page, as later
+        accept_interrupt()
         server.stop()
     else:
         for each in viewed:

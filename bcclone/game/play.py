@@ -16,6 +16,7 @@ from bcclone.model.model_path import check_model_path
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError, first_line, number_of
 from bcclone.system.hardware import open_in_browser
+from bcclone.system.interrupts import accept_interrupt
 from bcclone.system.progress import Notify
 from bcclone.system.values import part_of
 from bcclone.web.access import Access
@@ -101,6 +102,7 @@ def play_typed(
                 try:
                     _let_model_drive(settings, game, server, resources)
                 except KeyboardInterrupt:  # it ends as later: what was recorded is said
+                    accept_interrupt()
                     server.stop()
                 server.wait()
         except UserError as error:

@@ -1,17 +1,23 @@
 """Interrupts: Ctrl-C, SIGTERM, and SIGHUP, which a closed terminal sends.
 
 They raise KeyboardInterrupt, as Ctrl-C does in Python by itself; a loop that has to end a step
-first looks at the event of noting_interrupts(). A SIGHUP that is ignored when the process starts,
-as with nohup, stays ignored.
+first asks noting_interrupts() instead. A SIGHUP that is ignored when the process starts, as with
+nohup, stays ignored.
+
+Python drops a KeyboardInterrupt that is raised within a callback of the collector or of an import,
+and a package may take it for a failure of what it tries. So a command raises it again until it
+ends: while the exception is on its way, it is being handled, which the handler of signals can see.
 
 This file loads little, since a command begins with it: until then, Python answers Ctrl-C with a
 traceback.
 """
 
+import _thread
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -25,9 +31,13 @@ INTERRUPTS = tuple(
 )
 # those that a terminal sends to all of its processes
 OF_TERMINALS = tuple(number for number in INTERRUPTS if number != signal.SIGTERM)
+_AGAIN_SECONDS = 0.2  # time until an interrupt is raised again, if it was dropped
 # a process has one state of its signals: what was received, and what of it raised KeyboardInterrupt
 _received: list[int] = []
 _raised: list[int] = []
+_repeated: list[int] = []  # what _repeat() has sent and _handle() has not seen yet
+_commands: list[bool] = []  # of one member within raising_interrupts()
+_repeating = _thread.allocate_lock()  # held while _repeat() sends
 
 
 def end_on_interrupts() -> None:
@@ -35,9 +45,11 @@ def end_on_interrupts() -> None:
 
     It is for the time before a command has begun and after it has ended.
     """
+    global _respond
+    _respond = _end
     for number in INTERRUPTS:
         if not _stays_ignored(number):
-            signal.signal(number, lambda number, frame: _end(number))
+            signal.signal(number, _handle)
 
 
 def _end(number: int, errors: int = 2) -> "NoReturn":
@@ -59,86 +71,167 @@ def has_raised_interrupt() -> bool:
     return bool(_raised)
 
 
+def accept_interrupt() -> None:
+    """Let a KeyboardInterrupt that was caught be dealt with: it is not raised again."""
+    _raised.clear()
+
+
 @contextmanager
 def raising_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on an interrupt within the block, in the main thread."""
+    """Raise KeyboardInterrupt on an interrupt within the block, in the main thread.
+
+    If it is dropped, it is raised again, until the block has ended or accept_interrupt() is called.
+    """
     _received.clear()
     _raised.clear()
-    with _handled_by(_raise):
-        yield
+    with _handled_by(_raise), _silently_dropped():
+        _commands.append(True)
+        try:
+            yield
+        finally:
+            _commands.clear()
+            with _repeating:  # what was sent is handled here, and nothing is sent later
+                pass
 
 
-def _raise(number: int, frame: FrameType | None = None) -> None:
+def _raise(number: int) -> None:
+    if _commands and not _raised:
+        with suppress(RuntimeError):  # no further thread may start
+            # not threading.Thread: the interrupted code may hold locks of that module
+            _thread.start_new_thread(_repeat, (number,))
     _raised.append(number)
     raise KeyboardInterrupt
 
 
+def _repeat(number: int) -> None:
+    """Send an interrupt to the main thread again and again, until it is dealt with."""
+    while True:
+        time.sleep(_AGAIN_SECONDS)
+        with _repeating:
+            if not (_commands and _raised):
+                return
+            _repeated.append(number)
+            if sys.platform == "win32":
+                _thread.interrupt_main(signal.Signals(number))
+            else:  # it also ends the main thread's wait for something else
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+
 @contextmanager
-def noting_interrupts() -> Iterator[threading.Event]:
-    """Yield an event; the first interrupt within the block only sets it.
+def _silently_dropped() -> Iterator[None]:
+    """Let Python print nothing of a KeyboardInterrupt that it drops, since it is raised again."""
+    print_dropped = sys.unraisablehook
+
+    def hook(dropped: "sys.UnraisableHookArgs") -> None:
+        if dropped.exc_type is not KeyboardInterrupt:
+            print_dropped(dropped)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = print_dropped
+
+
+@contextmanager
+def noting_interrupts() -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns whether an interrupt has come; the first one does no more.
 
     The second one raises KeyboardInterrupt. In a thread other than the main one, signals do what
-    they did before, and never set the event.
+    they did before, and are not noted.
     """
-    requested = threading.Event()
+    # no threading.Event: a signal would wait for ever if it came while another one sets it
+    noted: list[int] = []
 
-    def request(number: int, frame: FrameType | None) -> None:
-        if requested.is_set():
+    def note(number: int) -> None:
+        if noted:
             _raise(number)
-        requested.set()
+        noted.append(number)
 
-    with _handled_by(request):
-        yield requested
+    with _handled_by(note):
+        yield lambda: bool(noted)
 
 
 @contextmanager
 def interrupts_delayed(is_own: bool) -> Iterator[None]:
     """Let the first interrupt raise KeyboardInterrupt only when the block has ended.
 
-    It is for imports of packages that drop the exception, or take it for a fault of what they try.
+    It is for imports of packages that cannot be interrupted without harm.
 
     is_own: whether the process is bcclone's own; there, the second interrupt ends it at once, and
         elsewhere it raises KeyboardInterrupt
     """
-    requested = threading.Event()
+    noted: list[int] = []
     errors = os.dup(2) if is_own else -1  # what the block may redirect
 
-    def request(number: int, frame: FrameType | None) -> None:
-        if requested.is_set() and is_own:
+    def note(number: int) -> None:
+        if noted and is_own:
             _end(number, errors)
-        if requested.is_set():
+        if noted:
             _raise(number)
-        requested.set()
+        noted.append(number)
 
     try:
-        with _handled_by(request):
+        with _handled_by(note):
             yield
     finally:
         if is_own:
             os.close(errors)
-    if requested.is_set():
-        _raise(_received[-1])
+    if noted:
+        _respond(noted[-1])
+
+
+# what an interrupt does now; a change takes one step, so that no interrupt comes between two
+_respond: Callable[[int], object] = _raise
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    """Handle a signal: do what an interrupt does now."""
+    if _repeated:
+        _repeated.clear()
+        if not _raised or _is_on_its_way():
+            return
+        _raised.clear()
+    _received.append(number)
+    _respond(number)
+
+
+def _is_on_its_way() -> bool:
+    """Return whether a KeyboardInterrupt is being handled, as in a block's end that it has caused.
+
+    A generator may also be ended by one that has passed already.
+    """
+    error = sys.exception()
+    while error is not None:
+        if isinstance(error, (KeyboardInterrupt, GeneratorExit)):
+            return True
+        error = error.__context__
+    return False
 
 
 @contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Handle interrupts with a function within the block; only in the main thread."""
+def _handled_by(respond: Callable[[int], object]) -> Iterator[None]:
+    """Let interrupts call a function within the block; only in the main thread."""
+    global _respond
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        _received.append(number)
-        handler(number, frame)
-
-    before = {
-        number: signal.signal(number, handle) for number in INTERRUPTS if not _stays_ignored(number)
-    }
+    before = _respond
+    others = {}  # signal -> its handler, in the process of a program that imports bcclone
+    _respond = respond
     try:
+        for number in INTERRUPTS:
+            former = signal.getsignal(number)
+            if former not in (_handle, None) and not _stays_ignored(number):
+                others[number] = former
+                signal.signal(number, _handle)
         yield
     finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
+        try:
+            for number, former in others.items():
+                signal.signal(number, former)
+        finally:
+            _respond = before
 
 
 def _stays_ignored(number: int) -> bool:

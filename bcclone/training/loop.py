@@ -6,7 +6,6 @@ checkpoint). Out: a `Trained`, with the last state, the model file to keep, and 
 """
 
 import math
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -92,7 +91,8 @@ class Loop:
         self._saved = self.state  # of the newest checkpoint, from which the next one's time follows
         self._is_model_written = True
         self._begin = 0.0  # time.monotonic(), less the seconds that it ran before a resume
-        self._interrupted = threading.Event()  # set when this process is asked to stop
+        # whether this process is asked to stop
+        self._interrupted: Callable[[], bool] = lambda: False
         self._must_stop = False  # whether any worker was asked to stop
         # how long the end of the last epoch took (validation and saving); 0 before the first end
         self._ending_seconds = 0.0
@@ -281,7 +281,7 @@ class Loop:
         workers that were asked to stop.
         """
         seconds = time.monotonic() - self._begin if self.workers.writes else 0.0
-        sums = self.workers.all_sum(np.array([seconds, self._interrupted.is_set()]))
+        sums = self.workers.all_sum(np.array([seconds, self._interrupted()]))
         elapsed, interrupted = sums.tolist()
         self._must_stop = bool(interrupted)
         self.state = replace(self.state, elapsed=elapsed)

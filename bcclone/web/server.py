@@ -194,8 +194,7 @@ class WebServer:
         with noting_interrupts() as interrupted:
             if said:
                 self.notify(said)
-            while not interrupted.is_set() and not self._served.done():
-                # not interrupted.wait(): the signal that sets it might come while that holds a lock
+            while not interrupted() and not self._served.done():
                 if self._stop.wait(_STOP_SECONDS):
                     return
         if self._served.done():

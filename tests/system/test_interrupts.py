@@ -13,7 +13,9 @@ import time
 import psutil
 import pytest
 
+from bcclone.cli import INTERNAL_ERROR
 from bcclone.system.interrupts import interrupts_delayed, noting_interrupts
+from tests.processes import started
 from tests.running import ROOT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
@@ -23,9 +25,9 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itse
 def test_the_first_signal_sets_the_flag_and_the_second_interrupts(number):
     before = signal.getsignal(number)
     with noting_interrupts() as requested:
-        assert not requested.is_set()
+        assert not requested()
         signal.raise_signal(number)
-        assert requested.is_set()
+        assert requested()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
     assert signal.getsignal(number) == before
@@ -76,3 +78,94 @@ def test_a_worker_ignores_ctrl_c_and_ends_when_its_parent_is_killed(tmp_path):
         assert worker.status() != psutil.STATUS_ZOMBIE
         parent.kill()
     worker.wait(timeout=120)
+
+
+DROPPING = """
+import sys, threading, time, weakref
+from bcclone import cli
+from bcclone.commands.command import Command
+
+class Thing:
+    def __init__(self, act=lambda: None):
+        self.act = act
+
+    def __del__(self):
+        self.act()
+
+def interrupted():
+    print("interrupt me", file=sys.stderr, flush=True)
+    time.sleep(60)
+
+def dropping_package():
+    try:
+        interrupted()
+    except BaseException:
+        pass
+
+def collector():
+    Thing(interrupted)
+
+def callback():
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: interrupted())
+    del thing
+
+def going_on():
+    {how}()
+    # as long as nothing else ends it
+    {waiting}
+
+sys.exit(cli.run(Command(going_on), ["going on"], []))
+"""
+
+
+@pytest.mark.parametrize("how", ["dropping_package", "collector", "callback"])
+@pytest.mark.parametrize("waiting", ["threading.Event().wait()", "while True: sum(range(1000))"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_python_or_a_package_drops_ends_the_command(how, waiting, number):
+    code = DROPPING.format(how=how, waiting=waiting)
+    with started([sys.executable, "-c", code], "interrupt me", cwd=ROOT) as process:
+        process.send_signal(number)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, error
+    assert "interrupted: " in error
+    assert "Traceback" not in error
+
+
+ENDING = """
+import sys, time
+from bcclone import cli
+from bcclone.commands.command import Command
+from bcclone.system import interrupts
+
+def ending():
+    try:
+        print("interrupt me", file=sys.stderr, flush=True)
+        time.sleep(60)
+    finally:
+        try:
+            raise OSError
+        except OSError:
+            time.sleep(5 * interrupts._AGAIN_SECONDS)
+        print("ended", file=sys.stderr, flush=True)
+
+def accepting():
+    try:
+        ending()
+    except KeyboardInterrupt:
+        interrupts.accept_interrupt()
+    time.sleep(5 * interrupts._AGAIN_SECONDS)
+    return 1 / 0
+
+sys.exit(cli.run(Command({function}), ["ending"], []))
+"""
+
+
+@pytest.mark.parametrize(("function", "code"), [("ending", 130), ("accepting", INTERNAL_ERROR)])
+def test_what_an_interrupt_ends_is_not_interrupted_again(function, code):
+    line = [sys.executable, "-c", ENDING.format(function=function)]
+    with started(line, "interrupt me", cwd=ROOT) as process:
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == code, error
+    assert "ended" in error
