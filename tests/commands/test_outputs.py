@@ -189,10 +189,15 @@ def halted_while_it_writes(*line, output):
     """
     lock = output.with_name(f".{output.name}.bcclone-lock")
     process = start(*line)
-    wait_for(lambda: lock.exists() or process.poll() is not None, every_seconds=0.005)
+
+    def is_held():
+        # the file is there before the lock is had, and before it says who has it
+        return lock.exists() and b"process" in lock.read_bytes()
+
+    wait_for(lambda: is_held() or process.poll() is not None, every_seconds=0.005)
     os.kill(process.pid, signal.SIGSTOP)
     try:
-        assert lock.exists(), process.communicate()
+        assert is_held(), process.communicate()
         yield process.pid
     finally:
         os.kill(process.pid, signal.SIGCONT)
