@@ -1,6 +1,7 @@
 """A reverse proxy before a server, as those of JupyterHub, GitHub Codespaces and nginx are."""
 
 import contextlib
+import select
 import socket
 import ssl
 import subprocess
@@ -60,11 +61,7 @@ class ReverseProxy:
             server.sendall(head + rest)
             cuts = self._cuts
 
-            def is_cut():
-                return self._cuts > cuts
-
-            threading.Thread(target=pump, args=(client, server, is_cut), daemon=True).start()
-            pump(server, client, is_cut)
+            pump(client, server, lambda: self._cuts > cuts)
 
     def _request(self, client):
         """Return a request's head as the server gets it, None for a path of no server, and what
@@ -91,14 +88,22 @@ class ReverseProxy:
         return b"\r\n".join([b" ".join([method, path, version]), *headers, b"", b""]), rest
 
 
-def pump(source, target, is_cut):
-    """Pass on what one socket sends to the other, until its end; lose it once it is cut."""
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            if not is_cut():
-                target.sendall(data)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_RDWR)
+def pump(client, server, is_cut):
+    """Pass on what two sockets send to each other, until one ends; lose it once they are cut.
+
+    In one thread: two that use one TLS socket at once give each other's bytes to the wrong reader.
+    """
+    while True:
+        # TLS may have decrypted more than was read
+        has_more = isinstance(client, ssl.SSLSocket) and client.pending()
+        ready = [client] if has_more else select.select([client, server], [], [])[0]
+        for source, target in ((client, server), (server, client)):
+            if source in ready:
+                data = source.recv(65536)
+                if not data:
+                    return
+                if not is_cut():
+                    target.sendall(data)
 
 
 def make_certificate(folder, name):

@@ -2,6 +2,8 @@
 
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 import requests
@@ -126,10 +128,37 @@ def log_in(browser, proxy):
     browser.find_element("css selector", "button").click()
 
 
-def until(browser, name, condition):
-    """Wait until the page has a variable, and a condition on it is true."""
-    script = f"return typeof {name} !== 'undefined' && {name} && ({condition})"
-    wait_for(lambda: browser.execute_script(script))
+def until(browser, name, condition, server):
+    """Wait until the page has a variable, and a condition on it is true.
+
+    A failure says what the page and the server then said.
+    """
+    value = f"(typeof {name} === 'undefined' ? null : {name})"
+    try:
+        wait_for(lambda: browser.execute_script(f"return {value} && ({condition})"))
+    except AssertionError:
+        about = f"return [document.hidden, document.readyState, location.href, {value}]"
+        said = (browser.execute_script(about), complaints(browser), server)
+        raise AssertionError(f"not true: {condition}; {said}") from None
+
+
+@contextmanager
+def answering_pings(car):
+    """Within the block, a car answers the server's pings, as a page may take long to open."""
+    ended = threading.Event()
+
+    def answer():
+        while not ended.is_set():
+            if car.receive(0.2) == "2":  # a ping of Engine.IO
+                car.send_text("3")
+
+    with ThreadPoolExecutor(1) as pool:
+        answered = pool.submit(answer)
+        try:
+            yield
+        finally:
+            ended.set()
+        answered.result()  # raises ServerGone if the server has closed the connection
 
 
 def complaints(browser):
@@ -146,7 +175,7 @@ def test_a_browser_drives_and_watches_over_https_below_a_prefix(browser, certifi
         ReverseProxy(server.port, PREFIX, rewritten, certificate) as proxy,
     ):
         log_in(browser, proxy)
-        until(browser, "state", "state.seconds > 0.2")
+        until(browser, "state", "state.seconds > 0.2", server.lines)
         assert browser.execute_script("return location.pathname") == f"{PREFIX}/"
         # the style has come, too
         assert browser.execute_script("return document.styleSheets[0].cssRules.length") > 5
@@ -158,8 +187,9 @@ def test_a_browser_drives_and_watches_over_https_below_a_prefix(browser, certifi
     ):
         car.send_text(telemetry_text())
         assert next_event(car)[0] == "steer"
-        log_in(browser, proxy)
-        until(browser, "state", "state.connection !== 'none'")
+        with answering_pings(car):
+            log_in(browser, proxy)
+            until(browser, "state", "state.connection !== 'none'", server.lines)
 
 
 @pytest.mark.slow
@@ -176,7 +206,7 @@ def test_a_browser_edits_a_recording_over_https_below_a_prefix(browser, certific
         port = int(said[0].partition("127.0.0.1:")[2].partition("/")[0])
         with ReverseProxy(port, PREFIX, certificate=certificate) as proxy:
             log_in(browser, proxy)
-            until(browser, "active", "active.columns && true")
+            until(browser, "active", "active.columns && true", lines)
             assert not complaints(browser)
     finally:
         stop.set()
