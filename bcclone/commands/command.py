@@ -153,6 +153,7 @@ class Command:
             values = {name: getattr(own, name) for name in names_of(self._own)}
             for name, kind in self._kinds.items():
                 values[name] = given if kind is Given else given.make(kind)
+            self._check_places(given)
             return self.function(**values)
         except SettingError as error:
             raise UserError(error.naming(self._as_typed)) from None
@@ -163,6 +164,14 @@ class Command:
             order = " ".join(self._as_typed(declared.name) for declared in places)
             text = f"{error}; the order of the arguments is {order}"
             raise UserError(text, error.exit_code) from None
+
+    def _check_places(self, given: Given) -> None:
+        """Raise UserError, before any work, where an output that the user named cannot be."""
+        from bcclone.system.files import check_place  # loaded only by commands that run
+
+        for declared in self.declared():
+            if declared.writes and isinstance(path := given.get(declared.name), Path):
+                check_place(path)
 
     def _as_typed(self, name: str) -> str:
         for declared in self.declared():

@@ -29,7 +29,9 @@ from bcclone.system.settings import Checked, Count, Laps, Mph, setting
 class DemoSettings(Checked):
     """How much the demo records and trains, and how far and how fast the model then drives."""
 
-    folder: Path = setting(Path("demo"), "folder for all results; must be new or empty", unit="DIR")
+    folder: Path = setting(
+        Path("demo"), "folder for all results; must be new or empty", unit="DIR", writes=True
+    )
     record_laps: Laps = setting(
         6.0,
         "laps to record: a sixth of them in each of six kinds of light and weather, half of them "

@@ -31,7 +31,7 @@ def doctor(settings: DoctorSettings) -> Result:
 
 @command(after_interrupt="each model was copied completely, or not at all")
 def trained_models(
-    folder: Path = argument("folder to copy them into", Path("models"), unit="DIR"),
+    folder: Path = argument("folder to copy them into", Path("models"), unit="DIR", writes=True),
 ) -> Result:
     """Copy the trained models that come with bcclone into a folder: lake.h5, any-road.h5 and
     any-camera.h5.

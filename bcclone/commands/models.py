@@ -147,7 +147,11 @@ DRIVE_FOLDER = "drive"  # subfolder with the recorded drive of an evaluation
 
 _MODELS = argument("a model file, or several", unit="MODEL")
 _OUTPUT = setting(
-    None, "folder to write a report, pictures and figures into", unit="DIR", shown="none"
+    None,
+    "folder to write a report, pictures and figures into",
+    unit="DIR",
+    shown="none",
+    writes=True,
 )
 _FORCE = setting(False)
 
@@ -166,6 +170,7 @@ def evaluate(
         "drive",
         unit="DIR",
         shown="none",
+        writes=True,
     ),
     force: Force = _FORCE,
 ) -> Result:

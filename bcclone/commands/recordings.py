@@ -223,7 +223,10 @@ def export(
         choices=(*EXPORT_FORMATS, *FORMATS),
     ),
     output: Path | None = setting(
-        None, "file or folder to write", shown=f"{ExportSettings.output}, or named like the model"
+        None,
+        "file or folder to write",
+        shown=f"{ExportSettings.output}, or named like the model",
+        writes=True,
     ),
 ) -> Result:
     """Write a recording, a store or a model in the format of another program.

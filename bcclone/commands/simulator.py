@@ -72,7 +72,7 @@ def simulate_drive(settings: SimulationSettings, server: ServerSettings) -> Resu
 @command()
 def simulate_record(
     settings: RecordSettings,
-    folder: Path = argument("folder to record into; must be new or empty", unit="DIR"),
+    folder: Path = argument("folder to record into; must be new or empty", unit="DIR", writes=True),
 ) -> Result:
     """Let an expert driver drive in the built-in simulator, and record it in the format of the
     Unity program.

@@ -191,6 +191,7 @@ class PreprocessSettings(SampleSettings):
         "the folder may be at a URL such as s3://BUCKET/STORE",
         unit="PATH",
         parse=parse_location,
+        writes=True,
     )
     force: bool = setting(
         False,

@@ -28,7 +28,11 @@ class DriveSettings(SpeedSettings):
         "model file of model.py, or a .h5 or .keras file of Keras", Path("model.h5")
     )
     run_folder: Path | None = argument(
-        "folder to record the drive into; must be new or empty", None, unit="RUN", shown="none"
+        "folder to record the drive into; must be new or empty",
+        None,
+        unit="RUN",
+        shown="none",
+        writes=True,
     )
     host: str = _server(
         "127.0.0.1", "address to listen on; the default is reachable from this machine only"

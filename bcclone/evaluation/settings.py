@@ -135,7 +135,7 @@ class PredictSettings(Checked):
         "a recording, a folder of JPEGs or PNGs of any size, such as the images of a tub, or one "
         "of them"
     )
-    output: Path = setting(Path("predictions.csv"), "the table to write", unit="FILE")
+    output: Path = setting(Path("predictions.csv"), "the table to write", unit="FILE", writes=True)
     rows: Rows | None = setting(
         None,
         "rows of each image, from its top, to stretch to 320x160 pixels, such as 160:480 for the "

@@ -67,7 +67,7 @@ class ImportSettings(Checked):
 
     source: Path = argument("folder of a tub, a data set or frames, a video, or a table")
     output: Path = setting(
-        Path("recording"), "folder to write the recording to; must be new or empty"
+        Path("recording"), "folder to write the recording to; must be new or empty", writes=True
     )
     format: str | None = setting(
         None,

@@ -35,6 +35,7 @@ class PlaySettings(Conditions, SpeedSettings):
         unit="DIR",
         option="output",
         shown="play-DATE_TIME",
+        writes=True,
     )
     # help of the settings without a text comes with their types
     track: Track = setting("lake")

@@ -22,7 +22,7 @@ class ImportModelSettings(Checked):
     """Which model to import, and what its file does not state."""
 
     old: Path = argument("a Keras .h5 or .keras file of another program")
-    output: Path = setting(Path("model.h5"), "the model file to write")
+    output: Path = setting(Path("model.h5"), "the model file to write", writes=True)
     # the types Force and PreprocessingText bring the help of these two
     force: Force = setting(False)
     preprocess: PreprocessingText | None = setting(None)

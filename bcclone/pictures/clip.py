@@ -18,7 +18,7 @@ from bcclone.pictures.recorded_run import GAP_SECONDS, RecordedRun, nothing_to_s
 from bcclone.pictures.settings import ClipSettings
 from bcclone.system.arrays import Float32Array
 from bcclone.system.errors import UserError
-from bcclone.system.files import CLIP, writes
+from bcclone.system.files import CLIP, inputs_of, writing
 from bcclone.system.progress import ProgressBar
 from bcclone.system.tensorflow_quietly import load_tensorflow
 
@@ -41,13 +41,20 @@ class Clip:
         return self.frames / self.rate
 
 
-@writes(CLIP, "path")
 def make_clip(settings: ClipSettings) -> Clip:
     """Write a clip as H.264 in an MP4, or as a GIF.
 
     Broken frames are skipped, and frames of another size. Raises UserError if no frame can be shown
     or the encoder fails; the file at settings.path is then unchanged.
     """
+    # the clip beside a run, with its name, is of this run; another one may be of another
+    is_beside = settings.path.absolute().parent == settings.run.absolute().parent
+    may_replace = settings.force or (settings.output is None and is_beside)
+    with writing(settings.path, CLIP, may_replace, inputs_of(settings)):
+        return _made_clip(settings)
+
+
+def _made_clip(settings: ClipSettings) -> Clip:
     run = read_run(settings.run, times_only=not settings.overlay)
     reference = None
     if settings.model:

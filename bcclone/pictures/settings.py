@@ -11,6 +11,7 @@ from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.recording.files import IMAGES
 from bcclone.system.settings import (
     Checked,
+    Force,
     Fraction,
     Names,
     SettingError,
@@ -44,6 +45,7 @@ class ClipSettings(Checked):
         None,
         "clip to write, .mp4 or .gif",
         shown="RUN.mp4, beside a run that drive.py recorded, of a recording in the current folder",
+        writes=True,
     )
     fps: float = setting(
         0.0,
@@ -76,6 +78,7 @@ class ClipSettings(Checked):
         shown="none",
     )
     preprocess: PreprocessingText | None = setting(None)
+    force: Force = setting(False)
     width: int = setting(
         0,
         "width of the clip",
@@ -191,6 +194,7 @@ class PlotSettings(Checked):
         "folder to draw into",
         unit="FOLDER",
         shown="plots/ in the run folder of the model, or MODEL-plots if it has none",
+        writes=True,
     )
     only: Names = setting(
         (),

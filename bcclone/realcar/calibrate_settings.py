@@ -13,7 +13,9 @@ class CalibrateSettings(Checked):
 
     model: Path = argument("a model file, such as models/any-road.h5")
     frames: Path = argument("a tub or a recording")
-    output: Path = setting(Path("car.h5"), "the calibrated model to write", unit="FILE")
+    output: Path = setting(
+        Path("car.h5"), "the calibrated model to write", unit="FILE", writes=True
+    )
     force: Force = setting(False)
     left_positive: bool | None = setting(
         None,

@@ -29,7 +29,7 @@ class ImproveSettings(Checked):
     recordings: tuple[str, ...] = argument(
         "folder, CSV file or pattern, as for preprocess.py", (), unit="RECORDING", shown="none"
     )
-    output: Path = setting(Path("better.h5"), "the improved model to write")
+    output: Path = setting(Path("better.h5"), "the improved model to write", writes=True)
     force: bool = setting(
         False,
         "overwrite an existing model, and what an earlier improvement has left in the work folder",

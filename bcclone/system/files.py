@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import stat
 import sys
 import tempfile
 import uuid
@@ -72,7 +73,8 @@ def replacing(location: Location, follow: bool = False) -> Iterator[Path]:
         path = Path(os.path.realpath(location.parent), location.name)
     if path.exists() and not (path.is_file() or path.is_symlink() or path.is_dir()):
         raise OSError(errno.EINVAL, "is a device, expected a file", str(path))
-    with _temporary(path, _PARTIAL + path.suffix) as temporary:
+    # the suffix that the user has typed, since a link may lead to a name without one
+    with _temporary(path, _PARTIAL + location.suffix) as temporary:
         yield temporary
         _flush(temporary)
         temporary.replace(path)
@@ -239,6 +241,7 @@ _FOLDER_MARKS: dict[str, tuple[str, ...]] = {
     RESULTS: ("figures.json", *KEPT_FOLDERS),
 }
 
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 _SHOWN_NAMES = 3  # how many names of files in a folder a message repeats
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -250,7 +253,7 @@ def writes(
     """Return a decorator for a function whose first argument is a settings dataclass.
 
     Within the function, the output is checked and locked as by writing(). The other paths in the
-    settings are inputs. If the settings have no field `force`, an earlier output is replaced.
+    settings are inputs.
 
     kind: kind of the output, or a function from the settings to it
     name: name of the settings' attribute that holds the output's path
@@ -260,7 +263,7 @@ def writes(
         @wraps(function)
         def write(settings: Any, *arguments: Any, **options: Any) -> Any:
             output_kind = kind if isinstance(kind, str) else kind(settings)
-            force = getattr(settings, "force", True)
+            force = getattr(settings, "force", False)
             with writing(getattr(settings, name), output_kind, force, inputs_of(settings)):
                 return function(settings, *arguments, **options)
 
@@ -301,6 +304,38 @@ def writing(
         yield
 
 
+def check_place(path: Path) -> None:
+    """Raise UserError if nothing can be written at a path, whatever the output is.
+
+    It is called for the outputs of all commands before they work, see Setting.writes.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        is_there = target.exists()
+    except OSError as error:  # such as a name that is too long
+        raise UserError(f"{path}: {error.strerror}; choose another name") from None
+    if target.is_symlink():
+        raise UserError(f"{path}: a link that leads to itself; choose another name")
+    # a link may be replaced or followed, so both places count
+    places = {
+        next(each for each in one.absolute().parents if each.exists()) for one in (path, target)
+    }
+    if target.is_dir():
+        places.add(target)
+    for place in sorted(places):
+        if not place.is_dir():
+            raise UserError(f"{path}: {place} is not a folder; choose another place")
+        # as the effective user, where the system can tell it
+        by_effective_user = os.access in os.supports_effective_ids
+        if not os.access(place, os.W_OK, effective_ids=by_effective_user):
+            raise UserError(f"{path}: no permission to write in {place}; choose another folder")
+    if is_there and target.is_file() and not target.stat().st_mode & _WRITABLE:
+        raise UserError(
+            f"{path} is read-only, and --force does not replace it either; let it be written, or "
+            "choose another name"
+        )
+
+
 def check_output(
     path: Path, kind: str, force: bool = False, inputs: Iterable[Any] = (), remedy: str = REMEDY
 ) -> None:
@@ -313,11 +348,7 @@ def check_output(
     inputs: values that may name inputs of the same command; only texts and paths are looked at
     remedy: what the message tells the user to do about an existing output
     """
-    above = next(folder for folder in path.absolute().parents if folder.exists())
-    # as the effective user, where the system can tell it
-    by_effective_user = os.access in os.supports_effective_ids
-    if not os.access(above, os.W_OK, effective_ids=by_effective_user):
-        raise UserError(f"{path}: no permission to write in {above}; choose another folder")
+    check_place(path)
     is_folder = kind in _FOLDER_MARKS
     if not path.exists() or (is_folder and path.is_dir() and _is_unused(path, kind)):
         return
@@ -360,8 +391,11 @@ def _is_unused(folder: Path, kind: str) -> bool:
 def _what_is_there(path: Path) -> str:
     """Return in words what is at a path where something exists."""
     if path.is_file():
-        kinds = (kind for kind in (STORE, MODEL, CLIP, PICTURE) if _is_of(path, kind))
-        return f"it is a {next(kinds, f'file of {path.stat().st_size} bytes')}"
+        kinds = (kind for kind in (STORE, MODEL, *_FILE_MARKS) if _is_of(path, kind))
+        what = next(kinds, f"file of {path.stat().st_size} bytes")
+        if what.startswith("."):
+            what += " file"
+        return f"it is {'an' if what[0] in 'aeiou' else 'a'} {what}"
     if not path.is_dir():
         return "it is a device"
     names = sorted(each.name for each in path.iterdir())

@@ -47,6 +47,7 @@ class Setting:
     group: str = ""  # heading in --help under which the option stands
     positional: bool = False
     rare: bool = False  # its option stands last in --help
+    writes: bool = False  # a file or folder that the command writes, or records into
     field: Any = None  # of the dataclass; declared_in() sets it
 
     @property

@@ -101,7 +101,7 @@ class RunFiles(Checked):
         ("data.h5",),
         unit="STORE",
     )
-    output: Path = setting(Path("model.h5"), "the model file to write")
+    output: Path = setting(Path("model.h5"), "the model file to write", writes=True)
     start: Path | None = setting(
         None,
         "fine-tune: begin with the weights of an earlier model that takes the same images",
@@ -109,7 +109,7 @@ class RunFiles(Checked):
         unit="MODEL",
         shown="an untrained network",
     )
-    runs: Path = _run(Path("runs"), "folder that holds the run folders")
+    runs: Path = _run(Path("runs"), "folder that holds the run folders", writes=True)
     name: str | None = _run(None, "name of the run folder", shown="date and time")
     force: Force = setting(False)
 

@@ -3,9 +3,13 @@ no work.
 """
 
 import os
+import re
 import signal
 import subprocess
+import tempfile
 from contextlib import contextmanager
+from dataclasses import MISSING
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -17,8 +21,8 @@ from bcclone.dataset.shards import open_store
 from bcclone.recording.edits import read_edits
 from bcclone.system.errors import UserError
 from tests.messages.refusals import run_command
-from tests.messages.small_recording import make_recording
-from tests.processes import wait_for
+from tests.messages.small_recording import make_recording, without_privileges
+from tests.processes import content_of, wait_for
 from tests.recordings import many_rows
 from tests.running import command, result_of, run_script
 
@@ -33,7 +37,9 @@ FILES = {
     "improve": ("{model} --expert", ".h5"),
     "predict": ("{model} {recording}", ".csv"),
 }
-FOLDERS = {"import", "plots"}  # new ones; one for pictures, which are drawn again
+FOLDERS = {"import", "plots", "demo", "trained-models"}  # new ones, and those that are completed
+RESULTS = {"evaluate", "suite", "replay", "margin"}
+RECORDED = {"drive", "play", "simulate record"}  # tests/recording/test_run_folder.py has these
 
 
 def film(path):
@@ -73,16 +79,82 @@ def words(request):
     return put
 
 
-def test_every_command_with_an_output_is_tested_here():
-    with_output = {
-        name
+OUTPUTS = {
+    (name, each.flag): each
+    for name in COMMANDS
+    for each in load_command(name).declared()
+    if each.writes
+}
+# words of --help that tell of an output
+_TELLS = re.compile(r"\b(write|(record|draw|copy) .*into|results|holds)\b")
+
+
+def test_every_path_whose_help_tells_that_it_is_written_is_declared_an_output():
+    told = {
+        (name, each.flag)
         for name in COMMANDS
-        if any(
-            each.name == "output" and "folder to write a report" not in each.help
-            for each in load_command(name).declared()
-        )
+        for each in load_command(name).declared()
+        if "Path" in str(each.kind) and _TELLS.search(each.help)
     }
-    assert with_output == FILES.keys() | FOLDERS
+    assert told == OUTPUTS.keys()
+    assert {name for name, _ in OUTPUTS} == FILES.keys() | FOLDERS | RESULTS | RECORDED
+
+
+def read_only(path):
+    path.write_bytes(b"mine")
+    path.chmod(0o444)
+
+
+# why nothing can be written at a path -> what makes it so
+PLACES = {
+    "below a file": lambda path: path.parent.write_text("mine"),
+    "in a read-only folder": lambda path: path.parent.mkdir(mode=0o555),
+    "below a read-only folder": lambda path: path.parents[1].chmod(0o555),
+    "a read-only file": lambda path: (path.parent.mkdir(), read_only(path)),
+    "a read-only folder": lambda path: path.mkdir(mode=0o555, parents=True),
+    "a link in a circle": lambda path: (path.parent.mkdir(), path.symlink_to(path)),
+    "a link to a read-only file": lambda path: (
+        path.parent.mkdir(),
+        read_only(path.with_name("mine")),
+        path.symlink_to("mine"),
+    ),
+}
+
+
+@pytest.fixture
+def folder_of_all():
+    """A folder in which every user may write, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
+        for path in (folder, *folder.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o777)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("output", OUTPUTS, ids=" ".join)
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(output, place, folder_of_all):
+    """Even before the inputs are looked at, which are missing here."""
+    name, flag = output
+    path = folder_of_all / "above" / "here" / "out.h5"
+    line = []
+    for each in load_command(name).declared():
+        if each is OUTPUTS[output]:
+            line += [path] if each.positional else [flag, path]
+        elif each.positional:
+            line.append("missing")
+        elif each.field.default is MISSING:
+            line += [each.flag, each.choices[0]]
+    with without_privileges():
+        path.parents[1].mkdir()
+        PLACES[place](path)
+        before = content_of(folder_of_all)
+        with pytest.raises(UserError, match="out.h5.*choose") as refused:
+            run_command(name, *line)
+        assert content_of(folder_of_all) == before
+    assert "missing" not in str(refused.value)
 
 
 @pytest.mark.parametrize("kind", PRECIOUS)
@@ -94,9 +166,8 @@ def test_a_file_that_the_command_does_not_write_is_kept_even_with_force(
     text, ending = FILES[name]
     PRECIOUS[kind](mine := tmp_path / f"mine{ending}")
     before = mine.read_bytes()
-    force = ["--force"] if name != "video" else []
     with pytest.raises(UserError, match=f"mine{ending} exists, and is no "):
-        run_command(name, *words(text), "-o", mine, *force)
+        run_command(name, *words(text), "-o", mine, "--force")
     assert mine.read_bytes() == before
     assert list(tmp_path.iterdir()) == [mine]
 
@@ -127,8 +198,9 @@ def test_an_input_is_kept_even_with_force_and_by_another_name(
 
 
 def test_a_clip_that_nobody_named_follows_no_link_and_replaces_only_clips_of_bcclone(
-    recording, tmp_path
+    recording, tmp_path, monkeypatch
 ):
+    monkeypatch.chdir(tmp_path)
     clip = recording.with_suffix(".mp4")
     mine = tmp_path / "mine.mp4"
     film(mine)
@@ -144,7 +216,18 @@ def test_a_clip_that_nobody_named_follows_no_link_and_replaces_only_clips_of_bcc
         run_command("video", recording, "--fps", fps)
     own = tmp_path / "own.mp4"
     own.write_bytes(clip.read_bytes())
-    run_command("video", recording, "-o", own)  # once more, by its name
+    before = own.read_bytes()
+    with pytest.raises(UserError, match="own.mp4 exists already.*--force"):
+        run_command("video", recording, "-o", own)
+    assert own.read_bytes() == before
+    run_command("video", recording, "-o", own, "--force", "--fps", 10)
+    assert own.read_bytes() != before
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    run_command("video", recording)
+    with pytest.raises(UserError, match="recording.mp4 exists already.*--force"):
+        run_command("video", recording)  # it may be of another recording of this name
+    monkeypatch.chdir(tmp_path)
     clip.unlink()
     clip.symlink_to(tmp_path / "missing.mp4")
     with pytest.raises(UserError, match="recording.mp4 is a link"):

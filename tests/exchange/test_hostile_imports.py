@@ -262,6 +262,15 @@ def test_a_link_out_of_a_source_is_refused_unless_the_user_says_that_it_is_read(
         assert import_recording(replace(settings, follow_links=True)).rows
 
 
+@pytest.mark.parametrize("link", [link_image, link_folder])
+def test_a_recording_that_is_read_where_it_lies_may_have_its_pictures_elsewhere(tmp_path, link):
+    folder = make_driven(tmp_path / "lake", rows=2)
+    settings = ExportSettings(str(folder), tmp_path / "before")
+    rows = export(settings).rows
+    link(folder, image_file(folder))
+    assert export(replace(settings, output=tmp_path / "after")).rows == rows
+
+
 @pytest.mark.parametrize("format", ["csv", *IMPORT_FORMATS])
 def test_links_within_a_source_are_read_and_the_source_may_be_one(tmp_path, format):
     folder = exported(tmp_path, format)

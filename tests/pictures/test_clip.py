@@ -142,7 +142,7 @@ def test_real_time_of_a_simulated_run_is_simulated_time(tmp_path):
         for number, row in enumerate(rows[1:])
     ]
     trace.write_text("\n".join([rows[0], *slower]) + "\n")
-    settings = ClipSettings(run, tmp_path / "clip.gif")
+    settings = ClipSettings(run, tmp_path / "clip.gif", force=True)
     assert make_clip(settings).frames == 25
     trace.unlink()
     assert make_clip(settings).frames == 13
@@ -194,7 +194,7 @@ def test_a_gif_shows_each_frame_at_its_time(tmp_path):
     times = np.cumsum([0, *durations[:-1]])
     expected = [10 * (time // 100) for time in times]
     assert np.allclose([frame.mean() for frame in frames], expected, atol=12)
-    made = make_clip(ClipSettings(run, tmp_path / "run1.gif", fps=5, width=160))
+    made = make_clip(ClipSettings(run, tmp_path / "run1.gif", fps=5, width=160, force=True))
     frames, durations = read_gif(tmp_path / "run1.gif")
     assert (made.frames, len(frames), set(durations)) == (10, 10, {200})
     assert frames[0].shape == (80, 160, 3)

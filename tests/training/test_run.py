@@ -15,6 +15,7 @@ from bcclone.training.train import resume, train
 from bcclone.training.train_settings import RunFiles, TrainSettings
 from tests.running import result_of
 from tests.training import trainings
+from tests.training.trainings import assert_same_weights
 
 
 def settings(store, folder):
@@ -52,6 +53,29 @@ def test_a_folder_of_shards_is_named_like_the_file_of_a_store(
     assert of_shards.samples == of_file.samples
     assert of_shards.val_loss == pytest.approx(of_file.val_loss, rel=1e-4)
     assert resume(settings(sharded_store, tmp_path / "shards"), {}).was_complete
+
+
+@pytest.mark.slow
+def test_a_training_whose_store_was_overwritten_goes_on_once_the_store_is_put_back(
+    simulated_store, tmp_path
+):
+    store = tmp_path / "data.h5"
+    content = simulated_store.read_bytes()
+    store.write_bytes(content)
+
+    def overwrite(line):
+        if line.startswith("epoch 1: loss"):
+            store.write_bytes(content[::-1])
+
+    chosen = replace(settings(store, tmp_path), epochs=2, feed="hdf5-shuffle")
+    with pytest.raises(UserError, match=r"data\.h5: .*overwritten.*--resume"):
+        train(chosen, overwrite)
+    with pytest.raises(UserError, match=r"data\.h5"):  # as it is now
+        resume(chosen, {})
+    store.write_bytes(content)  # the same bytes, with another time
+    assert resume(chosen, {}).epochs == 2
+    whole = train(replace(chosen, output=tmp_path / "whole.h5", name="whole"))
+    assert_same_weights(tmp_path / "model.h5", whole.model)
 
 
 @pytest.mark.slow
