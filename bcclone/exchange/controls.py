@@ -4,6 +4,7 @@ A column is found by its usual name, or the user names it; so is its unit. Colum
 recognised by their values, but impossible values are refused.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,15 +12,23 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.exchange.cells import number_in
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, Seen
 from bcclone.exchange.inquiry import Inquiry, Missing
-from bcclone.exchange.steering_scale import is_like_log, steering_questions, unit_of
+from bcclone.exchange.steering_scale import (
+    is_like_log,
+    scale_questions,
+    steering_questions,
+    unit_of,
+)
+from bcclone.exchange.steering_side import columns_of_sides, columns_of_wheels
 from bcclone.exchange.table import SourceTable, range_of
 from bcclone.exchange.units import (
     ANGLES,
     MPH_OF,
     PERCENT,
+    factor_in,
     last_name,
     plain,
     suffix_in,
@@ -29,10 +38,14 @@ from bcclone.recording.row import NUMBERS, RANGES, ROUNDING
 from bcclone.system.arrays import FloatArray
 
 _FEW = 10  # rows; so few may rise by chance
+# what may stand behind the word for a steering: which one it is of several, or as what it is given
+_OF_STEERING = (
+    "wheel|angle|pos|position|value|cmd|command|commanded|target|desired|request|requested|set|"
+    "setpoint|ref|reference|demand|actual|measured|feedback|fb|reported|real|raw|adc|counts?"
+)
 _USUAL = {  # control -> the plain names that are known for it; no other column is found
     "steering": re.compile(
-        r"(?:\w+_)?steer(?:ing)?(?:_wheel)?(?:_(?:angle|cmd|command|value|pos))?"
-        rf"(?:_(?:{'|'.join(ANGLES)}))?"
+        rf"(?:\w+_)?steer(?:ing)?(?:_(?:{_OF_STEERING}))*(?:_(?:{'|'.join(ANGLES)}))?"
         rf"|(?:user_|wheel_)?angle(?:_(?:{'|'.join(ANGLES)}))?"
     ),
     "throttle": re.compile(r"(?:\w+_)?throttle(?:_\w+)?|gas(?:_\w+)?|accelerator(?:_\w+)?"),
@@ -42,12 +55,6 @@ _USUAL = {  # control -> the plain names that are known for it; no other column 
         rf"(?:_(?:{'|'.join(MPH_OF)}))?"
     ),
 }
-# a plain name of the left one of two wheels; that of the right one has its side in this place
-_LEFT_WHEEL = re.compile(
-    r"(?P<before>(?:\w+_)?)(?P<side>left|l)"
-    r"(?P<after>(?:_(?:wheel|motor|track|speed|velocity|vel|pwm|rpm|cmd|ctrl|control|encoder|enc))*)"
-)
-_RIGHT = {"left": "right", "l": "r"}
 
 
 def read_controls(
@@ -121,13 +128,14 @@ def _how_read(name: str, columns: Mapping[str, str]) -> str:
 def numbers_at(
     controls: Mapping[str, FloatArray], columns: Mapping[str, str], table: SourceTable, row: int
 ) -> dict[str, float | str]:
-    """Return the numbers of a row; "" for an empty cell, and NaN for another one without a number,
-    which row_of() then refuses.
-    """
-    return {
-        name: "" if table.columns[columns[name]][row] == "" else float(values[row])
-        for name, values in controls.items()
-    }
+    """Return the numbers of a row; of a cell without one, its text, which row_of() then refuses."""
+    numbers: dict[str, float | str] = {}
+    for name, values in controls.items():
+        numbers[name] = float(values[row])
+        if not math.isfinite(values[row]):
+            cell = str(table.written(columns[name], row))
+            numbers[name] = cell if math.isnan(number_in(cell)) else repr(cell)
+    return numbers
 
 
 # ---- the column of the steering
@@ -138,11 +146,11 @@ def _usual_columns(table: SourceTable, name: str, preferred: str) -> list[str]:
 
     If exactly one of them has the preferred prefix, return only that one.
     """
-    fitting = [
-        column
-        for column in table.columns
-        if any(_USUAL[name].fullmatch(text) for text in (plain(column), last_name(column)))
-    ]
+    fitting = []
+    for column in table.columns:
+        _, called = factor_in(column)
+        if any(_USUAL[name].fullmatch(text) for text in (plain(called), last_name(called))):
+            fitting.append(column)
     of_preferred = [column for column in fitting if preferred and column.startswith(preferred)]
     return of_preferred if len(of_preferred) == 1 else fitting
 
@@ -158,18 +166,25 @@ def _steering_column(
         fitting = [column for column in table.columns if column.endswith(f".{asked}")]
         if asked in table.columns or not fitting:
             fitting = [found for found in [table.find(asked)] if found]
-    wheels = _wheels(table)
-    of_wheels = [column for pair in wheels for column in pair]
-    if len(fitting) == 1 and fitting[0] not in of_wheels:
+    sides = columns_of_sides(table)
+    wheels = columns_of_wheels(table)
+    of_pairs = [column for pair in (*sides, *wheels) for column in pair]
+    if len(fitting) == 1 and fitting[0] not in of_pairs:
         return fitting[0]
-    if wheels and len(fitting) < 2:
-        facts: dict[str, Any] = {"left": wheels[0][0], "right": wheels[0][1]}
-        inquiry.ask([Missing("wheels", facts=facts)], ["steering_column", "straight"])
-        if fitting:
-            return ""
-    may_be = fitting or [name for name in _numeric(table) if name not in of_wheels]
-    if not may_be and wheels:
+    if (sides or wheels) and len(fitting) < 2:
+        left, right = (sides or wheels)[0]
+        facts: dict[str, Any] = {"left": left, "right": right}
+        kind = "wheels"
+        if sides:
+            kind = "a steering for each side"
+            unit = suffix_in(right, ANGLES)
+            facts["steering"] = f"steering_{unit}" if unit else "steering_angle"
+            both = np.concatenate([table.numbers(left), table.numbers(right)])
+            known = both[np.isfinite(both)]
+            inquiry.ask(scale_questions(right, known, known, settings, needs_middle=False))
+        inquiry.ask([Missing(kind, facts=facts)], ["steering_column", "straight"])
         return ""
+    may_be = fitting or [name for name in _numeric(table) if name not in of_pairs]
     if not may_be and not asked:
         inquiry.ask([Missing("no steering at all", facts={"columns": table.held()})])
         return ""
@@ -201,18 +216,6 @@ def _numeric(table: SourceTable) -> list[str]:
     return changing or constant
 
 
-def _wheels(table: SourceTable) -> list[tuple[str, str]]:
-    """Return pairs of columns of numbers that are called as the left and the right wheel."""
-    by_name = {plain(column): column for column in table.columns}
-    pairs = []
-    for name, left in by_name.items():
-        if match := _LEFT_WHEEL.fullmatch(name):
-            right = by_name.get(f"{match['before']}{_RIGHT[match['side']]}{match['after']}")
-            if right and np.isfinite(table.numbers(left)).mean() >= 0.5:
-                pairs.append((left, right))
-    return pairs
-
-
 # ---- its unit, its middle and its range
 
 
@@ -228,10 +231,11 @@ def _read_steering(
     unit = unit_of(column, settings)
     stated = {"unit": unit.name} if unit else {}
     if len(known):
-        inquiry.note("steering", f"column {column!r}", **range_of(known), **stated)
+        without = {"rows_without_a_number": len(numbers) - len(known)}
+        inquiry.note("steering", f"column {column!r}", **range_of(known), **stated, **without)
     questions = list(steering_questions(table, column, settings))
-    # no middle mends a steering without a sign
-    is_unsigned = any(one.kind in ("wrapped", "sign") for one in questions)
+    # no middle mends a steering without a side
+    is_unsigned = any(not one.setting for one in questions)
     inquiry.ask(questions, withdrawn=["straight"] if is_unsigned else [])
     if unit is None or not all(one.is_optional for one in questions):
         return numbers

@@ -16,7 +16,7 @@ from bcclone.exchange.image_folder import (
 from bcclone.exchange.labelled_video import is_labelled_video, read_video
 from bcclone.exchange.lerobot import INFO, is_lerobot, read_lerobot
 from bcclone.exchange.simulator_log import is_log, read_simulator_log
-from bcclone.exchange.table import TABLE_ENDINGS
+from bcclone.exchange.table_files import TABLE_ENDINGS
 from bcclone.exchange.tub import MANIFEST, is_tub, read_tub, write_tub
 from bcclone.exchange.video_file import VIDEO_ENDINGS
 from bcclone.recording.files import LOG_NAME, is_recording, subfolders

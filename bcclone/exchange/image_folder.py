@@ -38,14 +38,8 @@ from bcclone.exchange.source_files import (
     read_image,
     suffix_of,
 )
-from bcclone.exchange.table import (
-    TABLE_ENDINGS,
-    SourceTable,
-    camera_of_name,
-    find_tables,
-    read_table,
-    without_table,
-)
+from bcclone.exchange.table import SourceTable, camera_of_name, read_table, with_center
+from bcclone.exchange.table_files import TABLE_ENDINGS, find_tables, without_table
 from bcclone.exchange.times import (
     Times,
     counted,
@@ -299,6 +293,7 @@ def _image_columns(
         for called in (camera_of_name(name), camera_of(PureWindowsPath(firsts[name]).name)):
             if called:
                 by_camera.setdefault(called, name)
+    by_camera = with_center(by_camera)
     if _CENTER in by_camera:
         return {camera: by_camera[camera] for camera in CAMERAS if camera in by_camera}
     if len(of_files) > 1:  # only those whose images are there, if there are any

@@ -66,12 +66,16 @@ class Inquiry:
         self.read.append(Reading(what, source, facts))
 
     def ask(self, missing: Iterable[Missing], withdrawn: Iterable[str] = ()) -> None:
-        """Take down what is missing; of several questions for one option, the first counts.
+        """Take down what is missing; of several questions for one option, the first counts that has
+        to be answered.
 
         withdrawn: names of given settings that the source contradicts; the command lacks them
         """
         for one in missing:
-            if not one.setting or one.setting not in {other.setting for other in self.missing}:
+            asked = [other for other in self.missing if other.setting == one.setting != ""]
+            if asked and asked[0].is_optional and not one.is_optional:
+                self.missing[self.missing.index(asked[0])] = one
+            elif not asked:
                 self.missing.append(one)
         self._withdrawn.update(withdrawn)
 
@@ -188,9 +192,13 @@ def _reading(one: Reading) -> str:
 def _range(facts: Mapping[str, Any]) -> str:
     return (
         f"least {facts['least']:g}, greatest {facts['greatest']:g}, most frequent "
-        f"{facts['most_frequent']:g} (in {facts['share']:.0%} of the rows), "
+        f"{facts['most_frequent']:g} (in {_percent(facts['share'])} of the rows), "
         f"{facts['different']} different values"
     )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.01 else "less than 1%"
 
 
 def _shown(value: Any) -> str:
@@ -257,7 +265,35 @@ _WORDS: Mapping[str, str] = {
         "right, write a table with the steering of each; cells that hold several values need one "
         "mark between all of them"
     ),
-    "no numbers": ("column {column} holds no numbers, such as {cell}; there are: {columns}"),
+    "cells": (
+        "column {column} has {others} cells of {rows} that hold no numbers, such as {cell} at "
+        "{place}; write numbers such as -12.5, and nan for none, or name another column with "
+        "--steering-column"
+    ),
+    "cells: sides": (
+        "column {column} has the side behind its numbers, such as {cell} at {place}; write those "
+        "to one side as minus, with pandas: table[{column}] = [float(cell[:-1]) * "
+        "(-1 if cell.endswith({left}) else 1) for cell in table[{column}]]"
+    ),
+    "cells: thousands": (
+        "column {column} may be read in two ways: its marks, such as that of {cell} at {place}, "
+        "are decimal, or stand between thousands; write the numbers without those of thousands"
+    ),
+    "cells: hexadecimal": (
+        "column {column} has {others} cells of {rows} that are no numbers, but look hexadecimal, "
+        "such as {cell} at {place}; write 0x before all of them, or read the table with "
+        "pandas.read_csv(..., dtype=str) and write table[{column}] = [int(cell, 16) for cell in "
+        "table[{column}]]"
+    ),
+    "cells as text": (
+        "other programs read column {column} as text: write plain numbers first, such as {number} "
+        "for {cell}"
+    ),
+    "a steering for each side": (
+        "{left} and {right} hold the steering to each side, and no column has both; write one with "
+        "pandas, in which left is minus: table[{steering}] = abs(table[{right}]) - "
+        "abs(table[{left}])"
+    ),
     "wheels": (
         "{left} and {right} are of two wheels, and no column is the steering; write one into "
         "the table, such as the difference of both over twice the greatest: positive is right"
@@ -301,18 +337,34 @@ _WORDS: Mapping[str, str] = {
     ),
     "wrapped": (
         "the steering jumps from one end to the other, from {before:g} to {after:g}, as an "
-        "angle without a sign (0 to 360, 0 to 2 pi, or 0 to 65535): no value of --straight "
-        "mends that; write those above the half as minus, such as steering - 360 above 180 "
-        "(steering - 65536 above 32767)"
+        "angle without a sign that begins anew at {turn:.10g}: no value of --straight mends that; "
+        "write those above the half as minus, with pandas: "
+        "table.loc[table[{column}] > {half:.10g}, {column}] -= {turn:.10g}"
+    ),
+    "wrapped often": (
+        "the steering jumps from one end to the other, from {before:g} to {after:g}, as an angle "
+        "that begins anew at {turn:.10g}, and is turned further than the half of that: no value of "
+        "--straight mends that; follow it from row to row, with pandas and NumPy: "
+        "table[{column}] = numpy.unwrap(table[{column}], period={turn:.10g}), and take {turn:.10g} "
+        "away if it is then not around 0 straight ahead"
+    ),
+    "wrapped somewhere": (
+        "the steering jumps from one end to the other, from {before:g} to {after:g}, as an angle "
+        "without a sign: no value of --straight mends that; write those above the half of its "
+        "full turn less that turn, which the description of the signal states"
     ),
     "sign": (
-        "column {sign} is called the sign of the steering, which has none: {values}; write one"
-        " column that is negative to one side"
+        "column {sign} has the side of the steering, which has none: {values}; write one column "
+        "that is negative to one side, with pandas: "
+        "table.loc[table[{sign}].astype(str).str.strip() == {first}, {column}] *= -1, and state "
+        "--left-positive if that was the right; if it is another side, leave that column out of "
+        "the table"
     ),
     "sign perhaps": (
         "the steering is never, or hardly, to one side. If column {sign} says to which "
-        "({values}), write one column that is negative to one side. If not, which value is "
-        "straight ahead, 0 or another?"
+        "({values}), write one column that is negative to one side, with pandas: "
+        "table.loc[table[{sign}].astype(str).str.strip() == {first}, {column}] *= -1. If not, "
+        "which value is straight ahead?"
     ),
     "steering of a tub": (
         "the steering of {beyond} of {rows} records is beyond -1 to 1, as in degrees, percent "
@@ -417,4 +469,6 @@ def _question(one: Missing) -> str:
         facts["columns"] = _columns(one.facts)
     if "tables" in one.facts:
         facts["tables"] = _tables(one.facts)
+    if "place" in one.facts:  # in full
+        facts["place"] = repr(one.facts["place"])[1:-1]
     return _WORDS[one.kind].format(**facts, **numbers)

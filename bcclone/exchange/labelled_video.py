@@ -21,13 +21,8 @@ from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, Items, LeftOut, Seen, row_of
 from bcclone.exchange.inquiry import Inquiry, Missing, choose_table
 from bcclone.exchange.source_files import FolderImages, files_inside, path_in_source
-from bcclone.exchange.table import (
-    TABLE_ENDINGS,
-    SourceTable,
-    find_tables,
-    read_table,
-    without_table,
-)
+from bcclone.exchange.table import SourceTable, read_table
+from bcclone.exchange.table_files import TABLE_ENDINGS, find_tables, without_table
 from bcclone.exchange.times import Times, no_times, read_times
 from bcclone.exchange.units import plain
 from bcclone.exchange.video_file import (

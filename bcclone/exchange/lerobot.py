@@ -20,7 +20,7 @@ from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, Items, LeftOut, Row, Seen, row_of
 from bcclone.exchange.inquiry import Inquiry, Missing
 from bcclone.exchange.source_files import path_in_source, read_inside
-from bcclone.exchange.table import SourceTable, camera_of_name
+from bcclone.exchange.table import SourceTable, camera_of_name, with_center
 from bcclone.exchange.video_file import VideoFrame, open_video
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.arrays import FloatArray
@@ -186,10 +186,7 @@ def _find_cameras(
         raise UserError(f"{path}: it has no camera, expected a feature of dtype image or video")
     if asked in features:
         return {"center": str(asked)}
-    by_name = {camera_of_name(name.rpartition(".")[2]): name for name in features}
-    for usual in ("front", "forward"):
-        if usual in by_name:
-            by_name.setdefault("center", by_name[usual])
+    by_name = with_center({camera_of_name(name.rpartition(".")[2]): name for name in features})
     if len(features) == 1:
         by_name["center"] = features[0]
     if "center" not in by_name or asked:

@@ -42,6 +42,7 @@ from bcclone.exchange.exchanged_rows import (
     Summary,
 )
 from bcclone.exchange.formats import FORMATS, chosen_format
+from bcclone.exchange.source_files import LinkedElsewhere
 from bcclone.exchange.video_file import VideoFrame
 from bcclone.recording.edits import DELETE, Edits, StoredEdit, write_edits
 from bcclone.recording.files import IMAGES
@@ -54,6 +55,7 @@ from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.files import NEW_FOLDER, new_folder, write_text, writes
 from bcclone.system.hardware import usable_cores
 from bcclone.system.prefetch import prefetch_ordered
+from bcclone.system.settings import option_words
 
 _EPOCH = datetime(1970, 1, 1)
 # other times do not fit into the name of an image; calendars of other countries have earlier years
@@ -130,13 +132,22 @@ def open_source(
 
     framing: how pictures become frames; None to stretch them to 320x160
     first: how many rows to read from the start of the source; None for all
+
+    Raises UserError for a link out of the source, with the command that follows it.
     """
-    with (
-        # the threads of framed_rows() read the source, so they end before it is closed
-        closing(FORMATS[format].read(settings, seen)) as source,
-        framed_rows(_driving(source, seen, first), framing) as framed,
-    ):
-        yield _counted(framed, seen)
+    try:
+        with (
+            # the threads of framed_rows() read the source, so they end before it is closed
+            closing(FORMATS[format].read(settings, seen)) as source,
+            framed_rows(_driving(source, seen, first), framing) as framed,
+        ):
+            yield _counted(framed, seen)
+    except LinkedElsewhere as error:
+        words = option_words(replace(settings, follow_links=True))
+        raise UserError(
+            f"{error}, or if it belongs to this source: "
+            f"{shown_command('import', settings.source, *words)}"
+        ) from None
 
 
 def _driving(source: Items, seen: Seen, first: int | None) -> Items:

@@ -24,7 +24,7 @@ from bcclone.system.codec import (
     path_inside,
     read_bytes,
 )
-from bcclone.system.errors import UserError, shown_command
+from bcclone.system.errors import UserError
 from bcclone.system.location import is_hidden, normal_name
 from bcclone.system.progress import note
 
@@ -44,12 +44,16 @@ def suffix_of(image: bytes) -> str:
     return ".png" if image.startswith(b"\x89PNG") else ".jpg"
 
 
+class LinkedElsewhere(UserError):
+    """A link in a source leads out of its folder, and the user has not said that it is followed."""
+
+
 def path_in_source(folder: Path, name: str, follow_links: bool = False) -> Path:
     """Return the path of a file that a source names.
 
     It may differ from the name in upper and lower case, or in folders that an archive of Windows
     has left in the file's own name, such as images\\0.jpg. Raises ValueError for a name that leads
-    out of the folder; UserError for a link that does, unless links are followed.
+    out of the folder; LinkedElsewhere for a link that does, unless links are followed.
     """
     try:
         path = path_inside(folder, name, follow_links)
@@ -57,11 +61,7 @@ def path_in_source(folder: Path, name: str, follow_links: bool = False) -> Path:
             path = path_inside(folder, spelled, follow_links)
         return path
     except LinkOut as error:
-        command = shown_command("import", folder, "-o", "recordings/NAME", "--follow-links")
-        raise UserError(
-            f"{error}; remove the link, or if it belongs to this source, import with "
-            f"--follow-links, too: {command}"
-        ) from None
+        raise LinkedElsewhere(f"{error}; remove the link") from None
 
 
 def _spelled_otherwise(folder: Path, name: str) -> str:
@@ -99,8 +99,8 @@ def _key_of(name: str) -> str:
 def read_inside(folder: Path, name: str, file_kind: FileKind, follow_links: bool = False) -> bytes:
     """Return the content of a file that a source names.
 
-    Raises OSError if it cannot be read or has a name that leads out of the folder; UserError as
-    path_in_source().
+    Raises OSError if it cannot be read or has a name that leads out of the folder; LinkedElsewhere
+    as path_in_source().
     """
     try:
         path = path_in_source(folder, name, follow_links)
@@ -112,8 +112,8 @@ def read_inside(folder: Path, name: str, file_kind: FileKind, follow_links: bool
 def read_image(folder: Path, name: str, follow_links: bool = False) -> bytes:
     """Return the content of an image that a row names.
 
-    Raises LeftOut if it cannot be read or has a name that leads out of the folder; UserError as
-    path_in_source().
+    Raises LeftOut if it cannot be read or has a name that leads out of the folder; LinkedElsewhere
+    as path_in_source().
     """
     try:
         return read_inside(folder, name, "image", follow_links)
@@ -173,7 +173,7 @@ def _note_left_out(error: OSError) -> None:
 class FolderImages:
     """The images of a folder and the folders in it, found by path, name, or name without ending.
 
-    Raises UserError for a folder that is a link out of this one, unless links are followed.
+    Raises LinkedElsewhere for a folder that is a link out of this one, unless links are followed.
     """
 
     def __init__(self, folder: Path, follow_links: bool = False) -> None:

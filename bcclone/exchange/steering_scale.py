@@ -4,30 +4,30 @@ No middle, no range, no unit and no sign is made from numbers. They show only wh
 and which answers they contradict.
 """
 
-import math
-import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES
+from bcclone.exchange.cells import Look, look_of
 from bcclone.exchange.exchange_settings import RATIO, ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE
 from bcclone.exchange.inquiry import Missing
+from bcclone.exchange.steering_side import find_jump, side_column, signed_angle
 from bcclone.exchange.table import SourceTable
-from bcclone.exchange.units import ANGLES, STEERING_UNITS, SteeringUnit, last_name, plain, unit_in
+from bcclone.exchange.units import (
+    STEERING_UNITS,
+    SteeringUnit,
+    angle_unit_in,
+    last_name,
+    plain,
+)
 from bcclone.recording.row import CAMERAS, ROUNDING
 from bcclone.system.arrays import FloatArray
 
 # plain names that mean -1 to 1 without a unit, as simulators and donkeycar have them
 _RATIO_NAMES = ("steering", "user_angle")
-# a plain name of the side to which a steering without a sign is, and what its cells may be
-_SIGN = re.compile(
-    r"(?:\w*(?:steer\w*|angle|wheel)_)?(?:sign|direction|dir|side|polarity)"
-    r"(?:_(?:of_)?(?:steer\w*|angle))?|(?:is_)(?:steer\w*_)?(?:to_)?left"
-)
-_SIDES = {"-1", "0", "1", "-", "+", "l", "r", "left", "right", "false", "true", "links", "rechts"}
-_SIDES |= {"neg", "pos", "negative", "positive", "none", "straight", ""}
 
 
 def is_like_log(table: SourceTable) -> bool:
@@ -39,7 +39,7 @@ def unit_of(column: str, settings: ImportSettings) -> SteeringUnit | None:
     """Return the unit of a steering, as the user or the column's name states it; None for none."""
     if settings.unit:
         return STEERING_UNITS[settings.unit]
-    if unit := unit_in(column, ANGLES):
+    if unit := angle_unit_in(column):
         return unit
     return STEERING_UNITS[RATIO] if last_name(column) in _RATIO_NAMES else None
 
@@ -52,50 +52,93 @@ def steering_questions(
     All is asked at once that an answer to another question would make necessary.
     """
     numbers = table.numbers(column)
+    not_read, look = _not_read(table, column)
+    yield from not_read
+    if look.numbers:  # what the column will hold
+        numbers = np.array(look.numbers)
     known = numbers[np.isfinite(numbers)]
     if not len(known):
-        cell = str(next(iter(table.columns[column]), ""))
-        facts = {"column": column, "cell": cell, "columns": table.held()}
-        yield Missing("no numbers", "steering_column", "COLUMN", facts)
         return
-    if unit_in(column, ANGLES) is None and _are_classes(known):
+    if angle_unit_in(column) is None and _are_classes(known):
         yield Missing("classes")
         return
+    # where not all is read, the other side may be among the rest
+    is_read = not not_read or bool(look.numbers)
     is_stated = settings.straight is not None or is_like_log(table)
-    needs_middle = not is_stated and _is_one_sided(known)
-    unsigned = list(_without_sign(table, column, known, settings.straight or 0.0, needs_middle))
+    needs_middle = not is_stated and is_read and _is_one_sided(known)
+    unsigned = (
+        list(_without_side(table, column, numbers, settings, needs_middle)) if is_read else []
+    )
     yield from unsigned
-    is_unsigned = any(one.kind != "sign perhaps" for one in unsigned)
+    is_unsigned = any(not one.setting for one in unsigned)
     needs_middle = needs_middle and not is_unsigned
     if needs_middle and not unsigned:
         yield Missing("middle", "straight", "X")
     away = known - (settings.straight or 0.0)
     if is_unsigned:  # no middle mends it
-        away = known = _signed(known)
+        away = known = signed_angle(known)
     elif needs_middle:  # at best, it is in the middle
         away = known - np.quantile(known, (ACCIDENTS_SHARE / 2, 1 - ACCIDENTS_SHARE / 2)).mean()
-    yield from _of_unit_and_range(column, known, away, settings, needs_middle)
+    yield from scale_questions(column, known, away, settings, needs_middle)
 
 
-def _without_sign(
-    table: SourceTable, column: str, known: FloatArray, straight: float, needs_middle: bool
+def _not_read(table: SourceTable, column: str) -> tuple[list[Missing], Look]:
+    """Return the question for cells that are no numbers as they are written, unless they are few,
+    and as what they look.
+    """
+    rows = table.not_read(column)
+    count = len(table.columns[column])
+    is_none_read = column in table.doubtful or not np.isfinite(table.numbers(column)).any()
+    if is_none_read:
+        rows = rows or list(range(count))
+    elif len(rows) <= max(1, ACCIDENTS_SHARE * count):
+        return [], Look()
+    cells = [str(table.written(column, row)) for row in range(count)]
+    look = look_of(cells)
+    facts: dict[str, Any] = {
+        "column": column,
+        "others": len(rows),
+        "rows": count,
+        "cell": cells[rows[0]],
+        "place": table.place(rows[0]),
+    }
+    if look.sides:
+        facts["left"] = look.sides[0]
+    return [Missing(f"cells: {look.kind}" if look.kind else "cells", facts=facts)], look
+
+
+def _without_side(
+    table: SourceTable,
+    column: str,
+    numbers: FloatArray,
+    settings: ImportSettings,
+    needs_middle: bool,
 ) -> Iterator[Missing]:
-    """Yield a question for a steering whose side is not in its numbers."""
-    if jump := _jump(known):
-        before, after = jump
-        yield Missing("wrapped", facts={"before": before, "after": after})
-        return
-    sign = _sign_of(table, column, known - straight)
-    if not sign:
-        return
-    facts = {"sign": sign, "values": table.held([sign])[sign]}
-    if "sign" in plain(sign).split("_"):
-        yield Missing("sign", facts=facts)
-    elif needs_middle:
-        yield Missing("sign perhaps", "straight", "X", facts)
+    """Yield the questions for a steering whose side is not in its numbers."""
+    question = None
+    if jump := find_jump(numbers[np.isfinite(numbers)]):
+        facts: dict[str, Any] = {"column": column, "before": jump.before, "after": jump.after}
+        kind = "wrapped somewhere"
+        if jump.turn:
+            facts |= {"turn": jump.turn, "half": jump.turn / 2}
+            kind = "wrapped often" if jump.is_beyond_half else "wrapped"
+        question = Missing(kind, facts=facts)
+    elif side := side_column(table, column, numbers - (settings.straight or 0.0)):
+        facts = {"column": column, "sign": side.name, "first": side.values[0]}
+        facts["values"] = side.values
+        if side.is_sure or settings.straight is not None:
+            question = Missing("sign", facts=facts)
+        elif needs_middle:
+            question = Missing("sign perhaps", "straight", "X", facts)
+    if question and column in table.as_written:
+        number = table.columns[column][0]
+        facts = {"column": column, "cell": table.written(column, 0), "number": str(number)}
+        yield Missing("cells as text", facts=facts)
+    if question:
+        yield question
 
 
-def _of_unit_and_range(
+def scale_questions(
     column: str, known: FloatArray, away: FloatArray, settings: ImportSettings, needs_middle: bool
 ) -> Iterator[Missing]:
     """Yield what is not stated of the unit and of full steering.
@@ -107,7 +150,7 @@ def _of_unit_and_range(
     is_ratio = unit == STEERING_UNITS[RATIO]
     is_named = is_ratio and not settings.unit  # by the column's name alone
     not_a_ratio = _beyond(known, 1.0)
-    yield from _of_unit(unit, is_named, not_a_ratio, len(known), settings)
+    yield from _of_unit(unit, is_named, known, settings)
     units = [unit] if unit else list(STEERING_UNITS.values())
     beyond = max(_beyond(away * one.per, full or one.full) for one in units)
     needs_full = needs_middle or (is_ratio and bool(settings.straight))
@@ -123,23 +166,23 @@ def _of_unit_and_range(
 
 
 def _of_unit(
-    unit: SteeringUnit | None, is_named: bool, not_a_ratio: int, rows: int, settings: ImportSettings
+    unit: SteeringUnit | None, is_named: bool, known: FloatArray, settings: ImportSettings
 ) -> Iterator[Missing]:
     """Yield a question for a unit that is unknown, or that the numbers or the user contradict.
 
     is_named: whether the column's name alone says that the steering is -1 to 1
-    not_a_ratio: how many numbers are beyond that
     """
     full = settings.max_degrees
+    not_a_ratio = _beyond(known, 1.0)
     if unit is None:
         yield Missing("unit", "unit", "UNIT")
     elif is_named and not_a_ratio and not (full and settings.straight is not None):
-        yield Missing("unit beyond", "unit", "UNIT", {"beyond": not_a_ratio, "rows": rows})
+        yield Missing("unit beyond", "unit", "UNIT", {"beyond": not_a_ratio, "rows": len(known)})
     elif unit.name == RATIO and full not in (None, 1) and settings.straight is None:
         facts = {"full": float(full or 0)}
         if is_named:
             yield Missing("unit of a full steering", "unit", "UNIT", facts)
-        elif not not_a_ratio:
+        elif not not_a_ratio and not _reaches(known, float(full or 0)):
             yield Missing("middle of a ratio", "straight", "X", facts)
 
 
@@ -147,6 +190,13 @@ def _beyond(numbers: FloatArray, full: float) -> int:
     """Return how many numbers are beyond full steering; 0 for so few that they are accidents."""
     count = int(np.sum(np.abs(numbers) > full * (1 + ROUNDING)))
     return count if count > ACCIDENTS_SHARE * len(numbers) else 0
+
+
+def _reaches(known: FloatArray, full: float) -> bool:
+    """Return whether numbers are on both sides of 0, and some not far below full steering."""
+    least_share = 0.1
+    far_enough = np.abs(known).max() >= least_share * full
+    return bool(far_enough and known.min() < 0 < known.max())
 
 
 def _is_one_sided(known: FloatArray) -> bool:
@@ -166,63 +216,3 @@ def _are_classes(known: FloatArray) -> bool:
     values = np.unique(known)
     is_counted = np.array_equal(values, values[0] + np.arange(len(values)))
     return bool(is_counted and values[0] in (0, 1) and 3 <= len(values) <= most)
-
-
-def _jump(known: FloatArray) -> tuple[float, float] | None:
-    """Return two successive values between which a steering jumps from one end to the other; None
-    for none.
-
-    An angle without a sign does so where it changes its side: 3 follows on 357. No driver turns
-    from one end to the other within a row, without any value between.
-    """
-    fewest_values = 8  # of keys there are fewer
-    far_share = 0.7  # of the whole range; a longer step is a jump
-    farthest_share = 0.9  # of the longest one, from one end to the other
-    halfway_share = 0.3
-    most_between = 0.05  # share of the values in the middle half of the range
-    least_at_an_end = 0.05  # share of the values in each outer quarter
-    values = np.unique(known)
-    if len(values) < fewest_values:
-        return None
-    span = np.ptp(known)
-    steps = np.abs(np.diff(known))
-    far = np.flatnonzero(steps > far_share * span)
-    halfway = int(np.sum((steps > halfway_share * span) & (steps <= far_share * span)))
-    places = (known - values[0]) / span
-    is_smooth = len(far) >= 2 and halfway <= len(far) / 10
-    at_ends = min(np.mean(places < 0.25), np.mean(places > 0.75)) >= least_at_an_end
-    is_empty_between = at_ends and np.mean(np.abs(places - 0.5) < 0.25) < most_between
-    if not len(far) or steps.max() < farthest_share * span:
-        return None
-    is_wrapped = is_smooth or is_empty_between
-    if np.mean(known < 0) > ACCIDENTS_SHARE:  # to both sides: a gamepad may be fast
-        is_wrapped = is_smooth and is_empty_between
-    if not is_wrapped:
-        return None
-    jump = int(np.argmax(steps))
-    return float(known[jump]), float(known[jump + 1])
-
-
-def _signed(known: FloatArray) -> FloatArray:
-    """Return an angle without a sign with one, as far as it has one: those above the half as minus.
-
-    It only shows how large the steering will be, once the source says its sign.
-    """
-    greatest = known.max()
-    turn = next((whole for whole in (2 * math.pi, 360, 65536) if greatest <= whole), greatest)
-    return np.where(known > turn / 2, known - turn, known)
-
-
-def _sign_of(table: SourceTable, column: str, away: FloatArray) -> str:
-    """Return the column that says to which side the steering of another column is; "" for none.
-
-    away: the steering less its middle, which has no sign of its own if it is beside a sign
-    """
-    if np.mean(away < 0) > ACCIDENTS_SHARE or not np.any(away):
-        return ""
-    for name, cells in table.columns.items():
-        if name != column and _SIGN.fullmatch(plain(name)):
-            values = {str(cell).strip().lower().removesuffix(".0") for cell in cells}
-            if len(values - {""}) > 1 and values <= _SIDES | {"\N{MINUS SIGN}1", "\N{MINUS SIGN}"}:
-                return name
-    return ""

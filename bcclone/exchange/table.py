@@ -11,7 +11,7 @@ import csv
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import dropwhile, pairwise
 from pathlib import Path, PureWindowsPath
@@ -19,27 +19,19 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.exchange.cells import is_empty, may_be_thousands, number_in, read_numbers
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, LeftOut
-from bcclone.exchange.inquiry import Inquiry, Missing, NotStated
-from bcclone.exchange.source_files import (
-    IMAGE_ENDINGS,
-    can_be_listed,
-    files_inside,
-    folders_in,
-    is_image,
-    path_in_source,
-)
-from bcclone.exchange.units import is_unit, plain
+from bcclone.exchange.inquiry import Inquiry, Missing
+from bcclone.exchange.source_files import IMAGE_ENDINGS, is_image
+from bcclone.exchange.units import is_unit, plain, with_unit
 from bcclone.recording.dialect import ASCII_NUMBERS, COLUMNS, nul_characters, text_of
 from bcclone.recording.log import other_file
 from bcclone.recording.row import CAMERAS, camera_of
-from bcclone.recording.run_tables import SIDECARS
 from bcclone.system.arrays import FloatArray, runs
 from bcclone.system.codec import explained, read_bytes
 from bcclone.system.errors import UserError, number_of
 
-TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 # in this order; beside all but the single comma, a comma in a number is its decimal mark
 _SEPARATORS = ("\t", ";", "|", ", ", "  ", ",", " ")
 _STATED_SEPARATOR = re.compile(r'"?sep=(\\t|[^"])"?\s*', re.IGNORECASE)  # of Excel
@@ -50,6 +42,9 @@ _MOST_COLUMNS = 1000
 _WHOLE = re.compile(r"[-+]?\d+")
 _DECIMALS = re.compile(r"\d+(?:[eE][-+]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+_IMAGE_AND_NUMBER = re.compile(
+    rf"(.+(?:{'|'.join(map(re.escape, IMAGE_ENDINGS))}))\s+([-+\d.eE]+)", re.IGNORECASE
+)
 # behind a comma alone: a program that writes an exponent sets the point behind the first digit
 _DIVIDED_DECIMALS = re.compile(r"\d{2,}[eE][-+]?\d+")
 
@@ -59,21 +54,35 @@ class SourceTable:
     """A table, or the numbers of a LeRobot data set."""
 
     path: Path
-    columns: Mapping[str, Sequence[Any]]  # name of a column -> its cells, (rows,)
+    # name of a column -> its cells, (rows,), in which numbers are written as Python writes them
+    columns: Mapping[str, Sequence[Any]]
     lines: Sequence[int] = ()  # number of each row's line in the file, (rows,)
     broken: Sequence[LeftOut] = ()  # with NULs, or without as many cells as the first line has
     notes: Sequence[str] = ()  # how it was read, in words
+    # the cells of columns whose numbers the file writes in another way, as they stand there
+    as_written: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    doubtful: Collection[str] = ()  # columns whose points may be decimal, or between thousands
     _numbers: dict[str, FloatArray] = field(default_factory=dict, compare=False, repr=False)
 
     def place(self, row: int) -> str:
         """Return file and line of a row, for messages."""
-        return f"{self.path}: line {self.lines[row]}"
+        return f"{self.path}: line {self.lines[row]}" if self.lines else f"{self.path}: row {row}"
 
     def numbers(self, column: str) -> FloatArray:
         """Return the numbers in the cells of a column, (rows,); NaN where a cell holds none."""
         if column not in self._numbers:
             self._numbers[column] = np.array([number_in(cell) for cell in self.columns[column]])
         return self._numbers[column]
+
+    def written(self, column: str, row: int) -> Any:
+        """Return a cell as it stands in the file."""
+        return self.as_written.get(column, self.columns[column])[row]
+
+    def not_read(self, column: str) -> list[int]:
+        """Return the rows whose cell holds something else than a number, and is not empty."""
+        cells = self.columns[column]
+        unknown = np.flatnonzero(~np.isfinite(self.numbers(column))).tolist()
+        return [row for row in unknown if not is_empty(cells[row])]
 
     def find(self, asked: str) -> str:
         """Return the name of a column, which is asked for by it or by its number from 1; "" for
@@ -119,91 +128,12 @@ def range_of(numbers: FloatArray) -> dict[str, Any]:
     }
 
 
-def find_tables(settings: ImportSettings) -> list[Path]:
-    """Return the table that was named, or those beside the pictures; of them, one is to be chosen.
-
-    Files .txt count only where there is no .csv or .tsv. Where no table lies beside the pictures,
-    those in the folders beside them count.
-    """
-    source = settings.source
-    folder = source if source.is_dir() else source.parent
-    if settings.table:
-        # a name alone may be that of a table in the folder
-        inside = folder / settings.table
-        return [inside if inside.is_file() and not settings.table.exists() else settings.table]
-    if source.suffix.lower() in TABLE_ENDINGS:
-        return [source]
-    paths = _tables_in(folder)
-    if not paths and source.is_dir():
-        paths = [path for inner in folders_in(folder) for path in _tables_in(inner)]
-    for path in paths:
-        path_in_source(folder, str(path.relative_to(folder)), settings.follow_links)
-    # the table of a video often has its name
-    return [path for path in paths if path.stem == source.stem] or paths
-
-
-def _tables_in(folder: Path) -> list[Path]:
-    paths = files_inside(folder, TABLE_ENDINGS[:2]) or files_inside(folder, TABLE_ENDINGS[2:])
-    # those next to a log of the simulator hold no steering
-    others = {table.name for table in SIDECARS}
-    return [path for path in paths if path.name not in others]
-
-
-# endings of files that may hold a steering, and are not read
-_DATA_ENDINGS = (
-    ".json", ".jsonl", ".ndjson", ".parquet", ".feather", ".arrow", ".xlsx", ".xls", ".ods",
-    ".pkl", ".pickle", ".npy", ".npz", ".mat", ".h5", ".hdf5", ".xml", ".yaml", ".yml", ".bag",
-    ".db3", ".mcap", ".tfrecord", ".log", ".dat",
-)  # fmt: skip
-_CLASSES = re.compile(
-    r"(?:(?:go|turn|is|move|class|label)_?)?(?:left|right|straight|forwards?|backwards?|back|"
-    r"reverse|stop|up|down|center|[awsd]|\d{1,2})"
-)
-
-
-def without_table(settings: ImportSettings, folder: Path) -> NotStated:
-    """Return the refusal of pictures without a table: it names what may be one instead."""
-    inquiry = Inquiry(settings)
-    inquiry.note("pictures", str(folder))
-    inner = folders_in(folder)
-    classes = [path.name for path in inner if _CLASSES.fullmatch(plain(path.name))]
-    others = [path for path in inner if path.name not in classes]
-    near = [folder, *inner] if settings.source.is_dir() else [folder]
-    files = [path.name for each in near for path in files_inside(each, _DATA_ENDINGS)]
-    parent = folder.resolve().parent
-    above = [parent] if can_be_listed(parent) else []
-    files += [f"../{path.name}" for each in above for path in files_inside(each, _DATA_ENDINGS)]
-    classes_above = [name for each in above for name in _class_folders(each)]
-    if len(classes) > 1 and not any(files_inside(path, IMAGE_ENDINGS) for path in others):
-        inquiry.ask([Missing("classes as folders", facts={"folders": classes})])
-    elif _CLASSES.fullmatch(plain(folder.resolve().name)) and len(classes_above) > 1:
-        inquiry.ask([Missing("classes as folders", facts={"folders": classes_above})])
-    if files:
-        inquiry.ask([Missing("data", facts={"files": files[:_MOST_COLUMNS]})])
-    facts = {"folder": str(folder), "endings": list(TABLE_ENDINGS)}
-    tables = [str(path) for each in above for path in _tables_in(each)]
-    kind = "no table"
-    if tables:
-        kind = "tables above"
-        facts["tables_above"] = tables
-    inquiry.ask([Missing(kind, "table", "TABLE", facts)])
-    return inquiry.refusal()
-
-
-def _class_folders(folder: Path) -> list[str]:
-    return [
-        path.name
-        for path in sorted(folder.iterdir())
-        if path.is_dir() and not path.is_symlink() and _CLASSES.fullmatch(plain(path.name))
-    ]
-
-
 def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> SourceTable:
     """Return a table; raises UserError for one that cannot be read or has no rows.
 
     Decimal commas that are not stated are asked for, and the table is read as if they were.
     """
-    lines = _read_lines(path, settings.decimal_comma)
+    lines = _read_lines(path)
     first = lines.numbered[0][1]
     width = len(first)
     if width > _MOST_COLUMNS:
@@ -225,6 +155,8 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
                 exit_code=2,
             )
         body = [(line, _joined(cells, width) or cells) for line, cells in body]
+    if not has_names and lines.separator != " ":
+        body, width = _with_blank_behind_image(body, width)
     _refuse_other_widths(path, body, width, lines.separator, settings.decimal_comma)
     rows, numbers, broken = _rows_of(path, body, width)
     header = first if has_names else []
@@ -237,9 +169,26 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
     # a line without names that begins as one of the simulator has its columns
     if not has_names and width >= 7 and camera_of(PureWindowsPath(first[0]).name) == CAMERAS[0]:
         header = COLUMNS.split(",")
-    columns = _columns_of(rows, header)
     inquiry.note("table", str(path), rows=len(rows), separator=lines.separator)
-    return SourceTable(path, columns, numbers, broken, lines.notes)
+    decimal_comma = lines.separator != "," or settings.decimal_comma
+    read = _numbers_of(_columns_of(rows, header), decimal_comma)
+    return SourceTable(path, lines=numbers, broken=broken, notes=lines.notes, **read)
+
+
+def _with_blank_behind_image(
+    body: Sequence[tuple[int, list[str]]], width: int
+) -> tuple[Sequence[tuple[int, list[str]]], int]:
+    """Return the lines with a cell for an image, and one for the number that stands behind it and a
+    blank, if most lines begin so, as those of SullyChen's data set; and how many cells a line has.
+    """
+    begins = [_IMAGE_AND_NUMBER.fullmatch(cells[0]) if cells else None for _, cells in body]
+    if 2 * sum(match is not None for match in begins) <= len(body):
+        return body, width
+    divided = [
+        (line, [*match.groups(), *cells[1:]] if match else cells)
+        for match, (line, cells) in zip(begins, body, strict=True)
+    ]
+    return divided, width + 1
 
 
 def _columns_of(rows: Sequence[list[str]], header: Sequence[str]) -> dict[str, list[str]]:
@@ -251,6 +200,28 @@ def _columns_of(rows: Sequence[list[str]], header: Sequence[str]) -> dict[str, l
             name = f"{name}#{number}" if header else str(number)
         columns[name] = list(column)
     return columns
+
+
+def _numbers_of(columns: Mapping[str, Sequence[str]], decimal_comma: bool) -> dict[str, Any]:
+    """Return the columns of a SourceTable, those of them that are written in another way, and the
+    doubtful ones. A unit that stands behind each number of a column belongs to its name.
+    """
+    read = {name: read_numbers(cells, decimal_comma) for name, cells in columns.items()}
+    called = {name: with_unit(name, numbers.unit) for name, numbers in read.items()}
+    has_commas = any(numbers.has_decimal_comma for numbers in read.values())
+    return {
+        "columns": {called[name]: numbers.cells for name, numbers in read.items()},
+        "as_written": {
+            called[name]: columns[name]
+            for name, numbers in read.items()
+            if numbers.cells is not columns[name]
+        },
+        "doubtful": [
+            called[name]
+            for name, cells in columns.items()
+            if has_commas and may_be_thousands(cells)
+        ],
+    }
 
 
 def _has_names(numbered: Sequence[tuple[int, list[str]]]) -> bool:
@@ -273,7 +244,12 @@ def _are_names(first: Sequence[str]) -> bool:
 
 
 def _is_value(cell: str) -> bool:
-    return is_image(cell) or math.isfinite(number_in(cell))
+    return is_image(cell) or _is_number(cell)
+
+
+def _is_number(cell: str) -> bool:
+    is_with_comma = _DECIMAL_COMMA.fullmatch(cell.translate(ASCII_NUMBERS))
+    return bool(is_with_comma) or math.isfinite(number_in(cell))
 
 
 def _are_units(line: Sequence[str], after: Sequence[str]) -> bool:
@@ -282,15 +258,14 @@ def _are_units(line: Sequence[str], after: Sequence[str]) -> bool:
     after: the line behind it
     """
     has_unit = any(
-        is_unit(cell) and math.isfinite(number_in(number))
-        for cell, number in zip(line, after, strict=True)
+        is_unit(cell) and _is_number(number) for cell, number in zip(line, after, strict=True)
     )
     return has_unit and not any(map(_is_value, line))
 
 
 def _with_units(names: Sequence[str], units: Sequence[str]) -> list[str]:
     return [
-        f"{name} [{unit.strip('[]()')}]" if is_unit(unit) and name else name
+        with_unit(name, unit.strip("[]()")) if is_unit(unit) and name else name
         for name, unit in zip(names, units, strict=True)
     ]
 
@@ -309,7 +284,8 @@ def _decimal_commas(numbered: Sequence[tuple[int, list[str]]], has_names: bool) 
         line, cells = longer[0]
         if _joined(cells, width):
             return Missing("decimal comma", "decimal_comma", facts={"line": line, "cells": cells})
-    for line, cells in body:
+    # a line with as many cells as names is divided nowhere
+    for line, cells in longer if has_names else body:
         for whole, decimals in pairwise(cells):
             with_exponent = _WHOLE.fullmatch(whole) and _DIVIDED_DECIMALS.fullmatch(decimals)
             if with_exponent or (whole == "-0" and len(decimals) > 1 and decimals.isdecimal()):
@@ -392,7 +368,7 @@ class _Lines:
     notes: Sequence[str]  # which lines were left out, in words
 
 
-def _read_lines(path: Path, decimal_comma: bool) -> _Lines:
+def _read_lines(path: Path) -> _Lines:
     """Return the lines of a table from the names of its columns on.
 
     Lines before these are left out: blank ones, Excel's sep=;, and comments.
@@ -407,12 +383,12 @@ def _read_lines(path: Path, decimal_comma: bool) -> _Lines:
         if stated:
             separator, before = stated, 0
         begin += before
-        numbered = _divided(lines[begin:], separator, decimal_comma, begin)
+        numbered = _divided(lines[begin:], separator, begin)
         filled = list(dropwhile(lambda numbered: not any(numbered[1]), numbered))
         if not filled:
             raise UserError(f"{path}: it has no rows; expected one for each frame")
         if comments:  # the last one may name the columns, as NumPy and ROS write them
-            named = _divided(comments[-1:], separator, decimal_comma, begin - 1)
+            named = _divided(comments[-1:], separator, begin - 1)
             are_same = len(named[0][1]) == len(filled[0][1]) > 1
             if are_same and _are_names(named[0][1]) and not _are_names(filled[0][1]):
                 filled = [*named, *filled]
@@ -441,11 +417,8 @@ def _before_rows(lines: Sequence[str]) -> tuple[int, str, list[str]]:
     return len(lines), separator, comments
 
 
-def _divided(
-    lines: Sequence[str], separator: str, decimal_comma: bool, before: int
-) -> list[tuple[int, list[str]]]:
+def _divided(lines: Sequence[str], separator: str, before: int) -> list[tuple[int, list[str]]]:
     """Return the number and the cells of each line. before: number of lines before these"""
-    clean = str.strip if separator == "," and not decimal_comma else _with_point
     text = "\n".join(lines)
     mark = separator
     if len(separator) == 2:
@@ -454,7 +427,7 @@ def _divided(
     # with their ends, since a cell in quotes may have several lines
     ended = (f"{line}\n" for line in text.split("\n"))
     reader = csv.reader(ended, delimiter=mark, skipinitialspace=True)
-    return [(before + reader.line_num, [clean(cell) for cell in cells]) for cells in reader]
+    return [(before + reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
 
 
 def _find_separator(lines: Sequence[str]) -> tuple[str, int]:
@@ -515,34 +488,27 @@ def _joined(cells: Sequence[str], width: int) -> list[str] | None:
     if not numbers or len(cells) - len(numbers) != width:
         return None
     return [
-        f"{cell}.{cells[place + 1]}" if place in numbers else cell
+        f"{cell},{cells[place + 1]}" if place in numbers else cell
         for place, cell in enumerate(cells)
         if place - 1 not in numbers
     ]
 
 
-def number_in(cell: Any) -> float:
-    """Return the number in a cell, NaN if it holds none."""
-    if isinstance(cell, str):
-        if "_" in cell:  # Python would ignore it within a number
-            return math.nan
-        cell = cell.translate(ASCII_NUMBERS)
-    try:
-        return math.nan if isinstance(cell, bool) else float(cell)
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
-
-
-def _with_point(cell: str) -> str:
-    """Return a number with a decimal comma with a point; any other cell without blanks around."""
-    cell = cell.strip()
-    with_point = cell.replace(",", ".")
-    return cell if math.isnan(number_in(with_point)) else with_point
-
-
 # ---- names of columns
+
+
+_FORWARD = ("front", "forward", "centre", "middle", "mid")  # a camera that looks there
 
 
 def camera_of_name(name: str) -> str:
     """Return a plain name without the words for cameras and images: left_camera -> left."""
     return re.sub("_?(?:camera|cam|images?|img)_?", "", plain(name))
+
+
+def with_center(by_camera: Mapping[str, str]) -> dict[str, str]:
+    """Return name of a camera -> what has its images, where one that looks forward is the center if
+    none is called that.
+    """
+    forward = (by_camera[name] for name in _FORWARD if name in by_camera)
+    center = by_camera.get(CAMERAS[0]) or next(forward, "")
+    return dict(by_camera) | ({CAMERAS[0]: center} if center else {})

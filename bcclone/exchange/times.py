@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from bcclone.exchange.cells import number_in
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.inquiry import Inquiry, Missing
-from bcclone.exchange.table import SourceTable, number_in
+from bcclone.exchange.table import SourceTable
 from bcclone.exchange.units import plain, unit_in
 from bcclone.recording import written_times
 from bcclone.recording.written_times import (

@@ -29,7 +29,7 @@ from bcclone.diagnosis.fixed_pixels import covered, find_fixed_pixels
 from bcclone.diagnosis.heading import is_trusted
 from bcclone.diagnosis.judging import noticeable_full_share
 from bcclone.diagnosis.motion import ReadFrame, RecordingFigures
-from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
+from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import Row, Seen
 from bcclone.exchange.formats import FORMATS, chosen_format
 from bcclone.exchange.labelled_video import is_labelled_video, only_video
@@ -49,6 +49,7 @@ from bcclone.system.arrays import BoolArray, evenly
 from bcclone.system.errors import UserError, shown_command
 from bcclone.system.files import NEW_FOLDER, new_folder, writes
 from bcclone.system.progress import ProgressBar
+from bcclone.system.settings import option_words
 from bcclone.system.statistics import correlation
 
 _LEAST_KEPT = 0.5  # smallest share of rows that show a steering; of a good film, most do
@@ -312,9 +313,7 @@ def _angle_of_view(stretched: Framing, settings: ImportSettings) -> float:
         return settings.fov
     focal_mm = stated_focal_mm(settings.source, settings.follow_links)
     if focal_mm is None:
-        command = shown_command(
-            "import", settings.source, "-o", settings.output, "--steering", FROM_MOTION, "--fov"
-        )
+        command = shown_command("import", settings.source, *option_words(settings), "--fov")
         raise UserError(
             f"{settings.source}: the film does not state its angle of view; say with --fov how "
             "many degrees the camera sees from the left to the right edge; docs/how-to/film.md "

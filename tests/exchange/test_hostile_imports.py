@@ -3,12 +3,12 @@
 import itertools
 import json
 import os
+import shlex
 import struct
 import sys
 import tempfile
 import tracemalloc
 import zlib
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -28,9 +28,11 @@ from bcclone.exchange.recording_export import export
 from bcclone.exchange.recording_import import framed_rows, import_recording, write_recordings
 from bcclone.recording.run_tables import DrivenBy
 from bcclone.system.errors import UserError
+from bcclone.system.settings import option_words
 from tests.exchange.driven_recordings import make_driven
 from tests.exchange.foreign_sources import FIRST_NS, make_car, make_lerobot, make_video, write_image
 from tests.hostile import damaged, with_wrong_values
+from tests.messages.refusals import run_command
 from tests.processes import cpu_limit
 
 FRAME = encode_jpeg(np.full((160, 320, 3), 90, np.uint8))
@@ -255,11 +257,15 @@ def test_a_link_out_of_a_source_is_refused_unless_the_user_says_that_it_is_read(
     folder = exported(tmp_path, format)
     link(folder, image_file(folder))
     settings = ImportSettings(folder, tmp_path / "out", **settings_for(format))
-    with pytest.raises(UserError, match="leads out of the folder.*--follow-links"):
+    with pytest.raises(UserError, match="leads out of the folder.*--follow-links") as refused:
         import_recording(settings)
     assert not (tmp_path / "out").exists()
+    command = str(refused.value).partition("belongs to this source: ")[2]
+    assert all(f" {word}" in command for word in (str(folder), *option_words(settings)))
     if link is not link_root:  # it would be searched for pictures
-        assert import_recording(replace(settings, follow_links=True)).rows
+        words = shlex.split(command)
+        run_command(*words[words.index("import") :])
+        assert (tmp_path / "out" / "driving_log.csv").exists()
 
 
 @pytest.mark.parametrize("link", [link_image, link_folder])

@@ -414,10 +414,12 @@ def test_a_column_that_is_called_the_sign_of_the_steering_is_named(tmp_path, nam
 
 
 def test_a_side_that_may_be_the_sign_is_named_with_the_question_for_the_middle(tmp_path):
-    sides = ["left" if angle < 0 else "right" for angle in ANGLES]
-    folder = steered(tmp_path / "set", "steering_deg", map(abs, ANGLES), direction=sides)
-    assert asked(folder, max_degrees=375) == {"--straight": "sign perhaps"}
-    assert imported(folder, tmp_path / "out", max_degrees=375, straight=0.0).rows == ROWS
+    # a servo, whose angle has no sign, and a column that does not change with it
+    sides = ["left" if row < 30 else "right" for row in range(ROWS)]
+    folder = steered(tmp_path / "set", "steering_deg", [90 + a for a in ANGLES], direction=sides)
+    assert asked(folder, max_degrees=60) == {"--straight": "sign perhaps"}
+    assert imported(folder, tmp_path / "out", max_degrees=60, straight=90.0).rows == ROWS
+    assert asked(folder, max_degrees=200, straight=0.0) == {None: "sign"}
 
 
 @pytest.mark.parametrize(
