@@ -61,7 +61,7 @@ def main(script: str = "") -> int:
             code = run_line(sys.argv[1:])
     except SystemExit as end:  # of a wrong command line, and of --help
         code = end.code if isinstance(end.code, int) else 2
-    return code if _is_result_written() else max(code, 1)
+    return code if _is_result_written(code) else max(code, 1)
 
 
 def _open_streams() -> None:
@@ -106,16 +106,16 @@ class _Lenient(io.TextIOWrapper):
             self.fault = error
 
 
-def _is_result_written() -> bool:
-    """Return whether all of standard output is written; otherwise say why not."""
+def _is_result_written(code: int) -> bool:
+    """Return whether all of standard output is written; otherwise say why not.
+
+    code: exit code of the command, which has said itself why it failed
+    """
     sys.stdout.flush()
     fault = getattr(sys.stdout, "fault", None)
     if fault and not isinstance(fault, BrokenPipeError):  # raised where the reader wants no more
-        print(
-            f"error: standard output cannot be written: {fault.strerror}; the command itself has "
-            "come to its end",
-            file=sys.stderr,
-        )
+        done = "" if code else "; the command itself has come to its end"
+        print(f"error: standard output cannot be written: {fault.strerror}{done}", file=sys.stderr)
     return fault is None
 
 

@@ -28,7 +28,9 @@ LONGEST_SECONDS = 5.0
 def main() -> None:
     """Draw the picture."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("recording", type=Path, help="a recording of bcclone simulate record")
     draw(parser.parse_args().recording, PICTURE)

@@ -314,6 +314,16 @@ def test_a_stream_that_cannot_be_written_ends_no_work(tmp_path, streams, code, i
         assert "standard output" in done.stderr
 
 
+@pytest.mark.skipif(not os.path.exists(FULL), reason="only Linux has such a device")  # noqa: PTH110
+def test_a_command_that_fails_is_not_said_to_have_come_to_its_end(tmp_path):
+    line = command_line("predict", tmp_path / "none.h5", tmp_path / "none.jpg", "--json")
+    script = f'"$@" >{FULL}'
+    done = said("sh", "-c", script, "sh", *line, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "none.h5" in done.stderr
+    assert "come to its end" not in done.stderr
+
+
 @pytest.mark.slow
 def test_no_module_of_the_current_folder_is_run(tmp_path, simulated_recording, simulated_store):
     names = (

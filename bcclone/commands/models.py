@@ -158,7 +158,7 @@ _FORCE = setting(False)
 
 @command(
     # a score must not depend on how fast this machine is; the drive is recorded into -o
-    without=("real_time", "run_folder"),
+    without=("real_time",),
     after_interrupt="there is no score, and nothing was recorded; an older drive is unchanged",
 )
 def evaluate(
@@ -179,7 +179,8 @@ def evaluate(
 
     The autonomy is (1 - interventions x 6 s / elapsed seconds) x 100; below 0, which --json gives,
     it is shown as 0 %. An intervention happens when a wheel leaves the asphalt; the car is then set
-    back on the centre line. The exit code is 0 whatever the score is.
+    back on the centre line. The exit code is 0 whatever the score is. After Ctrl-C there is no
+    score, nothing is recorded, and what an earlier evaluation has left in -o is unchanged.
 
     With -o, the folder gets report.html, a page with the score, the map and the begin of the clip;
     clip.mp4, the whole drive with its overlay; and drive/, the drive as a recording.
@@ -200,9 +201,8 @@ def evaluate(
         drive = output / DRIVE_FOLDER
         _check_replaceable(drive)
         with new_folder(drive) as folder:
-            recorded = replace(settings, run_folder=folder)
             with drawn_clip(clip, model.name) as watch:
-                result = evaluation.evaluate(model, recorded, watch)
+                result = evaluation.evaluate(model, settings, watch, folder)
             commands = drive_commands(model, settings)
             wrote = write_evaluation(output, result, settings, model, commands, clip)
             if drive.exists():

@@ -118,7 +118,8 @@ def import_(settings: ImportSettings) -> Result:
     The recording has driving_log.csv and IMG/, as the simulator writes them. SOURCE is a donkeycar
     tub, a LeRobot data set, a folder of frames with a table, a video with a table, or our own
     table.csv. Rows that cannot be used are counted and left out. Steering is -1 (left) to 1
-    (right), where 1 is 25 degrees of the front wheels, or --max-degrees.
+    (right), where 1 is 25 degrees of the front wheels, or --max-degrees. After Ctrl-C, nothing is
+    written, or the whole recording.
     """
     if settings.steering:
         from bcclone.realcar.film import import_film as read

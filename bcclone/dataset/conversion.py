@@ -315,7 +315,7 @@ def _split_notices(store: Store) -> Iterator[str]:
         )
 
     torn = torn_samples(store.rows, settings)
-    every = len(store.samples) + torn
+    every = len(samples) + torn
     if torn > _MANY_TORN * every:
         remedy = "a longer --block-seconds" if settings.split == BLOCKS else "--split blocks"
         yield (

@@ -100,15 +100,18 @@ def evaluate(
     model: Path | str,
     settings: EvaluateSettings | None = None,
     watch: Watch | None = None,
+    run_folder: Path | None = None,
 ) -> Evaluation:
-    """Score a model file by one simulated drive, which is recorded into the settings' run folder.
+    """Score a model file by one simulated drive.
 
     Raises UserError, also for a run folder that is not new or empty.
+
+    run_folder: to record the drive into, with the car's position at each frame; None for none
     """
     model = Path(model)
     settings = settings or EvaluateSettings()
-    if settings.run_folder is not None:
-        check_free(settings.run_folder)
+    if run_folder is not None:
+        check_free(run_folder)
     # the scene is built while TensorFlow loads, on another core; the world then finds it in a cache
     with ThreadPoolExecutor(1, "build-scene") as meanwhile:
         meanwhile.submit(_build_scene, settings)
@@ -116,7 +119,7 @@ def evaluate(
             load_tensorflow(threads=1)  # a fifth faster than two for single frames
         # the simulator gives frames, so no framing is needed
         policy = load_policy(model, settings.preprocess).without_framing()
-    return evaluate_policy(policy, settings, str(model), watch)
+    return evaluate_policy(policy, settings, str(model), watch, run_folder)
 
 
 def _build_scene(settings: EvaluateSettings) -> None:
@@ -129,25 +132,25 @@ def evaluate_policy(
     settings: EvaluateSettings,
     name: str = "the policy",
     watch: Watch | None = None,
+    run_folder: Path | None = None,
 ) -> Evaluation:
     """Score a policy as evaluate() does a model; raises as drive_policy() does."""
     track = load_track(settings.track, settings.reverse)
-    folder = settings.run_folder
     with ExitStack() as opened:
         watches = [watch] if watch else []
-        if folder is not None:
-            opened.enter_context(locked_run(folder))
-            recorder = opened.enter_context(run_recorder(folder))
+        if run_folder is not None:
+            opened.enter_context(locked_run(run_folder))
+            recorder = opened.enter_context(run_recorder(run_folder))
             watches.append(
                 lambda decision, seconds, _: record_decision(recorder, decision, seconds)
             )
         # the settings are both kinds: see EvaluateSettings
         world = opened.enter_context(open_world(track, settings=settings, conditions=settings))
         evaluation = drive_policy(policy, world, settings, name, watches)
-    if folder is None:
+    if run_folder is None:
         return evaluation
     if recorder.recorded:
-        write_trace(folder, world.shown)
+        write_trace(run_folder, world.shown)
     if recorder.failure:
         failure = f"the recording has ended: {recorder.failure}"
         evaluation = replace(evaluation, notes=(*evaluation.notes, failure))

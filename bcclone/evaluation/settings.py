@@ -51,8 +51,6 @@ class EvaluateSettings(Conditions, WorldSettings, SpeedSettings):
     # a setting without a help has that of its type
     track: Track = setting("lake")
     reverse: Reverse = setting(False)
-    # new run folder to record the drive into, with the car's position at each frame; None for none
-    run_folder: Path | None = None
     preprocess: PreprocessingText | None = setting(None)
     _: KW_ONLY
     speed_mph: HeldSpeed = setting(30.0)

@@ -223,23 +223,25 @@ def write_replay(
 def _replay_headline(replayed: Replayed, recording: str) -> str:
     """Say how well the model drives, or the best one of several."""
     model = replayed.best
-    name = Path(model).name
+    more = []
     if len(replayed.results) > 1:
-        name += f", the best of {len(replayed.results)},"
+        more.append(f"the best of {len(replayed.results)}")
     if replayed.trained_shares.get(model):
-        name = f"{name.removesuffix(',')}, which was trained on it,"
+        more.append("which was trained on it")
+    name = ", ".join([Path(model).name, *more])
+    subject = f"{name}," if more else name  # before a verb
     figures = replayed.by_driver[model]
     if not replayed.has_scores:
         r = figures["steering_correlation"]
         how = "or its driver's does not change"
         if r is not None:
             how = f"and its driver's have a correlation of {r:.2f}"
-        return f"{name.removesuffix(',')} on {recording}: its steering {how}"
+        return f"{name} on {recording}: its steering {how}"
     limit = f"{replayed.limit_m:g} {replayed.reference.unit}"
     if not figures["interventions"]:
-        return f"{name} stays within {limit} of the recorded path on {recording}"
+        return f"{subject} stays within {limit} of the recorded path on {recording}"
     times = _times(figures["interventions"])
-    return f"{name} comes {limit} off the recorded path {times} on {recording}"
+    return f"{subject} comes {limit} off the recorded path {times} on {recording}"
 
 
 def _replay_figures(replayed: Replayed) -> list[KeyFigure]:

@@ -283,11 +283,13 @@ from PIL import Image
 
 if len(sys.argv) < 2:
     sys.exit(__doc__)
-file = str(Path(__file__).with_suffix(""))
-if not Path(file).is_file():
+sys.stdout.reconfigure(errors="backslashreplace")  # names of pictures that are not UTF-8, too
+file = Path(__file__).with_suffix("")
+if not file.is_file():
     sys.exit(f"{file}: no such file; keep this program beside the exported file")
+content = file.read_bytes()  # the runtime opens no file whose name is not UTF-8
 {% if onnx %}
-session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 names = [output.name for output in session.get_outputs()]
 
 
@@ -296,7 +298,7 @@ def answer(**inputs):
 
 
 {% else %}
-answer = Interpreter(file).get_signature_runner()
+answer = Interpreter(model_content=content).get_signature_runner()
 {% endif %}
 {% if states %}
 states = {name: np.zeros((1, size), np.float32) for name, size in {{ states }}.items()}

@@ -287,8 +287,8 @@ class _Learning:
             if not rounds:
                 self._notify("round 0: the model drives as it is")
                 learned = Round(number=0, model=START)
-            elif not self._settings.expert:
-                learned = self._learn_from_corrections(rounds[-1])
+            elif self._take_overs:
+                learned = self._learn_from_corrections(rounds[-1], self._take_overs)
             elif rounds[-1].interventions:
                 learned = self._learn_from_expert(rounds[-1])
             else:
@@ -309,11 +309,10 @@ class _Learning:
         (name,) = result.models
         return {row: drives[name].score for row, drives in result.drives.items()}
 
-    def _learn_from_corrections(self, last: Round) -> Round:
+    def _learn_from_corrections(self, last: Round, take_overs: TakeOvers) -> Round:
         """Train on take-overs, mixed with earlier recordings and rows that the model drove well."""
         settings = self._settings
-        assert self._take_overs is not None  # as without the expert
-        corrections, others = self._take_overs.corrections, self._take_overs.others
+        corrections, others = take_overs.corrections, take_overs.others
         # each correction is seen so often that half of the samples are corrections
         weight = min(max(round(others / corrections), 1), MAX_CORRECTION_WEIGHT)
         self._notify(

@@ -129,21 +129,11 @@ def chosen_round(rounds: Sequence[Round], trial: Trial) -> Round:
 
 
 def compare(before: Scores, after: Scores) -> dict[str, str]:
-    """Return for each row "better", "worse" or "same", by its interventions.
+    """Return for each row whether its drive became BETTER, WORSE or stayed the SAME.
 
-    A drive that misses its goal is worse than any number of interventions.
+    That is verdict_of() a single drive, whose distance from the middle tells nothing.
     """
-    verdicts = {}
-    for row, score in before.items():
-        old = _badness([score])
-        new = _badness([after[row]])
-        if new == old:
-            verdicts[row] = "same"
-        elif new > old:
-            verdicts[row] = "worse"
-        else:
-            verdicts[row] = "better"
-    return verdicts
+    return {row: verdict_of({row: score}, after) for row, score in before.items()}
 
 
 @dataclass(frozen=True)
@@ -181,7 +171,7 @@ class Improvement:
     @property
     def worse(self) -> list[str]:
         verdicts = compare(self.before, self.after)
-        return [row for row, verdict in verdicts.items() if verdict == "worse"]
+        return [row for row, verdict in verdicts.items() if verdict == WORSE]
 
     def figures(self) -> dict[str, Any]:
         """Return the figures as JSON values."""

@@ -23,7 +23,7 @@ from bcclone.recording.run_tables import MODEL, read_drivers
 from bcclone.simulator.traced import RecordedWorld, TracedRows, read_world, trace_rows
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import TOP_SPEED_MPH, Conditions
-from bcclone.system.errors import UserError
+from bcclone.system.errors import UserError, shown_command
 
 # ---- what is learned from
 
@@ -75,6 +75,12 @@ def read_take_overs(recordings: Sequence[str], cameras: Sequence[str]) -> TakeOv
             f"{named}: no row in which a person has taken over from a model, so "
             "there is nothing to learn from; name a recording whose drivers.csv has take-overs, or "
             "learn from the built-in expert: --expert"
+        )
+    if not corrections and off_road < take_over_rows:
+        raise UserError(
+            f"{named}: none of the {take_over_rows - off_road} rows of take-overs on the road has "
+            f"an image of {', '.join(cameras)}, expected one in each row; check the recording: "
+            f"{shown_command('preprocess', *recordings, '--check')}"
         )
     if not corrections:
         raise UserError(

@@ -64,8 +64,8 @@ def guarded_app(
             return form(wrong=False)
         address = flask.request.remote_addr or ""
         reason = "log in on the page first"
-        told = f"a page or program of {address} was refused, since it has not sent the token: "
-        server.access.log_once("page", address, told + reason)
+        refused = f"a page or program of {address} was refused, since it has not sent the token: "
+        server.access.log_once("page", address, refused + reason)
         return plain_text(reason, 401)
 
     @app.after_request

@@ -14,6 +14,7 @@ from bcclone.dataset.conversion import convert
 from bcclone.dataset.preprocessing import Preprocessing
 from bcclone.dataset.sample_settings import PreprocessSettings, SampleSettings
 from bcclone.dataset.shards import open_store
+from bcclone.recording.run_tables import DRIVERS, HUMAN, MODEL, DrivenBy
 from bcclone.system.errors import UserError
 from tests.processes import python, started
 from tests.recordings import images_of, many_rows, rewrite, spoil
@@ -236,6 +237,14 @@ def test_samples_that_a_split_of_single_rows_leaves_out_are_noticed(recording, t
     # fewer samples of the other rows are left, so the share is not that of the rows
     (share,) = (line for line in by_rows.stderr.splitlines() if "are for validation" in line)
     assert "where 20% were asked for" in share
+    # samples of take-overs that are repeated count once
+    by = [DrivenBy(HUMAN, 1) if 10 <= row < 30 else DrivenBy(MODEL) for row in range(120)]
+    lines = [
+        each.row(image.name) + "\n" for each, image in zip(by, images_of(recording), strict=True)
+    ]
+    (recording / DRIVERS.name).write_text(DRIVERS.header + "".join(lines))
+    weighed = (*line, "-o", tmp_path / "weighed.h5", "--split", "random", "--correction-weight", 9)
+    assert f"note: {told.partition('note: ')[2]}" in run_script(*weighed).stderr
     by_blocks = run_script(*line, "-o", tmp_path / "blocks.h5", "--block-seconds", 4)
     assert "samples are left out" not in by_blocks.stderr
 

@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -149,6 +150,28 @@ def test_cars_of_several_models_and_limits_drive_as_each_does_alone(
     table = str(together.table())
     for name in ("network", "left", "the human", "no steering", "mean steering"):
         assert f"\n{name} " in table
+
+
+@pytest.mark.parametrize("is_trained_on_it", [False, True])
+def test_the_report_of_a_replay_begins_with_what_the_best_model_did(
+    lap, tmp_path, is_trained_on_it
+):
+    replayed = replay_policies({"right,": Constant(0.1), "left,": Constant(-0.1)}, lap, FIRST_PART)
+    best = replayed.best
+    if is_trained_on_it:
+        replayed = replace(replayed, trained_shares={best: 0.9})
+    page = write_replay(tmp_path, str(lap), replayed, {})[-1].read_text()
+    heading = page.partition("<h1")[2].partition(">")[2].partition("</h1>")[0]
+    trained = ", which was trained on it" if is_trained_on_it else ""
+    assert heading.startswith(f"{best}, the best of 2{trained}, ")
+    figures = replayed.by_driver[best]
+    assert figures["interventions"] == min(
+        replayed.by_driver[name]["interventions"] for name in replayed.results
+    )
+    count = figures["interventions"]
+    often = {0: "stays within", 1: "once", 2: "twice"}.get(count, f"{count} times")
+    assert often in heading
+    assert f"{replayed.limit_m:g} m" in heading
 
 
 @pytest.fixture

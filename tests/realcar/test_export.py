@@ -408,6 +408,22 @@ def test_the_program_beside_the_file_steers_without_bcclone(kind, car, exported,
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="names of bytes are those of Linux")
+@pytest.mark.parametrize("kind", FRAME_FORMATS)
+def test_the_program_beside_a_file_whose_name_is_not_utf_8_steers(
+    kind, untrained_model, exported, bare, tmp_path
+):
+    _, paths = pictures_in(tmp_path, (320, 160))
+    path = exported(untrained_model, kind)
+    usual = path.with_name(f"{path.name}.py")
+    strange = tmp_path / f"caf\udce9{path.suffix}"
+    shutil.copy(path, strange)
+    program = shutil.copy(usual, tmp_path / f"{strange.name}.py")
+    of_both = [printed_steering(bare(RUNTIMES[kind], each, *paths)) for each in (usual, program)]
+    assert of_both[0] == of_both[1]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FRAME_FORMATS)
 def test_the_program_of_a_network_of_several_pictures_remembers_the_drive(
     kind, untrained_window_model, untrained_recurrent_model, exported, bare, tmp_path

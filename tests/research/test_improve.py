@@ -26,7 +26,7 @@ from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
 from bcclone.system.errors import UserError
 from tests.evaluation.blind import Blind
-from tests.recordings import images_of
+from tests.recordings import images_of, rewrite
 from tests.research.taken_over import record_take_overs
 from tests.running import result_of, run_script
 
@@ -182,6 +182,12 @@ def test_rows_off_the_road_are_left_out_and_counted(traced, tmp_path):
     put_aside(traced, 80, 100, 4.0)
     with pytest.raises(UserError, match="off the road in all 20 rows.*take over earlier"):
         read_take_overs((str(traced),), ("center",))
+
+
+def test_take_overs_without_an_image_of_the_models_cameras_are_refused_for_that(traced):
+    rewrite(traced, lambda rows: [[row[0], "", *row[2:]] for row in rows])
+    with pytest.raises(UserError, match="none of the 20 rows.*has an image of left.*--check"):
+        read_take_overs((str(traced),), ("left",))
 
 
 @pytest.mark.parametrize("reverse", [False, True])
