@@ -9,6 +9,7 @@ import sys
 import tempfile
 import tracemalloc
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 

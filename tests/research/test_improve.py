@@ -20,7 +20,7 @@ from bcclone.research.improve import OPTIONS, work_folder
 from bcclone.research.improve_settings import ImproveSettings
 from bcclone.research.rounds import Improvement, Round, compare
 from bcclone.research.take_overs import Place, Trial, read_take_overs, trial_of
-from bcclone.simulator.score import Score
+from bcclone.simulator.score import LAPS_DRIVEN, Score
 from bcclone.simulator.traced import RecordedWorld, off_road_images, read_world, write_world
 from bcclone.simulator.track import load_track
 from bcclone.simulator.world_settings import Conditions
@@ -302,6 +302,33 @@ def test_a_model_is_judged_where_a_person_took_over_and_an_old_one_is_kept(
     }
     names = {row["row"] for row in result["compared"]} | set(result["decided_by"])
     assert names == {one["row"] for one in result["rounds"][0]["scores"]}
+    before, after = ({row["row"]: row for row in one["scores"]} for one in result["rounds"])
+
+    def faults(scores, rows):
+        """Missed goals, then interventions."""
+        of_rows = [scores[row] for row in rows]
+        missed = sum(row["ended"] != LAPS_DRIVEN for row in of_rows)
+        return missed, sum(row["interventions"] for row in of_rows)
+
+    deciding = result["decided_by"]
+    told = [row["row"] for row in result["compared"]]
+    change = [faults(before, rows) > faults(after, rows) for rows in (deciding, told)]
+    harm = [faults(before, rows) < faults(after, rows) for rows in (deciding, told)]
+    distance_m = [
+        sum(
+            scores[row]["mean_abs_cross_track_m"]
+            for row in deciding
+            if before[row]["ended"] == after[row]["ended"] == LAPS_DRIVEN
+        )
+        for scores in (before, after)
+    ]
+    if any(harm) or not (change[0] or distance_m[1] < distance_m[0]):
+        assert not result["improved"]
+    elif all(change):
+        assert result["improved"]
+        assert (tmp_path / "better.h5").read_bytes() == (
+            tmp_path / "better-improve" / "models" / "01.h5"
+        ).read_bytes()
     # what is not better is not written, and the exit code says so
     assert done.returncode == int(not result["improved"])
     assert (tmp_path / "better.h5").exists() == result["improved"]

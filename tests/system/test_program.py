@@ -1,11 +1,14 @@
 """A command that is shown works where it is read: in the shell in which bcclone was started."""
 
+import json
 import os
 import shlex
 import shutil
 import sys
+import venv
 from pathlib import Path
 
+import numpy
 import pytest
 
 from tests.processes import said
@@ -95,3 +98,33 @@ def test_uvx_is_shown_with_where_it_had_bcclone_from(tmp_path, extra):
     start = ["uvx", "--from", source, "bcclone", "preprocess"]
     shown = shown_beside(start, tmp_path, [only_uv, "/usr/bin", "/bin"])
     assert shown == f"uvx --from {shlex.quote(source)} bcclone simulate record recordings/lake"
+
+
+def test_the_source_of_uvx_is_shown_with_its_extras_and_without_its_token(tmp_path):
+    cache = tmp_path / "cache"
+    venv.create(cache / "env", symlinks=os.name != "nt")
+    (cache / "CACHEDIR.TAG").touch()
+    (packages,) = (cache / "env").rglob("site-packages")
+    (packages / "all.pth").write_text(f"{ROOT}\n{Path(numpy.__file__).parents[1]}\n")
+    about = packages / "bcclone-0.1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(
+        "Metadata-Version: 2.4\nName: bcclone\nVersion: 0.1.0\nRequires-Dist: numpy\n"
+        "Provides-Extra: draw\nRequires-Dist: pillow; extra == 'draw'\n"
+        "Provides-Extra: other\nRequires-Dist: no-such-package; extra == 'other'\n"
+    )
+    source = {
+        "url": "https://5f90e682@host/bcclone.git",
+        "vcs_info": {"vcs": "git", "requested_revision": "main", "commit_id": "1"},
+    }
+    (about / "direct_url.json").write_text(json.dumps(source))
+    code = (
+        "import sys; sys.argv = ['bcclone']; from bcclone.system.program import program_words; "
+        "print(*program_words(), sep='\\n')"
+    )
+    (python,) = {*(cache / "env").glob("bin/python"), *(cache / "env").glob("Scripts/python.exe")}
+    environment = os.environ | {"UV": "uv"}
+    environment.pop("UV_RUN_RECURSION_DEPTH", None)
+    done = said(python, "-P", "-c", code, env=environment, check=True)
+    expected = "bcclone[draw] @ git+https://YOUR-PASSWORD@host/bcclone.git@main"
+    assert done.stdout.splitlines() == ["uvx", "--from", expected, "bcclone"]
