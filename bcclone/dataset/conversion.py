@@ -15,7 +15,7 @@ import numpy as np
 
 from bcclone.dataset.frames import ImageFiles
 from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
-from bcclone.dataset.plan import LogRead, Plan, Unfit, make_plan, none_unfit
+from bcclone.dataset.plan import LogRead, Plan, UnfitImages, make_plan, none_unfit
 from bcclone.dataset.preprocessing import Preprocessing, choose_preprocessing
 from bcclone.dataset.sample_settings import (
     BLOCKS,
@@ -98,7 +98,7 @@ class Conversion:
 def convert(
     settings: PreprocessSettings,
     notify: Notify = lambda line: None,
-    unfit: Unfit = none_unfit,
+    unfit: UnfitImages = none_unfit,
 ) -> Conversion:
     """Convert recordings to a store, a file or a folder of shards, complete or not there at all.
 

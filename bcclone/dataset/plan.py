@@ -39,7 +39,7 @@ _MOST_LISTED = 10  # skips that an error lists
 
 # a log -> the centre images of the rows that no model should learn from, such as those of a
 # simulated car that was off the road
-Unfit = Callable[[Log], Collection[str]]
+UnfitImages = Callable[[Log], Collection[str]]
 
 
 def none_unfit(log: Log) -> Collection[str]:
@@ -137,7 +137,7 @@ def make_plan(
     old: Store | None,
     notify: Notify = lambda line: None,
     held_back: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
-    unfit: Unfit = none_unfit,
+    unfit: UnfitImages = none_unfit,
 ) -> Plan:
     """Plan the conversion of all logs in the recordings, in order.
 

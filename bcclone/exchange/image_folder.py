@@ -65,7 +65,7 @@ _MOST_LISTED = 12  # folders of a question
 
 
 @dataclass(frozen=True)
-class _Labelled:
+class _FolderTable:
     """A table, and what is read of it for each row."""
 
     table: SourceTable
@@ -207,7 +207,7 @@ def _read_labels(
     images: FolderImages,
     inquiry: Inquiry,
     path: Path | None = None,
-) -> _Labelled:
+) -> _FolderTable:
     """Read a table; ask for all that it does not state.
 
     path: of the table; None for the one of the settings
@@ -246,7 +246,7 @@ def _read_labels(
         inquiry.ask(_other_times(times, stems, in_order))
     if times:
         seen.notes += [times.words, f"images: {images_words}"]
-    return _Labelled(table, controls, control_columns, columns or {}, in_order, times)
+    return _FolderTable(table, controls, control_columns, columns or {}, in_order, times)
 
 
 def _is_of_export(table: SourceTable) -> bool:

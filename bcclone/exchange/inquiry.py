@@ -461,14 +461,15 @@ _WORDS: Mapping[str, str] = {
 
 
 def _question(one: Missing) -> str:
+    # the text itself says how many digits a number gets, such as {first:g}
     facts = {
-        name: _shown(value) for name, value in one.facts.items() if not isinstance(value, float)
+        name: value if isinstance(value, float) else _shown(value)
+        for name, value in one.facts.items()
     }
-    numbers = {name: value for name, value in one.facts.items() if isinstance(value, float)}
     if "columns" in one.facts:
         facts["columns"] = _columns(one.facts)
     if "tables" in one.facts:
         facts["tables"] = _tables(one.facts)
     if "place" in one.facts:  # in full
         facts["place"] = repr(one.facts["place"])[1:-1]
-    return _WORDS[one.kind].format(**facts, **numbers)
+    return _WORDS[one.kind].format(**facts)

@@ -165,7 +165,7 @@ def _without_table(path: Path, frame_rate: float | None, seen: Seen) -> _Label:
 
 
 @dataclass(frozen=True)
-class _Labelled:
+class _FilmTable:
     """The table of a film, and what is read of it for each row."""
 
     table: SourceTable
@@ -232,7 +232,7 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
 
 def _read_labels(
     path: Path, settings: ImportSettings, table_path: Path, seen: Seen, inquiry: Inquiry
-) -> _Labelled:
+) -> _FilmTable:
     """Read the table of a film; ask for all that it does not state."""
     table = read_table(settings, table_path, inquiry)
     seen.notes += table.notes
@@ -248,7 +248,7 @@ def _read_labels(
             )
     elif not number_column:
         _ask_of_other_rows(path, table, times, is_unclear, columns.values(), inquiry)
-    return _Labelled(table, controls, columns, times, number_column, numbers)
+    return _FilmTable(table, controls, columns, times, number_column, numbers)
 
 
 def _ask_of_other_rows(

@@ -65,8 +65,8 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
     folder = settings.source
     info, fps, features = _read_info(folder, settings.follow_links)
     pattern = _NAME_IN_PATH.sub("*", info["data_path"])
-    links = settings.follow_links
-    if not _files_of(folder, pattern, links):
+    follow_links = settings.follow_links
+    if not _files_of(folder, pattern, follow_links):
         raise UserError(f"{folder}/{pattern}: there are no Parquet files; {_REMEDY}")
     kinds = {name: feature["dtype"] for name, feature in features.items()}
     pictures = [name for name, kind in kinds.items() if kind in ("image", "video")]
@@ -77,7 +77,7 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
     read: dict[str, str] = {}
     table = SourceTable(folder, {})
     if not settings.steering:
-        table = _read_numbers(folder, pattern, features, links)
+        table = _read_numbers(folder, pattern, features, follow_links)
         controls, read = read_controls(table, settings, seen, inquiry, _PREFERRED)
     inquiry.check()
     used = (*cameras.values(), *_INDEXES, *read.values())
@@ -91,11 +91,13 @@ def read_lerobot(settings: ImportSettings, seen: Seen) -> Items:
     needed = ["episode_index", "frame_index", *images.values()]
     with ExitStack() as stack:
         videos = {
-            camera: stack.enter_context(closing(_EpisodeVideo(folder, name, info, fps, links)))
+            camera: stack.enter_context(
+                closing(_EpisodeVideo(folder, name, info, fps, follow_links))
+            )
             for camera, name in cameras.items()
             if kinds[name] == "video"
         }
-        records = _read_records(folder, pattern, links, needed, ["timestamp"])
+        records = _read_records(folder, pattern, follow_links, needed, ["timestamp"])
         for index, (place, record) in enumerate(records):
             try:
                 numbers = {"steering": 0.0, **numbers_at(controls, read, table, index)}

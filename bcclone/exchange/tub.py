@@ -128,13 +128,13 @@ def read_tub(
         by default the file's content
     """
     folder = settings.source
-    links = settings.follow_links
+    follow_links = settings.follow_links
     files = _record_files(folder)
     inquiry = Inquiry(settings)
     if files and not (folder / MANIFEST).is_file():
         tub = _open_files(settings, files, seen, inquiry)
     else:
-        tub = _open_catalogs(folder, seen, links)
+        tub = _open_catalogs(folder, seen, follow_links)
     seen.is_middle_of_format = not settings.steering
     if settings.left_positive:
         seen.notes.append("steering: positive to the left")
@@ -155,7 +155,8 @@ def read_tub(
             index = whole_number("_index", record.get("_index", -1))
             values, called = _values_of(record, index, tub, settings)
             contents = {
-                camera: read(folder, tub.images + name, links) for camera, name in names.items()
+                camera: read(folder, tub.images + name, follow_links)
+                for camera, name in names.items()
             }
             row = row_of(values, contents, place, index in tub.deleted, called)
         except ValueError as error:
@@ -353,18 +354,18 @@ def _open_files(
 ) -> _Tub:
     """Return a tub of donkeycar 2 or 3; times that no record states are asked for."""
     folder = settings.source
-    links = settings.follow_links
+    follow_links = settings.follow_links
     about = folder / "meta.json"
     with explained(about, "the description of a tub", "correct it, or remove it"):
         meta = {}
         if about.exists():
-            meta = parse_record(read_inside(folder, about.name, "json", links))
+            meta = parse_record(read_inside(folder, about.name, "json", follow_links))
         inputs = set(meta.get("inputs", ()))
         start_ms = round(1000 * number("start", meta.get("start", 0)))
     records: list[tuple[str, dict[str, Any] | RowError]] = []
     for _, path in files:
         try:
-            record = _parsed(read_inside(folder, path.name, "json", links))
+            record = _parsed(read_inside(folder, path.name, "json", follow_links))
         except OSError as error:
             record = RowError(f"cannot be read: {error.strerror}")
         records.append((str(path), record))
@@ -392,7 +393,7 @@ def _open_files(
     return _Tub(
         images="",
         inputs=inputs,
-        deleted=read_deleted(folder, links),
+        deleted=read_deleted(folder, follow_links),
         records=records,
         time_input=times.column or _INPUTS["time_ms"],
     )

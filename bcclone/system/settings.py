@@ -18,7 +18,7 @@ from typing import Annotated, Any, get_args, get_origin
 from bcclone.system.codec import read_toml
 from bcclone.system.errors import UserError, did_you_mean
 from bcclone.system.location import as_local
-from bcclone.system.values import Unfit, read
+from bcclone.system.values import UnfitValue, read
 
 _KEY = "setting"  # key in a field's metadata; its value maps names of Setting's fields to values
 # from here on, a maximum only stops absurd numbers; it is shown only beside a negative minimum
@@ -221,7 +221,7 @@ def check_value(declared: Setting, given: Any) -> Any:
         # a text that must have a form, but is stored unparsed
         if isinstance(value, str) and declared.kind is str and declared.parse:
             declared.parse(value)
-    except Unfit as error:
+    except UnfitValue as error:
         raise SettingError(f"{name}{error.place} {{reason}}", reason=error.reason) from None
     except ValueError as error:
         raise SettingError(f"{name} {{reason}}", reason=error) from None

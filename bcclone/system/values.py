@@ -32,7 +32,7 @@ _KINDS: dict[Any, tuple[Any, str]] = {
 }
 
 
-class Unfit(ValueError):
+class UnfitValue(ValueError):
     """A value that does not fit its annotation.
 
     place: where in the whole value the fault is, such as "score.laps" or "rows[3]"; else ""
@@ -48,7 +48,7 @@ class Unfit(ValueError):
 
 
 def from_json(kind: type[_T], stored: Any) -> _T:
-    """Return the value of a type from its JSON value, as to_json() returns it; raises Unfit.
+    """Return the value of a type from its JSON value, as to_json() returns it; raises UnfitValue.
 
     kind: a dataclass, or anything that may be the type of a dataclass's field
     """
@@ -59,11 +59,11 @@ def from_json(kind: type[_T], stored: Any) -> _T:
 def read(kind: Any, value: Any, place: str = "") -> Any:
     """Return a value as a field with this annotation stores it.
 
-    For a missing key, a dataclass's field gets its default. Raises Unfit for a value of another
-    type, an unknown key, or a missing key whose field has no default; the message begins with the
-    place of the fault, as in "score.laps: 'x', expected a number".
+    For a missing key, a dataclass's field gets its default. Raises UnfitValue for a value of
+    another type, an unknown key, or a missing key whose field has no default; the message begins
+    with the place of the fault, as in "score.laps: 'x', expected a number".
 
-    place: see Unfit
+    place: see UnfitValue
     """
     origin = get_origin(kind)
     members = get_args(kind)
@@ -89,12 +89,12 @@ def _read_union(kind: Any, value: Any, place: str) -> Any:
     for member in get_args(kind):
         try:
             return read(member, value, place)
-        except Unfit as error:
+        except UnfitValue as error:
             if member is not NoneType:
                 errors.append(error)
     if len(errors) == 1:
         raise errors[0]
-    raise Unfit(f"{shown(value)}, expected {words(kind)}", place)
+    raise UnfitValue(f"{shown(value)}, expected {words(kind)}", place)
 
 
 def _read_sequence(kind: Any, value: Any, place: str) -> Any:
@@ -107,7 +107,7 @@ def _read_sequence(kind: Any, value: Any, place: str) -> Any:
     is_fixed = issubclass(origin, tuple) and Ellipsis not in members
     is_list = isinstance(value, list | tuple)
     if not is_list or (is_fixed and len(members) != len(value)):
-        raise Unfit(f"{shown(value)}, expected {words(kind)}", place)
+        raise UnfitValue(f"{shown(value)}, expected {words(kind)}", place)
     kinds = members if is_fixed else members[:1] * len(value)
     parts = [
         read(member_kind, member, _in(place, index))
@@ -127,10 +127,10 @@ def _read_plain(kind: Any, value: Any, place: str) -> Any:
         if _is_of(kind, value):
             return kind(value) if kind in (int, float) else value  # numbers of NumPy become ours
     except UserError as error:  # a URL of an unknown kind
-        raise Unfit(str(error), place) from None
+        raise UnfitValue(str(error), place) from None
     except OverflowError:
-        raise Unfit(f"{shown(value)}, expected a number below 1.8e308", place) from None
-    raise Unfit(f"{shown(value)}, expected {words(kind)}", place)
+        raise UnfitValue(f"{shown(value)}, expected a number below 1.8e308", place) from None
+    raise UnfitValue(f"{shown(value)}, expected {words(kind)}", place)
 
 
 def _is_path(value: Any) -> bool:
@@ -155,15 +155,15 @@ def _read_object(kind: Any, value: Mapping[str, Any], place: str) -> Any:
     types, needed = _fields_of(kind)
     for name in value:
         if name not in types:
-            raise Unfit(f"unknown, expected {', '.join(types)}", _in(place, name))
+            raise UnfitValue(f"unknown, expected {', '.join(types)}", _in(place, name))
     for name in needed:
         if name not in value:
-            raise Unfit(f"{_in(place, name)} is missing")
+            raise UnfitValue(f"{_in(place, name)} is missing")
     values = {name: read(types[name], member, _in(place, name)) for name, member in value.items()}
     try:
         return kind(**values)
     except ValueError as error:  # raised by the check in the dataclass's __post_init__
-        raise Unfit(str(error), place) from None
+        raise UnfitValue(str(error), place) from None
 
 
 @cache
@@ -185,7 +185,7 @@ def _read_key(kind: Any, key: Any, place: str) -> Any:
     try:
         return kind(key) if kind in (int, float) else key
     except ValueError:
-        raise Unfit(f"{shown(key)}, expected {words(kind)} as key", place) from None
+        raise UnfitValue(f"{shown(key)}, expected {words(kind)} as key", place) from None
 
 
 def _in(place: str, key: Any) -> str:
