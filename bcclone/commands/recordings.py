@@ -195,8 +195,12 @@ def checked_import(result: "ImportResult", settings: ImportSettings) -> dict[str
         Turning.NOT_MADE: "the recording is complete, but what its pictures say of the steering "
         "could not be looked at",
     }[found.turning]
+    if found.lag_frames:
+        side = "after" if found.lag_frames > 0 else "before"
+        frames = number_of(abs(found.lag_frames), "frame")
+        figures += f" with the steering {abs(found.lag_ms or 0)} ms, {frames}, {side} the turn"
     words += f" ({', '.join(filter(None, (figures, found.why)))})"
-    remedy = ""
+    remedy = found.remedy
     if found.turning == Turning.MIRRORED:
         remedy = shown_command("edit", log.parent, "--mirror-steering")
         if "left_positive" in SOURCES[result.format].options:
@@ -210,6 +214,8 @@ def checked_import(result: "ImportResult", settings: ImportSettings) -> dict[str
     elif found.turning in (Turning.UNRELATED, Turning.NOT_MADE):
         remedy = shown_command("preprocess", log.parent, "--check")
         words += f"; see what is wrong: {remedy}"
+    elif remedy:
+        words += f"; that is not usual: {remedy}"
     return {**to_json(found), "words": words, "remedy": remedy or None}
 
 

@@ -5,7 +5,7 @@ answer takes a second or two, and of fewer where these would take longer than fi
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import numpy as np
 
 from bcclone.diagnosis.check import without_repeated
 from bcclone.diagnosis.drive_rows import DriveRows
-from bcclone.diagnosis.evidence import Evidence
+from bcclone.diagnosis.evidence import Evidence, recording_name
 from bcclone.diagnosis.motion import look_at, read_center
+from bcclone.diagnosis.steering_faults import MAX_LAG_ERROR, late_steering
 from bcclone.recording.files import ImageIndex
 from bcclone.recording.log import read_log
 from bcclone.system.arrays import IndexArray
@@ -42,6 +43,10 @@ class FirstCheck:
     correlation: float | None  # of turns and steering; None if it cannot be measured
     rows: int  # that were looked at
     why: str = ""  # it is unknown, or not made
+    # how long after the turn its steering stands, at which it agrees best; None if it is not sure
+    lag_ms: int | None = None
+    lag_frames: int | None = None
+    remedy: str = ""  # for a steering that is surely later or earlier than usual
 
 
 def first_check(log_path: Path, most_seconds: float = _MOST_SECONDS) -> FirstCheck:
@@ -76,9 +81,18 @@ def first_check(log_path: Path, most_seconds: float = _MOST_SECONDS) -> FirstChe
         why = "the camera is upside down, or the car drives backwards"
     elif agreement.is_unrelated:
         turning = Turning.UNRELATED
-    is_known = turning != Turning.UNKNOWN
-    correlation = round(agreement.correlation, 2)
-    return FirstCheck(turning, correlation, len(rows), "" if is_known else why)
+    found = FirstCheck(turning, round(agreement.correlation, 2), len(rows))
+    if turning == Turning.UNKNOWN:
+        return replace(found, why=why)
+    if agreement.error >= MAX_LAG_ERROR:
+        return found
+    late = next(late_steering(evidence), None)
+    return replace(
+        found,
+        lag_ms=round(1000 * agreement.lag),
+        lag_frames=round(agreement.lag / float(np.median(np.diff(rows.seconds)))),
+        remedy=replace(late, recording=recording_name(log.path)).remedy if late else "",
+    )
 
 
 def _stretches(rows: int) -> IndexArray:

@@ -251,12 +251,13 @@ def late_steering(evidence: Evidence) -> Iterator[Finding]:
     earliest = -0.35
     latest = 0.05
     agreement = evidence.agreement
-    # if the car drives backwards, turns mean the opposite
-    if agreement is None or not agreement.is_clear or evidence.drives_backwards:
+    if agreement is None or not agreement.is_clear:
         return
     lag = agreement.lag
     error = agreement.error
     if error >= MAX_LAG_ERROR or earliest - error <= lag <= latest + error:
+        return
+    if evidence.drives_backwards:  # then turns mean the opposite
         return
     late_seconds = lag - usual
     advice, edits = _shifted_back(late_seconds, evidence.signals)

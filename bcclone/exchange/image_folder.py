@@ -10,6 +10,7 @@ paths are relative to the table and have forward slashes. An unknown value is an
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -35,6 +36,7 @@ from bcclone.exchange.source_files import (
     FolderImages,
     folders_in,
     is_image,
+    is_number,
     read_image,
     suffix_of,
 )
@@ -49,6 +51,7 @@ from bcclone.exchange.times import (
 )
 from bcclone.exchange.units import plain
 from bcclone.recording.row import CAMERAS, NUMBERS, camera_of
+from bcclone.recording.written_times import are_decimals
 from bcclone.system.arrays import FloatArray
 from bcclone.system.location import is_hidden
 
@@ -61,6 +64,7 @@ _CENTER = CAMERAS[0]
 _IMAGES = re.compile(
     "(?:image|img|frame|picture|photo|file)(?:_?(?:id|name|file|path|index|number))?|center|name"
 )
+_NUMBERS = re.compile(r"(\d+)")
 _MOST_LISTED = 12  # folders of a question
 
 
@@ -110,22 +114,36 @@ def read_images(settings: ImportSettings, seen: Seen) -> Items:
     return _rows_of_table(settings, seen)
 
 
-def _by_numbers(path: str) -> list[str]:
-    """Return the key by which frame2 comes before frame10."""
-    return [part.zfill(20) for part in re.split(r"(\d+)", path)]
+def _in_order(paths: Iterable[str]) -> list[str]:
+    """Return the paths of images in the order of the times in their names; without these, in that
+    of their numbers, so that frame2 comes before frame10, and 0.25 before 0.3.
+    """
+    in_order = sorted(paths, key=lambda path: [part.zfill(20) for part in _NUMBERS.split(path)])
+    stems = [PurePosixPath(path).stem for path in in_order]
+    times = times_in_names(stems)
+    if isinstance(times, Times) and np.isfinite(times.milliseconds).all():
+        return [in_order[place] for place in np.argsort(times.milliseconds, kind="stable")]
+    numbers = [re.fullmatch(r"\D*(\d+)(?:\.(\d+))?", stem) for stem in stems]
+    found = [number for number in numbers if number]
+    if len(found) == len(stems) and are_decimals([number[2] or "" for number in found]):
+        keys = [float(f"{number[1]}.{number[2] or 0}") for number in found]
+        return [in_order[place] for place in np.argsort(keys, kind="stable")]
+    return in_order
 
 
 def _rows_without_table(settings: ImportSettings, seen: Seen) -> Items:
     """Yield a row for each image of a folder, in the order of times, with a steering of 0."""
     folder = settings.source if settings.source.is_dir() else settings.source.parent
-    paths = sorted(FolderImages(folder, settings.follow_links).paths, key=_by_numbers)
-    times = times_in_names([PurePosixPath(path).stem for path in paths])
+    paths = _in_order(FolderImages(folder, settings.follow_links).paths)
+    times = times_in_names([PurePosixPath(path).stem for path in paths], settings.time_form)
     if settings.frame_rate:
         times = counted(range(len(paths)), settings.frame_rate)
     if not isinstance(times, Times):
         inquiry = Inquiry(settings)
         inquiry.note("pictures", str(folder), pictures=len(paths))
         inquiry.ask([times] if times else no_times())
+        if not (settings.fov or settings.framing):  # which is asked for next
+            inquiry.ask([Missing("fov", "fov", "DEGREES")])
         inquiry.check()
         return
     seen.notes.append(times.words)
@@ -199,6 +217,8 @@ def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
             continue
         yield replace(read_row, picture=found.get(_CENTER, ""))
     seen.images_without_record = len(images.paths) - len(named)
+    if renamed := len(named & images.with_other_ending):
+        seen.notes.append(f"images: {renamed} end otherwise than in the table, as {min(named)!r}")
 
 
 def _read_labels(
@@ -216,17 +236,21 @@ def _read_labels(
     seen.notes += table.notes
     controls, control_columns = read_controls(table, settings, seen, inquiry)
     columns = _image_columns(table, settings, images, control_columns.get("steering"), inquiry)
+    counted = _counted_otherwise(table, columns[_CENTER], images, inquiry) if columns else ""
+    if counted:
+        columns = None
     in_order: Sequence[str] = ()
     stems: Sequence[str] = ()
     images_words = ""
     if columns is None:
         in_order = _images_in_order(table, images, inquiry)
         stems = [PurePosixPath(path).stem for path in in_order]
-        images_words = "row N has image N, in the order of their numbers"
+        images_words = "row N has image N, in the order of their times or numbers" + counted
     elif columns:
         stems = list(map(_stem_of, table.columns[columns[_CENTER]]))
         inquiry.note("pictures", f"column {columns[_CENTER]!r}", pictures=len(images.paths))
         images_words = f"by {', '.join(columns.values())}"
+        _ask_for_folder(table, columns[_CENTER], images, inquiry)
     before = len(inquiry.missing)
     pictures = table.columns[columns[_CENTER]] if columns else in_order
     if len(pictures) == len(table.lines) and not _is_of_export(table):
@@ -242,7 +266,7 @@ def _read_labels(
         inquiry.ask(no_times(table, [*control_columns.values(), *(columns or {}).values()]))
     if times and pictures and not are_several and not _is_of_export(table):
         inquiry.ask(times.check_rate(pictures))
-    if times and in_order:
+    if times and times.column and in_order:  # those that are counted say nothing
         inquiry.ask(_other_times(times, stems, in_order))
     if times:
         seen.notes += [times.words, f"images: {images_words}"]
@@ -321,21 +345,69 @@ def _images_in_order(table: SourceTable, images: FolderImages, inquiry: Inquiry)
     That is so for as many images of one camera as the table has rows. A line that could not be read
     has an image, too.
     """
-    paths = sorted(images.paths, key=_by_numbers)
+    paths = _in_order(images.paths)
     rows = len(table.lines) + len(table.broken)
+    folders = Counter(str(PurePosixPath(path).parent) for path in paths)
+    fitting = sorted(folder for folder, pictures in folders.items() if pictures == rows)
+    example = paths[0] if paths else "frame0001.jpg"
+    if len(folders) > 1 and fitting:
+        _ask_which_folder(table, fitting, inquiry)
+        return ()
     if not paths or len(paths) != rows:
-        example = paths[0] if paths else "frame0001.jpg"
         facts = {"rows": rows, "pictures": len(paths), "picture": example}
         inquiry.ask([Missing("no images", facts=facts)])
         return ()
-    kinds = sorted({re.sub(r"\d+", "#", path) for path in paths})
+    kinds = sorted({re.sub(r"\d+(?:\.\d+)?", "#", path) for path in paths})
     if len(kinds) > 1:
-        facts = {"pictures": len(paths), "folders": kinds[:_MOST_LISTED], "table": str(table.path)}
+        facts = {"pictures": len(paths), "folders": kinds[:_MOST_LISTED], "picture": example}
         inquiry.ask([Missing("images of several folders", facts=facts)])
         return ()
     inquiry.note("pictures", f"row N has picture N, as there are {rows} of both")
     broken = [int(left_out.place.rpartition(" ")[2]) for left_out in table.broken]
     return [paths[row + int(np.searchsorted(broken, line))] for row, line in enumerate(table.lines)]
+
+
+def _ask_for_folder(
+    table: SourceTable, image_column: str, images: FolderImages, inquiry: Inquiry
+) -> None:
+    """Ask for the camera where each of several folders has an image of a row's name."""
+    if folders := images.folders_of(table.columns[image_column]):
+        _ask_which_folder(table, folders, inquiry)
+
+
+def _ask_which_folder(table: SourceTable, folders: Sequence[str], inquiry: Inquiry) -> None:
+    source = inquiry.settings.source
+    folder = source if source.is_dir() else source.parent
+    inquiry.settings = replace(inquiry.settings, table=table.path)
+    facts = {"folders": [str(folder / each) for each in folders[:_MOST_LISTED]]}
+    inquiry.ask([Missing("folder", "source", "FOLDER", facts)])
+
+
+def _counted_otherwise(
+    table: SourceTable, image_column: str, images: FolderImages, inquiry: Inquiry
+) -> str:
+    """Return in words how a column counts the images otherwise than their names, such as from 1 or
+    by 2, so that row N has image N; "" where it has the numbers in their names.
+
+    That is asked for where neither numbers nor counts fit.
+    """
+    cells = table.columns[image_column]
+    if not images.numbered or not all(map(is_number, cells)):
+        return ""
+    rows = np.array(list(map(int, cells)))
+    named = np.array(sorted(images.numbered))
+    facts = {"first": int(rows.min()), "last": int(rows.max()), "column": image_column}
+    facts |= {"first_picture": int(named[0]), "last_picture": int(named[-1])}
+    if len(rows) == len(named) and (np.diff(rows) > 0).all() and (rows != named).any():
+        by = (rows[-1] - rows[0]) / max(1, named[-1] - named[0])
+        if np.allclose(rows - rows[0], by * (named - named[0]), atol=1e-6):
+            of_rows = f"{facts['first']} to {facts['last']}"
+            of_names = f"{facts['first_picture']} to {facts['last_picture']}"
+            return f": {image_column} counts {of_rows}, and their names {of_names}"
+    is_shifted = (rows.min() - named[0]) * (rows.max() - named[-1]) > 0
+    if is_shifted and len(rows) != len(named) and not inquiry.settings.image_column:
+        inquiry.ask([Missing("numbers of images", "image_column", "IMAGES", facts)])
+    return ""
 
 
 def _other_times(times: Times, stems: Sequence[str], paths: Sequence[str]) -> Iterator[Missing]:

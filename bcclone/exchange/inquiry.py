@@ -93,6 +93,7 @@ class Inquiry:
         asked = {one.setting: one.blank for one in self.missing if one.blank}
         # rows are counted instead of the times that were named
         counted = ("time_column", "time_form") if "frame_rate" in asked else ()
+        source = asked.pop("source", self.settings.source)
         flags = _flags()
         given = replace(
             self.settings,
@@ -103,7 +104,7 @@ class Inquiry:
             },
         )
         words = [word for name, blank in asked.items() for word in (flags[name], blank)]
-        return shown_command("import", self.settings.source, *option_words(given), *words)
+        return shown_command("import", source, *option_words(given), *words)
 
     def as_json(self) -> dict[str, Any]:
         flags = _flags()
@@ -132,7 +133,8 @@ class Inquiry:
             chosen = [one for one in self.missing if one.is_optional == is_optional]
             lines += [title] if chosen else []
             for one in chosen:
-                lines.append(f"  {flags.get(one.setting, 'in the source')}: {_question(one)}")
+                option = flags.get(one.setting) or one.blank or "in the source"
+                lines.append(f"  {option}: {_question(one)}")
         blanks = [one.blank for one in self.missing if one.blank]
         then = "then"
         if blanks:
@@ -172,7 +174,7 @@ def choose_table(
 
 def _flags() -> dict[str, str]:
     """Return name of a setting -> its option."""
-    return {declared.name: declared.flag for declared in settings_of(ImportSettings)}
+    return {each.name: each.flag for each in settings_of(ImportSettings) if not each.positional}
 
 
 # ---- words
@@ -240,16 +242,17 @@ _WORDS: Mapping[str, str] = {
     "new table": "the one with the steering of each picture that you write",
     "no table": (
         "no table ({endings}) with the steering lies beside the pictures of {folder}; name "
-        "one, or estimate the steering from how the camera moves with --steering from-motion"
+        "one, or estimate the steering from how the camera moves: {from_motion}"
     ),
     "tables above": (
         "no table ({endings}) with the steering lies in {folder}; above it lies "
-        "{tables_above}: name one, or estimate the steering with --steering from-motion"
+        "{tables_above}: name one, or estimate the steering: {from_motion}"
     ),
     "data": (
-        "{files} beside the pictures: not read; write a table of them (CSV) with the picture "
-        "and the steering of each row, as in docs/how-to/exchange.md (Arrays of another "
-        "program)"
+        "files beside the pictures are not read, {count} such as {files}; write a table of them "
+        "with the picture and the steering of each row, as pandas.read_json(FILE).to_csv('log.csv')"
+        " does of JSON; docs/how-to/exchange.md (Tables, and Arrays of another program)"
+        " has others"
     ),
     "classes as folders": (
         "its folders {folders} are called as classes of pictures, which hold no angle; write a"
@@ -381,8 +384,14 @@ _WORDS: Mapping[str, str] = {
         "name of each row's picture, such as {picture}"
     ),
     "images of several folders": (
-        "no column names the pictures, and {pictures} lie in several folders: {folders}; name "
-        "the folder of the camera that looks forward, with --table {table}"
+        "no column names the pictures, and {pictures} are of several kinds: {folders}; write a "
+        "column with the name of each row's picture, such as {picture}"
+    ),
+    "folder": "which folder has the pictures of the camera that looks forward? {folders}",
+    "numbers of images": (
+        "column {column} counts {first} to {last}, and the names of the pictures {first_picture} "
+        "to {last_picture}, which are not as many: name it if its numbers are those in the names; "
+        "if it counts otherwise, write a column with the name of each row's picture"
     ),
     "images at other times": (
         "no column names the pictures, and the times in their names are up to {seconds:.1f} s "
@@ -443,6 +452,10 @@ _WORDS: Mapping[str, str] = {
         "{column}: most rows follow the one before within {step:g} ms, as of no camera; how many "
         "rows there are in a second, such as 20; or name the times with --time-column"
     ),
+    "fov": (
+        "how many degrees the camera sees from the left to the right edge, such as 69 for the "
+        "main camera of a phone"
+    ),
     # the frames of a film
     "film": (
         "its {rows} rows are not one for each of the {frames} frames of the film{in_order}; "
@@ -466,6 +479,8 @@ def _question(one: Missing) -> str:
         name: value if isinstance(value, float) else _shown(value)
         for name, value in one.facts.items()
     }
+    if "from_motion" in one.facts:  # a command is shown as it is
+        facts["from_motion"] = one.facts["from_motion"]
     if "columns" in one.facts:
         facts["columns"] = _columns(one.facts)
     if "tables" in one.facts:

@@ -8,10 +8,11 @@ user has named it.
 import os
 import re
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, LeftOut
 from bcclone.recording.files import base_name
@@ -37,6 +38,11 @@ _SAME_TIME_NS = 3_000_000_000
 
 def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_ENDINGS)
+
+
+def is_number(cell: str) -> bool:
+    """Return whether a cell may be the number of an image; int() would take long for a huge one."""
+    return cell.isdecimal() and len(cell) < 18
 
 
 def suffix_of(image: bytes) -> str:
@@ -178,6 +184,7 @@ class FolderImages:
 
     def __init__(self, folder: Path, follow_links: bool = False) -> None:
         self.paths: set[str] = set()
+        self.with_other_ending: set[str] = set()  # paths that were found for another ending
         # by path, with the folders that an archive of Windows may have left in a file's name
         self._written: dict[str, str] = {}
         self._named: defaultdict[str, list[str]] = defaultdict(list)
@@ -221,8 +228,13 @@ class FolderImages:
     def are_named(self, cells: Sequence[str], by_number: bool = False) -> bool:
         """Return whether most of the first cells of a column name images of the folder.
 
-        by_number: whether a number may stand for the image that has this number in its name
+        by_number: whether a number may stand for the image that has this number in its name; then
+            the column may have further rows, of images that are not there
         """
+        if by_number and self.numbered:
+            numbers = {int(cell) for cell in cells if is_number(cell)}
+            if 2 * len(numbers & self.numbered.keys()) > len(self.numbered):
+                return True
         first = [cell for cell in cells[:200] if cell]
         named = 0
         for cell in first:
@@ -235,13 +247,29 @@ class FolderImages:
             named += 1
         return 2 * named > len(first)
 
+    def folders_of(self, cells: Sequence[str]) -> list[str]:
+        """Return the folders that each have an image of most of these names; [] where most names
+        are those of no or of one image.
+        """
+        first = [cell for cell in cells[:200] if cell]
+        several: Counter[str] = Counter()
+        for cell in first:
+            try:
+                self.find(cell, by_number=False)
+            except LeftOut:
+                continue
+            except RowError:
+                named = self._named[normal_name(PurePosixPath(cell.replace("\\", "/")).name)]
+                several.update({str(PurePosixPath(path).parent) for path in named})
+        return sorted(folder for folder, count in several.items() if 2 * count > len(first))
+
     def are_paths(self, cells: Sequence[str]) -> bool:
         """Return whether most of the first cells of a column are paths of images of the folder."""
         first = [cell.replace("\\", "/").removeprefix("./") for cell in cells[:200] if cell]
         return 2 * sum(cell in self._written for cell in first) > len(first)
 
     @cached_property
-    def _numbered(self) -> dict[int, str]:
+    def numbered(self) -> dict[int, str]:
         """Return number -> path of the image with it in its name; of images of one camera alone."""
         if len({re.sub(r"\d+", "#", path) for path in self.paths}) != 1:
             return {}
@@ -260,11 +288,16 @@ class FolderImages:
             return self._written[name]
         last = normal_name(PurePosixPath(name).name)
         paths = self._named.get(last) or self._lower.get(last.lower(), [])
+        if not paths and "%" in cell:  # as in the address of a page
+            return self.find(unquote(cell), by_number)
+        if not paths and is_image(last):  # the images were written anew in another format
+            paths = self._named.get(PurePosixPath(last).stem, [])
+            self.with_other_ending.update(paths)
         if not paths:  # a path that lacks the mark before the name: IMG/0.jpg as C:/data/IMG0.jpg
             tails = (last[begin:] for begin in range(len(last)))
             paths = next(filter(None, map(self._unmarked.get, tails)), [])
-        if not paths and by_number and cell.isdecimal() and len(cell) < 18:
-            paths = [path for path in [self._numbered.get(int(cell))] if path]
+        if not paths and by_number and is_number(cell):
+            paths = [path for path in [self.numbered.get(int(cell))] if path]
         if not paths:
             raise LeftOut(
                 f"image {cell[:60]!r} is not in the folder; a row names its image with or without "

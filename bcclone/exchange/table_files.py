@@ -1,9 +1,10 @@
 """Which file is the table of a source: the one that is named, or that lies beside the pictures."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
 from bcclone.exchange.inquiry import Inquiry, Missing, NotStated
 from bcclone.exchange.source_files import (
     IMAGE_ENDINGS,
@@ -14,9 +15,12 @@ from bcclone.exchange.source_files import (
 )
 from bcclone.exchange.units import plain
 from bcclone.recording.run_tables import SIDECARS
+from bcclone.recording.written_times import WrittenTimes, times_in_names
+from bcclone.system.errors import shown_command
+from bcclone.system.settings import option_words
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
-_MOST_FILES = 1000  # that a question names
+_NAMED_FILES = 4  # that a question names
 # endings of files that may hold a steering, and are not read
 _DATA_ENDINGS = (
     ".json", ".jsonl", ".ndjson", ".parquet", ".feather", ".arrow", ".xlsx", ".xls", ".ods",
@@ -77,8 +81,10 @@ def without_table(settings: ImportSettings, folder: Path) -> NotStated:
     elif _CLASSES.fullmatch(plain(folder.resolve().name)) and len(classes_above) > 1:
         inquiry.ask([Missing("classes as folders", facts={"folders": classes_above})])
     if files:
-        inquiry.ask([Missing("data", facts={"files": files[:_MOST_FILES]})])
+        facts = {"files": files[:_NAMED_FILES], "count": len(files)}
+        inquiry.ask([Missing("data", facts=facts)])
     facts = {"folder": str(folder), "endings": list(TABLE_ENDINGS)}
+    facts |= {"from_motion": _from_motion(settings, folder)}
     tables = [str(path) for each in above for path in _tables_in(each)]
     kind = "no table"
     if tables:
@@ -86,6 +92,18 @@ def without_table(settings: ImportSettings, folder: Path) -> NotStated:
         facts["tables_above"] = tables
     inquiry.ask([Missing(kind, "table", "TABLE", facts)])
     return inquiry.refusal()
+
+
+def _from_motion(settings: ImportSettings, folder: Path) -> str:
+    """Return the command that estimates the steering of pictures or of a film."""
+    given = ImportSettings(settings.source, settings.output, follow_links=settings.follow_links)
+    words = option_words(replace(given, steering=FROM_MOTION))
+    stems = [path.stem for path in files_inside(folder, IMAGE_ENDINGS)]
+    if stems:
+        words += ["--fov", "DEGREES"]
+    if stems and not isinstance(times_in_names(stems), WrittenTimes):
+        words += ["--frame-rate", "HZ"]
+    return shown_command("import", settings.source, *words)
 
 
 def _class_folders(folder: Path) -> list[str]:

@@ -218,11 +218,6 @@ _OF_CELLS = (
         is_whole=True,
         must_prove=True,
     ),
-    _Form(
-        "numbers with their unit",
-        re.compile(r"\s*(?P<number>[-+]?\d+(?:[.,]\d+)?)\s*(?P<unit>[A-Za-z]+)\s*"),
-        is_whole=True,
-    ),
 )
 
 

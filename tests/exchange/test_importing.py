@@ -208,6 +208,24 @@ def test_the_first_check_of_an_import_is_made_and_its_remedy_mends_it(tmp_path):
     assert right.tolist() == (-rows_of(tmp_path / "wrong")["steering"]).tolist()
 
 
+def test_the_first_check_says_how_late_the_steering_is_and_its_remedy_mends_it(tmp_path):
+    folder = turning_camera(tmp_path / "set")
+    table = folder / "labels.csv"
+    lines = table.read_text().splitlines()
+    rows = [line.split(",") for line in lines[1:]]
+    steering = lines[0].split(",").index("steering")
+    late = 10
+    for row in range(len(rows) - 1, -1, -1):
+        rows[row][steering] = rows[max(row - late, 0)][steering]
+    table.write_text("\n".join([lines[0], *map(",".join, rows)]) + "\n")
+    check = result_of("import", folder, "-o", tmp_path / "late")["check"]
+    assert check["turning"] == "as steered"
+    assert check["lag_frames"] == pytest.approx(late, abs=2)
+    words = shlex.split(check["remedy"])
+    run_script(*words[words.index("edit") :])
+    assert abs(first_check(tmp_path / "late" / "driving_log.csv").lag_frames) < late - 4
+
+
 def test_the_remedy_of_the_first_check_writes_where_nothing_is(tmp_path):
     folder = turning_camera(tmp_path / "set")
     (tmp_path / "wrong-mirrored").mkdir()

@@ -1,0 +1,114 @@
+"""Which picture a row of a table has: by names, numbers and order; and of which camera."""
+
+import pytest
+
+from tests.exchange.foreign_sources import (
+    asked,
+    color_of,
+    color_shown,
+    imported_frames,
+    make_frames,
+    refusal_of,
+    rows_of,
+)
+
+
+def numbered(folder, numbers, names=None, column="frame_id"):
+    """Make pictures 0000.png and so on, in whose order rows have other numbers."""
+    names = names or [f"{number:04}.png" for number in range(len(numbers))]
+    cells = [(str(number), f"{0.02 * row:.2f}") for row, number in enumerate(numbers)]
+    return make_frames(folder, names, [(column, "steering"), *cells])
+
+
+@pytest.mark.parametrize(("first", "by"), [(1, 1), (10, 1), (0, 2), (5, 3)])
+@pytest.mark.parametrize("column", ["frame_id", "id"])
+def test_numbers_that_count_otherwise_than_those_in_the_names_are_in_order(
+    tmp_path, first, by, column
+):
+    folder = numbered(tmp_path / "set", [first + by * row for row in range(24)], column=column)
+    given = {"image_column": column, "straight": 0.0}
+    result = imported_frames(folder, **(given if column == "id" else {"straight": 0.0}))
+    assert result.rows == 24
+    for row in (0, 20):
+        assert color_shown(result.output, row) == pytest.approx(color_of(row), abs=6)
+    assert "row N has image N" in result.as_text()
+
+
+def test_numbers_that_fit_neither_the_names_nor_their_count_are_asked_about(tmp_path):
+    names = [f"{number:04}.png" for number in range(24)]
+    folder = numbered(tmp_path / "set", range(5, 30), names)
+    given = {"frame_rate": 20, "straight": 0.0}
+    assert asked(folder, **given) == {"--image-column": "numbers of images"}
+    assert imported_frames(folder, **given, image_column="frame_id").rows == 19
+
+
+def test_every_second_picture_of_a_log_is_read(tmp_path):
+    folder = numbered(
+        tmp_path / "set", range(24), [f"{number:04}.png" for number in range(0, 24, 2)]
+    )
+    result = imported_frames(folder, straight=0.0)
+    assert rows_of(result.output)["steering"].tolist() == [0.04 * row for row in range(12)]
+
+
+@pytest.mark.parametrize("cell", ["a%20{}%C3%A4.png", "img/a {}ä.jpg", "C:\\img\\a {}ä.png"])
+def test_addresses_and_other_endings_name_a_picture(tmp_path, cell):
+    names = [f"img/a {number}ä.png" for number in range(12)]
+    rows = [("image", "steering"), *((cell.format(number), "0.1") for number in range(12))]
+    result = imported_frames(make_frames(tmp_path / "set", names, rows))
+    assert result.rows == 12
+    assert ("end otherwise" in result.as_text()) == cell.endswith("jpg")
+
+
+def test_of_folders_with_pictures_of_the_same_names_one_is_asked_for(tmp_path):
+    names = [f"{camera}/{number:04}.png" for camera in ("left", "center") for number in range(12)]
+    rows = [("image", "steering"), *((f"{number:04}.png", "0.1") for number in range(12))]
+    folder = make_frames(tmp_path / "set", names, rows)
+    refusal = refusal_of(folder, frame_rate=20)
+    assert [one["kind"] for one in refusal.facts["missing"]] == ["folder"]
+    assert "import FOLDER" in refusal.facts["command"]
+    table = next(folder.glob("*.csv"))
+    assert str(table) in refusal.facts["command"]
+    assert imported_frames(folder / "center", table=table).rows == 12
+
+
+def test_pictures_are_in_the_order_of_decimals_without_zeros_behind(tmp_path):
+    names = [f"{name}.png" for name in ("0.05", "0.1", "0.15", "0.2", "0.25", "1")]
+    rows = [("steering",), *((f"{0.1 * row:.1f}",) for row in range(6))]
+    result = imported_frames(make_frames(tmp_path / "set", names, rows), straight=0.0)
+    for row in range(6):
+        assert color_shown(result.output, row) == pytest.approx(color_of(row), abs=6)
+
+
+def test_pictures_counted_in_each_second_are_of_one_camera(tmp_path):
+    names = [
+        f"20260520_10000{second}_{number}.png"
+        for second, count in enumerate((3, 5, 4, 5, 4))
+        for number in range(count)
+    ]
+    rows = [("image", "steering"), *((name, "0.1") for name in names)]
+    folder = make_frames(tmp_path / "set", names, rows)
+    assert asked(folder) == {"--frame-rate": "part of a second"}
+    assert imported_frames(folder, frame_rate=4).rows == len(names)
+    # always as many may be numbers of cameras
+    steady = [name for name in names if name[-5] in "012"]
+    rows = [("image", "steering"), *((name, "0.1") for name in steady)]
+    folder = make_frames(tmp_path / "other" / "steady", steady, rows)
+    assert asked(folder) == {"--frame-rate": "cameras or numbers"}
+    assert asked(folder, frame_rate=1) == {"--frame-rate": "cameras or numbers"}
+    assert imported_frames(folder, frame_rate=3).rows == len(steady)
+
+
+def test_cameras_are_seen_in_times_of_which_some_are_empty(tmp_path):
+    rows = [("image", "time_s", "steering")]
+    for row in range(36):
+        time_s = f"{0.1 * (row // 3) + 0.001 * (row % 3):.3f}"
+        rows.append((f"{row:04}.png", "" if row in (10, 22) else time_s, "0.1"))
+    folder = make_frames(tmp_path / "set", [name for name, *_ in rows[1:]], rows)
+    assert asked(folder) == {None: "cameras at once"}
+
+
+def test_the_command_for_a_film_of_pictures_has_all_that_it_needs(tmp_path):
+    folder = make_frames(tmp_path / "set", [f"{number:04}.png" for number in range(12)])
+    assert "--steering from-motion --fov DEGREES --frame-rate HZ" in str(refusal_of(folder))
+    asked_for = asked(folder, steering="from-motion")
+    assert asked_for == {"--frame-rate": "times", "--fov": "fov"}
