@@ -269,6 +269,16 @@ def test_a_model_reads_the_place_by_the_mean_of_a_keyboards_pulses_or_by_its_dri
     assert reads(interventions=0)
 
 
+def test_each_heading_of_the_table_is_explained_below_it(lap):
+    replayed = replay_policies({"model": Constant(0.0)}, lap, FIRST_PART)
+    said = "; ".join(replayed.sentences())
+    headings = [column.heading for column in replayed.table().columns if column.heading]
+    for heading in headings:
+        name = "off" if re.fullmatch(r"off [\d.]+ m", heading) else heading
+        assert f"; {name}: " in f"; {said}", heading
+    assert "a km" in headings
+
+
 def test_a_part_of_a_mirrored_recording_is_judged_by_the_whole(lap, tmp_path):
     mirrored_log = changed(lap, tmp_path, mirrored)
     with pytest.raises(UserError, match="turns to the other side"):

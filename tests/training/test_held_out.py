@@ -1,11 +1,17 @@
 """Whether held-out driving tells that a network steers: by how often the road turned."""
 
+import json
+import random
+import shlex
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bcclone.training.result import LEARNED, NOT_LEARNED, UNKNOWN, judge_held_out
+from tests.recordings import rewrite
+from tests.running import run_script
 
 ROWS_A_SECOND = 10
 
@@ -105,6 +111,25 @@ def test_as_much_more_driving_as_is_asked_for_tells_it(bends):
     assert judged(more, np.zeros(len(more))).verdict == NOT_LEARNED
 
 
+def test_as_much_more_driving_as_is_asked_for_tells_of_a_network_that_half_follows():
+    def judged_on(bends, seed):
+        driven = road(bends, seed=seed)
+        # every two seconds it errs in another way
+        knots = np.arange(0, len(driven) + 40, 20)
+        wrong = np.interp(np.arange(len(driven)), knots, noise(len(knots), 0.13, seed))
+        return judged(driven, 0.5 * driven + wrong)
+
+    asked = 0
+    for seed in range(12):
+        held_out = judged_on(8, seed)
+        if held_out.verdict == UNKNOWN:
+            asked += 1
+            times = int(np.ceil(held_out.needed))
+            assert f"{times} times" in held_out.remedy()
+            assert judged_on(8 * times, seed).verdict == LEARNED
+    assert asked > 2
+
+
 def test_a_road_that_always_turns_one_way_tells_it_if_it_turns_more_and_less():
     driven = 0.2 + 0.3 * road(10)
     assert judged(driven, driven + 0.01, 0.2).verdict == LEARNED
@@ -124,3 +149,24 @@ def test_many_rows_of_one_bend_are_one_bend_and_stretches_count_apart():
     assert judged(driven, driven).parts == 2
     assert judged(driven, driven, episode=np.arange(3000) // 300).parts == 10
     assert judged(driven[:4], driven[:4]) is None
+
+
+@pytest.mark.slow
+def test_the_check_that_a_training_on_shuffled_steering_names_finds_it(winding_recording, tmp_path):
+    shuffled = shutil.copytree(winding_recording, tmp_path / "shuffled")
+
+    def shuffle(rows):
+        steering = [row[3] for row in rows]
+        random.Random(0).shuffle(steering)
+        return [[*row[:3], value, *row[4:]] for row, value in zip(rows, steering, strict=True)]
+
+    rewrite(shuffled, shuffle)
+    run_script("preprocess.py", shuffled, "--size", 64, "-o", tmp_path / "data.h5")
+    files = (tmp_path / "data.h5", "-o", tmp_path / "model.h5", "--runs", tmp_path / "runs")
+    said = run_script("model.py", *files, "--epochs", 1, "--no-plots").stdout
+    (line,) = [line for line in said.splitlines() if line.endswith("--check")]
+    words = shlex.split(line.partition(" pictures: ")[2])
+    first = next(number for number, word in enumerate(words) if "preprocess" in word)
+    checked = run_script("preprocess.py", *words[first + 1 :], "--json", code=1).stdout
+    (recording,) = json.loads(checked)["recordings"]
+    assert "unrelated" in [finding["fault"] for finding in recording["diagnosis"]["findings"]]
