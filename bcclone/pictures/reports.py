@@ -33,7 +33,7 @@ from bcclone.system.errors import number_of
 from bcclone.system.files import write_text
 from bcclone.system.settings import option_words
 from bcclone.system.values import json_text, part_of
-from bcclone.training.result import MEAN_STEERING, TrainResult
+from bcclone.training.result import FIRST_CHECK, MEAN_STEERING, TrainResult
 
 FIGURES_NAME = "figures.json"
 CLIP_NAME = "clip.mp4"  # of a whole drive
@@ -390,6 +390,8 @@ def write_training(
     samples = result.samples
     batches = f", in batches of {result.batch_size}" if result.batch_size else ""
     times = number_of(result.epochs, "time")
+    if result.check:
+        commands = {FIRST_CHECK.capitalize(): result.check, **commands}
     looks = [name for name in _LOOKS if name in pictures]
     report = folder / REPORT_NAME
     write_report(

@@ -276,6 +276,7 @@ MEAN_STEERING = "mean_steering"
 START = "start"
 HALFWAY = "halfway"
 _MOST_NAMED = 6  # more recordings are too many for a line
+FIRST_CHECK = "first see whether the steering belongs to the pictures"
 _MODELS = {
     START: "the start model, unchanged",
     HALFWAY: "halfway, the mean of start and trained weights",
@@ -414,11 +415,19 @@ class TrainResult:
         remedy = "train longer, or record more driving with bends to both sides"
         if self.verdict == UNKNOWN:
             remedy = self.held_out.remedy()
+        return [reason, remedy]
+
+    @property
+    def check(self) -> str:
+        """Return the command that finds steering that does not belong to its pictures, "" if the
+        model has learned to steer.
+        """
+        if self.verdict == LEARNED:
+            return ""
         logs = [str(recording.path) for recording in self.recordings]
         if not 0 < len(logs) <= _MOST_NAMED or not all(Path(log).is_file() for log in logs):
             logs = ["RECORDING"]
-        check = shown_command("preprocess", *logs, "--check")
-        return [reason, f"first see whether the steering belongs to the pictures: {check}", remedy]
+        return shown_command("preprocess", *logs, "--check")
 
     def as_text(self) -> str:
         """Return the result in words."""
@@ -429,8 +438,8 @@ class TrainResult:
         lines = [
             *([str(self.table)] if self.drivers else []),
             *([f"note: {self.note}"] if self.note else []),
-            f"{self.headline}: {self.explanation[0]}",
-            *self.explanation[1:],
+            f"{self.headline}: {'; '.join(self.explanation)}",
+            *([f"{FIRST_CHECK}: {self.check}"] if self.check else []),
         ]
         return (
             f"{self.model}: {self.origin}, val_loss {val_loss}{test}, {self.samples.train} "

@@ -260,7 +260,10 @@ def test_a_training_is_reported_with_the_pictures_that_were_drawn(tmp_path):
     assert bend["alt"] == "saliency-bend in words"
     assert "losses" in losses["alt"]
     assert all(part in words for part in ("0.0123", "1.0 degrees", "batches of 48"))
-    assert page.texts["code"][0] == "bcclone evaluate model.h5 -o score"
+    assert page.texts["code"][:2] == [
+        "bcclone preprocess RECORDING --check",
+        "bcclone evaluate model.h5 -o score",
+    ]
     page, words, _ = shown(val_loss=None, val_mae=None, loss=None, handed_over="halfway")
     assert not page.all("img")
     assert "halfway" in words
