@@ -126,6 +126,9 @@ class HeldOut:
     # rows are nearly the same, so that this tells more than their number.
     parts: int
     spread: float  # mean distance of the driver's steering from that mean: what there is to learn
+    # mean distance of the recordings' means from one another: in a recording of a single bend, its
+    # mean tells more than what changes within it
+    between: float
     # Of the network's steering with the driver's, see agreement_of(): 1 if it is the same, 0 if it
     # has nothing to do with it, and of always steering the same
     agreement: float
@@ -150,11 +153,16 @@ class HeldOut:
         return self.harm - _STANDARD_ERRORS * self.harm_error > _CLEAR_HARM
 
     @property
+    def hardly_changes(self) -> bool:
+        """Return whether the driver's steering hardly changes within each recording."""
+        return self.spread < max(_LEAST_SPREAD, self.between / 2)
+
+    @property
     def verdict(self) -> str:
         """Return LEARNED or NOT_LEARNED if that is shown, else UNKNOWN."""
         if self.is_far_off:
             return NOT_LEARNED
-        if self.parts < _FEWEST_PARTS or self.spread < _LEAST_SPREAD:
+        if self.parts < _FEWEST_PARTS or self.hardly_changes:
             return UNKNOWN
         if self.greatest < _HARDLY_FOLLOWS:
             return NOT_LEARNED
@@ -177,8 +185,8 @@ class HeldOut:
                 f"its mean error is {self.harm:.2f} larger than that of always steering the mean, "
                 "or straight on"
             )
-        if self.spread < _LEAST_SPREAD:
-            return "in the driving that was held back, the steering hardly changes"
+        if self.hardly_changes:
+            return "in each recording, the steering that was held back hardly changes"
         if self.parts < _FEWEST_PARTS:
             turns = number_of(self.parts, "time")
             return (
@@ -193,8 +201,8 @@ class HeldOut:
 
     def remedy(self) -> str:
         """Return in words what makes an UNKNOWN network one that can be judged."""
-        if self.spread < _LEAST_SPREAD:
-            return "record driving on a road with bends to both sides"
+        if self.hardly_changes:
+            return "record longer drives on a road with bends to both sides"
         times = math.ceil(self.needed)
         much = f"{times} times as much" if 2 <= times <= _MOST_TIMES else "more"
         words = f"record {much} of such driving, or a road with more bends"
@@ -246,8 +254,10 @@ def judge_held_out(
         for values in (labels, steered)
     )
     _, place, counts = np.unique(recording, return_inverse=True, return_counts=True)
-    away = driven - (np.bincount(place, driven) / counts)[place]
+    means = (np.bincount(place, driven) / counts)[place]
+    away = driven - means
     spread = float(np.abs(away).mean())
+    between = float(np.abs(means - driven.mean()).mean())
     # near the mean, neither side counts
     sides = np.where(np.abs(away) > spread / 4, np.sign(away), 0.0)
     counted = sides != 0
@@ -263,7 +273,7 @@ def judge_held_out(
     def harm(kept: IndexArray) -> float:
         return float(of_network[kept].mean() - max(of[kept].mean() for of in of_constants))
 
-    figures = [spread]
+    figures = [spread, between]
     for figure in (agreement, harm):
         figures += [figure(np.arange(len(first))), block_jackknife(len(first), figure)]
     return HeldOut(parts, *(round(figure, 5) for figure in figures))

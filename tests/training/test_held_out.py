@@ -76,11 +76,12 @@ def test_a_steering_that_has_nothing_to_do_with_the_road_is_never_said_to_be_lea
 def test_a_network_that_only_tells_recordings_apart_does_not_follow_the_road():
     """Shuffled steering of a lap and of its reverse: the one turns left on the whole."""
     drive = np.repeat([0, 1], 400)
-    on_the_whole = np.where(drive == 0, -0.1, 0.1)
-    driven = on_the_whole + noise(800, 0.05)
+    on_the_whole = np.where(drive == 0, -0.06, 0.06)
+    driven = on_the_whole + noise(800, 0.2)
     held_out = judged(driven, on_the_whole + noise(800, 0.01, 1), recording=drive)
     assert held_out.verdict == NOT_LEARNED
-    assert np.corrcoef(driven, on_the_whole)[0, 1] > 0.8
+    of_seconds = [values.reshape(-1, ROWS_A_SECOND).mean(1) for values in (driven, on_the_whole)]
+    assert np.corrcoef(of_seconds)[0, 1] > 0.6
 
 
 @pytest.mark.parametrize(
@@ -134,6 +135,14 @@ def test_a_road_that_always_turns_one_way_tells_it_if_it_turns_more_and_less():
     driven = 0.2 + 0.3 * road(10)
     assert judged(driven, driven + 0.01, 0.2).verdict == LEARNED
     assert judged(driven, np.full(len(driven), 0.2), 0.2).verdict == NOT_LEARNED
+
+
+def test_recordings_of_a_single_bend_each_tell_neither():
+    """There, the network has to know the bend, and what changes within it is the hand."""
+    drive = np.repeat(np.arange(20), 40)
+    driven = np.where(drive % 2, 0.2, -0.2) + noise(800, 0.08)
+    followed = np.where(drive % 2, 0.18, -0.18) + noise(800, 0.02, 1)
+    assert judged(driven, followed, recording=drive, episode=drive).verdict == UNKNOWN
 
 
 def test_a_network_that_is_far_off_everywhere_is_seen_on_any_road():

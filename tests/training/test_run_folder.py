@@ -187,11 +187,11 @@ def test_the_loss_decides_between_models_of_similar_correlation(start, trained, 
     assert first.is_better_than(other) == is_better
 
 
-# parts, spread, agreement and its error, harm and its error
+# parts, spread, between, agreement and its error, harm and its error
 HELD_OUT = {
-    "learned": HeldOut(12, 0.1, 0.8, 0.1, -0.05, 0.01),
-    "not learned": HeldOut(12, 0.1, 0.0, 0.1, 0.0, 0.01),
-    "unknown": HeldOut(12, 0.1, 0.4, 0.2, 0.0, 0.01),
+    "learned": HeldOut(12, 0.1, 0.0, 0.8, 0.1, -0.05, 0.01),
+    "not learned": HeldOut(12, 0.1, 0.0, 0.0, 0.1, 0.0, 0.01),
+    "unknown": HeldOut(12, 0.1, 0.0, 0.4, 0.2, 0.0, 0.01),
 }
 
 
