@@ -86,12 +86,14 @@ def replay_beside(
     settings = settings or ReplaySettings()
     log = find_log(str(recording))
     policies = {}
-    trained_shares = {}
     for path in map(str, models):
         policy = load_policy(path, settings.preprocess, must_agree=len(models) == 1)
         check_framed(log, path, policy.framing)
         policies[path] = policy.without_framing()  # the recording has frames
-        trained_shares[path] = _trained_share(Path(path), policy, log, settings)
+    rows = _replayed_rows(log, settings.fraction)
+    trained_shares = {
+        path: _trained_share(Path(path), policy, rows) for path, policy in policies.items()
+    }
     beside = None
     if shipped and not any(is_shipped(Path(path)) for path in policies):
         beside = load_policy(shipped)
@@ -102,20 +104,25 @@ def replay_beside(
 _LEAST_SHARE = 0.1  # a smaller one may come from rows of other drives that look alike
 
 
-def _trained_share(
-    model: Path, policy: Policy, log: Path, settings: ReplaySettings
-) -> float | None:
-    """Return the share of the replayed rows that a model was trained on; None if not known."""
+def _replayed_rows(log: Path, fraction: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the replayed rows of a log with its edits, and the same ones without."""
+    edited = read_log(log).rows
+    first, last = (round(part * len(edited)) for part in fraction)
+    edited = edited.iloc[first:last]
+    recorded = read_log(log, edited=False).rows
+    return edited, recorded[recorded["line"].isin(edited["line"])]
+
+
+def _trained_share(model: Path, policy: Policy, versions: tuple[pd.DataFrame, ...]) -> float | None:
+    """Return the share of the replayed rows that a model was trained on; None if not known.
+
+    versions: the rows as the model may have seen them, since it may have been trained before the
+        steering was edited, or after
+    """
     training = policy.training
     known = training.recordings if training else None
     share = 0.0
     if known:
-        edited = read_log(log).rows
-        first, last = (round(part * len(edited)) for part in settings.fraction)
-        edited = edited.iloc[first:last]
-        # the model may have been trained before the steering was edited, or after
-        recorded = read_log(log, edited=False).rows
-        recorded = recorded[recorded["line"].isin(edited["line"])]
         shares = [
             share_known(
                 known,
@@ -124,7 +131,7 @@ def _trained_share(
                 rows["throttle"],
                 rows["steering"],
             )
-            for rows in (edited, recorded)
+            for rows in versions
         ]
         share = max(shares)
     if share >= _LEAST_SHARE:

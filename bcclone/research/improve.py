@@ -87,14 +87,15 @@ def improve(settings: ImproveSettings, notify: Notify = lambda line: None) -> Im
     select_scenarios(SuiteSettings(settings.rows))
     if not settings.resume:  # then work_folder() checks the model
         check_keras_path(settings.model)
+    take_overs = None
     if not settings.expert:
         notify(f"reading {', '.join(settings.recordings)}")
-        read_take_overs(settings.recordings, CAMERAS)
+        take_overs = read_take_overs(settings.recordings, CAMERAS)
     elif settings.recordings:
         find_logs(settings.recordings)
     with work_folder(settings) as folder, open_pool(settings.jobs) as pool:
         notify(f"everything on the way is in {folder}; loading TensorFlow")
-        learning = _Learning(settings, pool, notify)
+        learning = _Learning(settings, take_overs, pool, notify)
         rounds = tuple(learning.learn())
         result = Improvement(rounds, settings.model, settings.output, folder, learning.trial)
         if result.is_improved:
@@ -207,19 +208,27 @@ _MAX_EPOCHS = 8  # most epochs of a round
 class _Learning:
     """The rounds of an improvement.
 
+    take_overs: those of all cameras; None with the expert
     pool: the workers that drive
     """
 
-    def __init__(self, settings: ImproveSettings, pool: Executor, notify: Notify) -> None:
+    def __init__(
+        self,
+        settings: ImproveSettings,
+        take_overs: TakeOvers | None,
+        pool: Executor,
+        notify: Notify,
+    ) -> None:
         self._settings = settings
         self._pool = pool
         self._notify = notify
         self._folder = settings.folder
         self._preprocessing, self._samples, self._training = read_start(self._folder / START)
-        self._take_overs: TakeOvers | None = None  # None with the expert
-        if not settings.expert:
-            self._take_overs = read_take_overs(settings.recordings, self._samples.cameras)
-            self._tell(self._take_overs)
+        if take_overs and self._samples.cameras != CAMERAS:  # the model is trained on fewer
+            take_overs = read_take_overs(settings.recordings, self._samples.cameras)
+        self._take_overs = take_overs
+        if take_overs:
+            self._tell(take_overs)
         self.trial = self._make_trial()
         length_m = sum(scenario.length_m for scenario in self.trial.scenarios)
         drives = number_of(len(self.trial.scenarios), "drive")
