@@ -52,17 +52,25 @@ _LARGEST_PART = {HOURS: 24, MINUTES: 60, MS: 1e3, US: 1e6, NS: 1e9}  # no part i
 _LONGEST_UNNAMED_MS = 2000.0  # step of numbers without any unit that are seconds
 _SINCE = (946_684_800.0, 2_208_988_800.0)  # seconds since 1970 of the years 2000 to 2040
 _TICKS = "100 ns"  # the unit of Windows and .NET
-_CALENDARS = (  # words, unit, and how many of it have passed in 1970
-    ("s since 1970", SECONDS, 0.0),
-    ("ms since 1970", MS, 0.0),
-    ("us since 1970", US, 0.0),
-    ("ns since 1970", NS, 0.0),
-    ("days of a spreadsheet", DAYS, 25_569.0),
-    ("days of MATLAB", DAYS, 719_529.0),
-    ("Julian days", DAYS, 2_440_587.5),
-    ("modified Julian days", DAYS, 40_587.0),
-    ("ticks of Windows", _TICKS, 116_444_736e9),
-    ("ticks of .NET", _TICKS, 621_355_968e9),
+
+
+@dataclass(frozen=True)
+class _Calendar:
+    """A way to count from a moment that all share."""
+
+    words: str
+    unit: str
+    at_1970: float  # how many of the unit have passed then
+
+
+_CALENDARS = (
+    *(_Calendar(f"{unit} since 1970", unit, 0.0) for unit in (SECONDS, MS, US, NS)),
+    _Calendar("days of a spreadsheet", DAYS, 25_569.0),
+    _Calendar("days of MATLAB", DAYS, 719_529.0),
+    _Calendar("Julian days", DAYS, 2_440_587.5),
+    _Calendar("modified Julian days", DAYS, 40_587.0),
+    _Calendar("ticks of Windows", _TICKS, 116_444_736e9),
+    _Calendar("ticks of .NET", _TICKS, 621_355_968e9),
 )
 _PER_MS = {**PER_MS, _TICKS: 1e4}
 _OF_CELL = re.compile(r"\d{1,3}(?:,\d{3})*")  # a whole number with commas between thousands
@@ -188,17 +196,18 @@ def times_of(cells: Sequence[object], name: str, form: str | None = None) -> Tim
     known = np.sort(numbers[np.isfinite(numbers)])
     facts: dict[str, Any] = {"column": name, "cell": texts[0] if texts else ""}
     usual = usual_step(known.tolist())
-    calendar, of_calendar, at_1970 = _calendar_of(known, usual)
-    unit = stated or named or of_calendar
-    if len(known) < _ENOUGH * len(numbers) or not (usual or unit) or not len(known):
+    calendar = None if stated else _calendar_of(known, usual)
+    is_known = bool(stated or named or calendar)
+    unit = stated or named or (calendar.unit if calendar else SECONDS)
+    if not len(known) or len(known) < _ENOUGH * len(numbers) or not (usual or is_known):
         return Missing("no times", "frame_rate", "HZ", facts)
-    if not stated and named and of_calendar and named != of_calendar:
-        facts |= {"named": named, "found": of_calendar}
+    if calendar and calendar.unit != unit:
+        facts |= {"named": unit, "found": calendar.unit}
         return Missing("unit of times", "time_form", "FORM", facts)
-    step_ms = usual / _PER_MS[unit or SECONDS]
+    step_ms = usual / _PER_MS[unit]
     # where the unit is not stated, other steps show that it is not seconds
-    longest = LONGEST_STEP_MS if unit else _LONGEST_UNNAMED_MS
-    is_usual = step_ms <= longest and (unit is not None or step_ms >= SHORTEST_STEP_MS)
+    longest = LONGEST_STEP_MS if is_known else _LONGEST_UNNAMED_MS
+    is_usual = step_ms <= longest and (is_known or step_ms >= SHORTEST_STEP_MS)
     falls = int((np.diff(numbers) < 0).sum())
     if not is_usual and not stated and falls > len(numbers) / 4:
         return Missing("no times", "frame_rate", "HZ", facts)
@@ -206,13 +215,12 @@ def times_of(cells: Sequence[object], name: str, form: str | None = None) -> Tim
         facts |= {"step": usual, "rises": not falls}
         return Missing("form of times", "time_form", "FORM", facts)
     counts = usual == 1 and not np.any(known % 1) and len(np.unique(known)) == len(known)
-    if not (stated or named) and unit in (None, SECONDS) and counts:
+    if unit == SECONDS and counts and not (stated or named):
         return Missing("row numbers", "time_form", "FORM", facts)
-    if stated or not of_calendar or unit != of_calendar:
-        calendar, at_1970 = unit or SECONDS, 0.0
-    milliseconds = (numbers - at_1970) / _PER_MS[unit or SECONDS]
-    raised, turn = counted_on(milliseconds.tolist())
-    return Times(np.round(raised), f"times: {name}, in {calendar}{turn}", name)
+    since = calendar.at_1970 if calendar else 0.0
+    raised, turn = counted_on(((numbers - since) / _PER_MS[unit]).tolist())
+    words = calendar.words if calendar and not named else unit
+    return Times(np.round(raised), f"times: {name}, in {words}{turn}", name)
 
 
 def _numbers_in(cells: Sequence[object], unit: str) -> FloatArray:
@@ -235,18 +243,18 @@ def _numbers_in(cells: Sequence[object], unit: str) -> FloatArray:
     return numbers
 
 
-def _calendar_of(known: FloatArray, step: float) -> tuple[str, str | None, float]:
-    """Return the calendar by which numbers are times of the years 2000 to 2040: its words, its
-    unit, and its number in 1970; ("", None, 0.0) for none.
+def _calendar_of(known: FloatArray, step: float) -> _Calendar | None:
+    """Return the calendar by which numbers are times of the years 2000 to 2040, None for none.
 
     step: the usual one between the numbers; it must be one of a camera, which days must show
     """
-    for words, unit, at_1970 in _CALENDARS:
-        seconds = (known - at_1970) / _PER_MS[unit] / 1000
-        is_of_camera = step / _PER_MS[unit] <= LONGEST_STEP_MS and (step > 0 or unit != DAYS)
+    for calendar in _CALENDARS:
+        per_ms = _PER_MS[calendar.unit]
+        seconds = (known - calendar.at_1970) / per_ms / 1000
+        is_of_camera = step / per_ms <= LONGEST_STEP_MS and (step > 0 or calendar.unit != DAYS)
         if len(known) and is_of_camera and _SINCE[0] <= seconds[0] and seconds[-1] < _SINCE[1]:
-            return words, unit, at_1970
-    return "", None, 0.0
+            return calendar
+    return None
 
 
 def times_in_names(stems: Sequence[str], form: str | None = None) -> Times | Missing | None:
