@@ -35,8 +35,8 @@ _NO_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:[.,]\d{3})*")
-_HEXADECIMAL = re.compile(r"[0-9a-fA-F]{2,16}")
-_WITH_SIDE = re.compile(r"(?P<number>[-+]?[\d.,]+)\s*(?P<side>[^\W\d_]+|[<>\u2190\u2192])")
+_HEXADECIMAL = re.compile(r"(?:0[xX])?[0-9a-fA-F]{2,16}")
+_WITH_SIDE = re.compile(r"(?P<number>[-+]?[\d.]+)\s*(?P<side>[^\W\d_]+|[<>\u2190\u2192])")
 _SAMPLE = 200  # cells that show whether a column may hold numbers
 
 

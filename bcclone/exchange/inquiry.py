@@ -275,8 +275,10 @@ _WORDS: Mapping[str, str] = {
     ),
     "cells: sides": (
         "column {column} has the side behind its numbers, such as {cell} at {place}; write those "
-        "to one side as minus, with pandas: table[{column}] = [float(cell[:-1]) * "
-        "(-1 if cell.endswith({left}) else 1) for cell in table[{column}]]"
+        "to one side as minus, with pandas: table[{column}] = "
+        "[float(cell.removesuffix({first}).removesuffix({other})) * "
+        "(-1 if cell.endswith({first}) else 1) for cell in table[{column}].str.strip()]; state "
+        "--left-positive if {first} is the right"
     ),
     "cells: thousands": (
         "column {column} may be read in two ways: its marks, such as that of {cell} at {place}, "
@@ -292,10 +294,14 @@ _WORDS: Mapping[str, str] = {
         "other programs read column {column} as text: write plain numbers first, such as {number} "
         "for {cell}"
     ),
+    "hexadecimal as text": (
+        "other programs read column {column} as text, such as {cell}; write numbers first, with "
+        "pandas: table[{column}] = [int(cell, 16) for cell in table[{column}]]"
+    ),
     "a steering for each side": (
         "{left} and {right} hold the steering to each side, and no column has both; write one with "
         "pandas, in which left is minus: table[{steering}] = abs(table[{right}]) - "
-        "abs(table[{left}])"
+        "abs(table[{left}]); or name another column with --steering-column, if that is it"
     ),
     "wheels": (
         "{left} and {right} are of two wheels, and no column is the steering; write one into "
@@ -359,14 +365,23 @@ _WORDS: Mapping[str, str] = {
     "sign": (
         "column {sign} has the side of the steering, which has none: {values}; write one column "
         "that is negative to one side, with pandas: "
-        "table.loc[table[{sign}].astype(str).str.strip() == {first}, {column}] *= -1, and state "
+        "table.loc[{first_rows}, {column}] *= -1, and state "
         "--left-positive if that was the right; if it is another side, leave that column out of "
         "the table"
+    ),
+    "sign of most rows": (
+        "column {sign} has the side of the steering, which has none: {values}, and {neither} in "
+        "rows that are steered, too; write one column that is negative to one side, and nan where "
+        "it is unknown, with pandas: "
+        "table.loc[{first_rows}, {column}] *= -1; and "
+        "table.loc[{neither_rows}, {column}] = float('nan'); "
+        "state --left-positive if {first} is the right; if it is another side, leave that column "
+        "out of the table"
     ),
     "sign perhaps": (
         "the steering is never, or hardly, to one side. If column {sign} says to which "
         "({values}), write one column that is negative to one side, with pandas: "
-        "table.loc[table[{sign}].astype(str).str.strip() == {first}, {column}] *= -1. If not, "
+        "table.loc[{first_rows}, {column}] *= -1. If not, "
         "which value is straight ahead?"
     ),
     "steering of a tub": (
@@ -485,6 +500,6 @@ def _question(one: Missing) -> str:
         facts["columns"] = _columns(one.facts)
     if "tables" in one.facts:
         facts["tables"] = _tables(one.facts)
-    if "place" in one.facts:  # in full
-        facts["place"] = repr(one.facts["place"])[1:-1]
+    for name in one.facts.keys() & {"place", "first_rows", "neither_rows"}:  # in full
+        facts[name] = repr(one.facts[name])[1:-1]
     return _WORDS[one.kind].format(**facts)

@@ -14,7 +14,12 @@ from bcclone.exchange.cells import Look, look_of
 from bcclone.exchange.exchange_settings import RATIO, ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE
 from bcclone.exchange.inquiry import Missing
-from bcclone.exchange.steering_side import find_jump, side_column, signed_angle
+from bcclone.exchange.steering_side import (
+    find_jump,
+    rows_with,
+    side_column,
+    signed_angle,
+)
 from bcclone.exchange.table import SourceTable
 from bcclone.exchange.units import (
     STEERING_UNITS,
@@ -103,7 +108,7 @@ def _not_read(table: SourceTable, column: str) -> tuple[list[Missing], Look]:
         "place": table.place(rows[0]),
     }
     if look.sides:
-        facts["left"] = look.sides[0]
+        facts |= {"first": look.sides[0], "other": look.sides[1]}
     return [Missing(f"cells: {look.kind}" if look.kind else "cells", facts=facts)], look
 
 
@@ -124,16 +129,21 @@ def _without_side(
             kind = "wrapped often" if jump.is_beyond_half else "wrapped"
         question = Missing(kind, facts=facts)
     elif side := side_column(table, column, numbers - (settings.straight or 0.0)):
-        facts = {"column": column, "sign": side.name, "first": side.values[0]}
-        facts["values"] = side.values
+        facts = {"column": column, "sign": side.name, "values": side.values}
+        facts |= {"first": side.values[0], "first_rows": rows_with(side.name, side.values[0])}
+        neither = side.neither or ""
+        facts |= {"neither": neither, "neither_rows": rows_with(side.name, neither)}
         if side.is_sure or settings.straight is not None:
-            question = Missing("sign", facts=facts)
+            question = Missing("sign" if side.neither is None else "sign of most rows", facts=facts)
         elif needs_middle:
             question = Missing("sign perhaps", "straight", "X", facts)
     if question and column in table.as_written:
-        number = table.columns[column][0]
-        facts = {"column": column, "cell": table.written(column, 0), "number": str(number)}
-        yield Missing("cells as text", facts=facts)
+        look = look_of(list(map(str, table.as_written[column])))
+        kind = "hexadecimal as text" if look.kind == "hexadecimal" else "cells as text"
+        number = str(table.columns[column][0])
+        yield Missing(
+            kind, facts={"column": column, "cell": table.written(column, 0), "number": number}
+        )
     if question:
         yield question
 

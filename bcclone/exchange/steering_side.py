@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bcclone.exchange.cells import number_in
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE
 from bcclone.exchange.table import SourceTable
 from bcclone.exchange.units import plain
@@ -32,9 +33,10 @@ _RIGHTS = {
     "r", "right", "rechts", "droite", "derecha", "destra", "cw", "+", "1", ">",
     "\N{RIGHTWARDS ARROW}", "pos", "positive",
 }  # fmt: skip
+_STRAIGHT = 0.01  # share of the largest steering; less is none
 _OF_NO_SIDE = {"", "0", "none", "straight", "center", "centre"}
 # full turns of sensors, besides powers of 2: in rad, turns, degrees, and parts of these
-_TURNS = (2 * math.pi, 1.0, 400.0, 360.0, 3600.0, 36000.0, 2000 * math.pi)
+_TURNS = (2 * math.pi, 1.0, 400.0, 360.0, 720.0, 3600.0, 36000.0, 2000 * math.pi, 100.0, 1e3, 1e4)
 _COUNTS = tuple(2.0**bits for bits in range(7, 25))
 _LEFT = re.compile(r"(?:^|(?<=_))(?:left|l|links|gauche)(?=_|$)")
 _RIGHT_OF = {"left": "right", "l": "r", "links": "rechts", "gauche": "droite"}
@@ -53,6 +55,9 @@ class SideColumn:
     name: str
     values: tuple[str, str]  # as they are written, that of the left first if they say it
     is_sure: bool  # it is called the sign, or its values change where the steering is straight
+    neither: str | None = (
+        None  # a third value, of rows that are steered and whose side it does not say
+    )
 
 
 def side_column(table: SourceTable, column: str, away: FloatArray) -> SideColumn | None:
@@ -65,20 +70,39 @@ def side_column(table: SourceTable, column: str, away: FloatArray) -> SideColumn
     found = []
     for name in table.columns:
         cells = [str(cell).strip() for cell in table.as_written.get(name, table.columns[name])]
-        counts = Counter(cell for cell in cells if cell.lower().removesuffix(".0"))
-        values = [cell for cell, _ in counts.most_common() if cell.lower() not in _OF_NO_SIDE]
-        if len(values) == 1 and len(counts) == 2:  # 0 beside 1
-            values = list(counts)
+        counts = Counter(cells)
+        values = [cell for cell, _ in counts.most_common() if _word(cell) not in _OF_NO_SIDE]
+        if len(values) == 1:  # and 0, or nothing, to the other side
+            values += sorted((cell for cell in counts if _word(cell) in ("0", "")), reverse=True)[
+                :1
+            ]
         if name == column or len(values) != 2 or len(counts) > 3:
             continue
         is_called = bool(_NAMED.fullmatch(plain(name)))
         is_measured = _changes_when_straight(np.array(cells), values, away)
-        left, right = sorted(values, key=lambda value: value.lower() not in _LEFTS)
-        are_sides = left.lower() in _LEFTS and right.lower() in _RIGHTS
+        left, right = sorted(values, key=lambda value: (_word(value) not in _LEFTS, not value))
+        are_sides = _word(left) in _LEFTS and _word(right) in _RIGHTS
         if is_called or is_measured or are_sides:
             is_sure = is_measured or "sign" in plain(name).split("_")
-            found.append(SideColumn(name, (left, right), is_sure))
+            others = [cell for cell in counts if cell not in values]
+            is_steered = np.isin(cells, others) & (np.abs(away) > _STRAIGHT * np.nanmax(away))
+            neither = others[0] if np.any(is_steered) else None
+            found.append(SideColumn(name, (left, right), is_sure, neither))
     return max(found, key=lambda side: side.is_sure, default=None)
+
+
+def _word(cell: str) -> str:
+    return cell.lower().removesuffix(".0")
+
+
+def rows_with(column: str, value: str) -> str:
+    """Return pandas' expression for the rows of a table in which a column has a value."""
+    if not value:
+        return f"table[{column!r}].isna()"
+    number = number_in(value)
+    if math.isfinite(number):
+        return f"table[{column!r}] == {number:g}"
+    return f"table[{column!r}].astype(str).str.strip().str.lower() == {value.lower()!r}"
 
 
 def _changes_when_straight(
@@ -113,6 +137,8 @@ def columns_of_sides(table: SourceTable) -> list[tuple[str, str]]:
         (left, right)
         for left, right in _left_and_right(table)
         if _are_sides(table.numbers(left), table.numbers(right))
+        # and not the lights that blink
+        and ("steer" in plain(left) or len(np.unique(table.numbers(left))) > 2)
     ]
 
 
@@ -204,19 +230,25 @@ def _is_wrapped(known: FloatArray) -> bool:
 
 
 def _turn_of(known: FloatArray) -> float | None:
-    """Return the usual full turn at which an angle begins anew; None for another one.
+    """Return the usual full turn at which an angle begins anew; None for another one, and where two
+    of them may be it.
 
-    A jump is as long as the turn, less the step that the steering makes meanwhile.
+    A jump is as long as the turn, less the step that the steering makes meanwhile, which is about
+    as long as those before and behind it.
     """
     steps = np.abs(np.diff(known))
     is_far: BoolArray = steps > 0.7 * np.ptp(known)
     if not is_far.any() or is_far.all():
         return None
     usual = float(np.median(steps[~is_far]))
-    least = float(np.median(steps[is_far]))
-    fitting = [
-        turn
-        for turn in (*_TURNS, *_COUNTS)
-        if known.max() <= turn * 1.0001 and abs(turn - least - usual) <= max(4 * usual, 0.05 * turn)
-    ]
-    return min(fitting, key=lambda turn: abs(turn - least - usual), default=None)
+    around = np.where(is_far, np.nan, steps)
+    around = np.concatenate([[np.nan], around, [np.nan]])
+    before, after = around[:-2][is_far], around[2:][is_far]
+    meanwhile = np.where(np.isnan(before) | np.isnan(after), usual, (before + after) / 2)
+    each = steps[is_far] + meanwhile
+    found = float(np.median(each))
+    accuracy = max(float(np.ptp(each)), 0.25 * usual)
+    turns = [turn for turn in (*_TURNS, *_COUNTS) if known.max() <= turn * 1.0001]
+    off, turn = min((abs(turn - found), turn) for turn in turns)
+    near = [other for other in turns if abs(other - found) <= max(accuracy, 2 * off)]
+    return turn if off <= max(usual, 0.02 * turn) and len(near) == 1 else None

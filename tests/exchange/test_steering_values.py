@@ -158,7 +158,9 @@ def test_points_that_may_stand_between_thousands_are_refused(tmp_path):
     ("written", "per"),
     [
         (lambda a: f"{abs(a)}{'L' if a < 0 else 'R'}", 1),
+        (lambda a: f"{abs(a)} {'left' if a < 0 else 'right'}", 1),
         (lambda a: f"{round(10 * a) & 0xFFFF:04x}", 10),
+        (lambda a: f"0x{round(10 * a) & 0xFFFF:04X}", 10),
     ],
 )
 def test_the_lines_for_cells_of_another_kind_make_numbers_at_once(tmp_path, written, per):
@@ -178,7 +180,8 @@ def test_the_lines_for_cells_of_another_kind_make_numbers_at_once(tmp_path, writ
         ("direction", "L", "R"), ("turn", " left ", "Right"), ("sens", "gauche", "droite"),
         ("direction", "1", "2"), ("sign_bit", "1", "0"), ("sgn", "-", "+"),
         ("direction", "CCW", "CW"), ("lr", "l", "r"), ("arrow", "\N{LEFTWARDS ARROW}", ">"),
-        ("x", "True", "False"), ("other", "anticlockwise", "clockwise"),
+        ("x", "True", "False"), ("x", "true", "false"), ("sign", "-1.0", "1.0"),
+        ("other", "anticlockwise", "clockwise"), ("turn", "L", ""), ("left_on", "1", "0"),
     ],
 )  # fmt: skip
 def test_a_column_that_is_the_side_of_a_steering_is_found_by_measuring(tmp_path, name, left, right):
@@ -191,6 +194,24 @@ def test_a_column_that_is_the_side_of_a_steering_is_found_by_measuring(tmp_path,
         written_anew(folder, line)
     found = steering_of(folder, tmp_path / "out", max_degrees=375.0)
     assert found.tolist() in (EXPECTED, pytest.approx([-a / 375 for a in ANGLES], abs=1e-4))
+
+
+@pytest.mark.parametrize(
+    "values", [("left", "right", "straight"), ("-1", "1", "0"), ("-1.0", "1.0", "")]
+)
+def test_rows_that_are_steered_and_whose_side_is_unknown_are_left_out(tmp_path, values):
+    left, right, neither = values
+    sides = [neither if abs(a) < 40 else left if a < 0 else right for a in ANGLES]
+    folder = steered(tmp_path / "set", "steering_deg", map(abs, ANGLES), direction=sides)
+    refusal = refusal_of(folder, max_degrees=375.0)
+    assert [one["kind"] for one in refusal.facts["missing"] if not one["option"]] == [
+        "sign of most rows"
+    ]
+    for line in remedies_in(refusal):
+        written_anew(folder, line)
+    found = steering_of(folder, tmp_path / "out", max_degrees=375.0)
+    known = [angle / 375 for angle in ANGLES if abs(angle) >= 40]
+    assert found.tolist() == pytest.approx(known, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["brake_on", "mode", "gear"])
@@ -220,7 +241,7 @@ def test_a_column_for_each_side_is_no_steering_alone(tmp_path, left, right):
     assert answered(refusal, tmp_path, FULL=375, UNIT="deg")["steering"].tolist() == EXPECTED
 
 
-@pytest.mark.parametrize("turn", [4096, 8192, 360, 65536])
+@pytest.mark.parametrize("turn", [4096, 8192, 360, 65536, 1000])
 @pytest.mark.parametrize("share", [0.3, 0.8])
 def test_an_angle_that_begins_anew_is_followed_as_the_refusal_says(tmp_path, turn, share):
     whole = [round(share * turn * math.sin(row / 9), 1) for row in range(ROWS)]
