@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -46,6 +47,13 @@ from bcclone.system.values import to_json
 INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
 # errors of a disk that is full, damaged or not reached, which the system also raises without a name
 _OF_DISKS = {getattr(errno, name, 0) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "ESTALE")}
+
+# errors of a machine, or of the limits of a process, that has no more memory, processes or threads
+_OF_LIMITS = {errno.ENOMEM, errno.EAGAIN}
+_WORDS_OF_LIMITS = re.compile(
+    "failed to map segment|can't start new thread|[Cc]annot allocate memory|Insufficient memory"
+)
+_LEAST_MEMORY_MB = 3000  # address space with which no package was seen to crash or to be refused
 
 
 def main(script: str = "") -> int:
@@ -181,6 +189,7 @@ def run(command: Command | str, program: Sequence[str], words: Sequence[str]) ->
         left_behind = command.after_interrupt
         silence = _only_errors() if given.get("quiet") else nullcontext()
         with silence, raising_interrupts():
+            _note_small_memory()
             result = command.run(given)
             left_behind = "the command had finished; what it wrote is complete"
             show(result, given.make(Common))
@@ -243,6 +252,32 @@ def _only_errors() -> Iterator[None]:
             root.setLevel(level)
 
 
+def _note_small_memory() -> None:
+    """Tell of a limit of memory with which OpenCV and OpenBLAS may crash without a word."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_MEMORY_MB << 20:
+        notify(
+            f"note: this process may use {limit >> 20} MB of memory (ulimit -v), and packages that "
+            f"it loads may crash below {_LEAST_MEMORY_MB} MB"
+        )
+
+
+def _is_of_limits(error: BaseException | None) -> bool:
+    """Return whether memory, processes or threads ran out, also before another error was raised."""
+    if error is None:
+        return False
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno in _OF_LIMITS)
+        or bool(_WORDS_OF_LIMITS.search(str(error)))
+        or _is_of_limits(error.__cause__ or error.__context__)
+    )
+
+
 def _is_current_folder_gone() -> bool:
     try:
         Path.cwd()
@@ -255,6 +290,11 @@ def describe(error: Exception) -> tuple[str, int]:
     """Return the message for an error, and the exit code."""
     if isinstance(error, UserError):
         return str(error), error.exit_code
+    if _is_of_limits(error):
+        return (
+            f"memory, processes or threads ran out ({first_line(error)}); close other programs, or "
+            "raise the limits of this process (ulimit -v, ulimit -u) or of its container"
+        ), 1
     foreign = ""  # files in the place of modules, which may be the cause
     if not isinstance(error, OSError):
         foreign = "; ".join(f"{found}: {remedy}" for found, remedy in foreign_files())

@@ -24,6 +24,7 @@ from tests.processes import imported_by, said, started
 from tests.running import ROOT, run_process, run_script
 from tests.running import command as command_line
 
+LAKE = ROOT / "models" / "lake.h5"
 SCRIPTS = ("preprocess.py", "model.py", "drive.py", "video.py")
 ONE_OF_EACH_MODULE = {
     load_command(name.removesuffix(".py")).function.__module__: name
@@ -413,3 +414,26 @@ def test_settings_of_a_windows_shell_are_read(encoding, simulated_recording, tmp
     run_script("preprocess.py", simulated_recording, *words)
     with open_store(tmp_path / "s.h5") as store:
         assert (store.preprocessing.width, store.sample_settings.seed) == (32, 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit the address space")
+@pytest.mark.parametrize(
+    ("line", "megabytes"),
+    [
+        (["preprocess", "{recording}", "-o", "data.h5"], 200),
+        (["preprocess", "{recording}", "-o", "data.h5"], 390),
+        pytest.param(["preprocess", "{recording}", "-o", "data.h5"], 800, marks=pytest.mark.slow),
+        pytest.param(["drive", LAKE, "--port", 0], 1500, marks=pytest.mark.slow),
+    ],
+)
+def test_too_little_memory_is_said(tmp_path, recording, line, megabytes):
+    """OpenBLAS and OpenCV may crash; then a note has said why."""
+    words = [str(word).format(recording=recording) for word in line]
+    script = f'ulimit -c 0; ulimit -v {megabytes * 1024}; exec "$@"'
+    done = said("sh", "-c", script, "sh", *command_line(*words), cwd=tmp_path)
+    assert f"{megabytes} MB of memory" in done.stderr
+    assert done.returncode in (1, -signal.SIGSEGV), done.stderr
+    assert "Traceback" not in done.stderr
+    assert "rename" not in done.stderr
+    assert done.returncode != 1 or "ran out" in done.stderr
+    assert not (tmp_path / "data.h5").exists()

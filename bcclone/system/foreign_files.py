@@ -63,7 +63,9 @@ def foreign_file(distribution: str) -> Fault | None:
             continue
         spec = find_spec(name)
         path = Path(spec.origin) if spec and spec.origin else None
-        if spec and path and path.resolve() != Path(str(file.locate())).resolve():
+        # while a package is loaded, or after that has failed, another file of it may stand for it
+        own = (Path(str(each.locate())).resolve() for each in (file, *files))
+        if spec and path and path.resolve() not in own:
             return _foreign(name, spec)
     return None
 

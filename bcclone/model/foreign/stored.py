@@ -117,7 +117,7 @@ def read_stored(path: Path) -> StoredModel:
 def answer_of_process(path: Path) -> bytes:
     """Return what the process that reads a file answers.
 
-    Raises OSError, and UnsupportedModel if the process crashes or hangs.
+    Raises OSError, and UnsupportedModel if the process crashes, hangs or cannot be started.
     """
     # the time limit is for a disk that does not respond, and longer for a large file; the process
     # itself limits its processor time; both are far beyond what a slow and busy machine needs
@@ -146,6 +146,11 @@ def answer_of_process(path: Path) -> bytes:
             )
     except subprocess.TimeoutExpired:
         raise _too_slow() from None
+    except OSError as error:  # not of the model file
+        raise UnsupportedModel(
+            f"no process can be started to read it ({error.strerror}); close other programs, or "
+            "raise their limit (ulimit -u)"
+        ) from None
     if done.returncode == -_OUT_OF_TIME:
         raise _too_slow()
     if done.returncode:
