@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 from bcclone.recording.row import CAMERAS
-from bcclone.recording.written_times import DAY_FIRST, MONTH_FIRST, PER_MS, YEAR_FIRST
+from bcclone.recording.time_forms import DAY_FIRST, MONTH_FIRST, PER_MS, YEAR_FIRST
 from bcclone.system.settings import (
     Checked,
     Names,

@@ -19,18 +19,20 @@ from bcclone.exchange.inquiry import Inquiry, Missing
 from bcclone.exchange.table import SourceTable
 from bcclone.exchange.units import plain, unit_in
 from bcclone.recording import written_times
-from bcclone.recording.written_times import (
+from bcclone.recording.time_forms import (
     DAYS,
     HOURS,
-    LONGEST_STEP_MS,
     MINUTES,
     MS,
     NS,
     PER_MS,
     SECONDS,
-    SHORTEST_STEP_MS,
     TIME_UNITS,
     US,
+)
+from bcclone.recording.written_times import (
+    LONGEST_STEP_MS,
+    SHORTEST_STEP_MS,
     Unclear,
     WrittenTimes,
     counted_on,

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES
 from bcclone.exchange.exchange_settings import DEGREES, RADIANS, RATIO
-from bcclone.recording.written_times import TIME_UNITS
+from bcclone.recording.time_forms import TIME_UNITS
 
 Unit = TypeVar("Unit")
 

@@ -1,45 +1,31 @@
 """Texts that hold times, such as the names of images or the cells of a table -> milliseconds.
 
-A time is a date such as 2018-07-01 17:09:44.912, 01.07.18 17:09:44,9 or 20180701_170944_912000; a
-clock such as 17:09:44.912; seconds since 1970; or a number with its unit, such as 250ms. All texts
-of a source are read as a whole: what a part of a second is, and which number of a date is the day,
-is one for all of them.
+All texts of a source are read as a whole: what a part of a second is, and which number of a date is
+the day, is one for all of them. A clock that begins anew counts on.
 
 Loads neither NumPy nor pandas, so that --help is fast.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite, nan
 from statistics import median
 
 from bcclone.recording.row import LONGEST_MONTH, seconds_of_date
-
-# units of numbers, and what comes first in a date, as users state them
-SECONDS = "s"
-MS = "ms"
-US = "us"
-NS = "ns"
-MINUTES = "min"
-HOURS = "h"
-DAYS = "d"
-PER_MS = {  # how many of a unit are a millisecond
-    SECONDS: 1e-3, MS: 1.0, US: 1e3, NS: 1e6, MINUTES: 1 / 60e3, HOURS: 1 / 3.6e6, DAYS: 1 / 86.4e6
-}  # fmt: skip
-TIME_UNITS = {  # how a unit is written
-    **dict.fromkeys(("s", "sec", "second", "seconds"), SECONDS),  # not secs, beside ROS's nsecs
-    **dict.fromkeys(("ms", "msec", "msecs", "milli", "millis", "millisecond", "milliseconds"), MS),
-    **dict.fromkeys(("us", "usec", "usecs", "micros", "microsecond", "microseconds"), US),
-    **dict.fromkeys(("ns", "nsec", "nanos", "nanosec", "nanosecond", "nanoseconds"), NS),
-    **dict.fromkeys(("min", "mins", "minute", "minutes"), MINUTES),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), HOURS),
-    **dict.fromkeys(("d", "days"), DAYS),
-}
-YEAR_FIRST = "year-first"
-DAY_FIRST = "day-first"
-MONTH_FIRST = "month-first"
+from bcclone.recording.time_forms import (
+    DAY_FIRST,
+    DAY_MS,
+    HOUR_MS,
+    MONTH_FIRST,
+    OF_CELLS,
+    OF_NAMES,
+    SINCE_1970,
+    YEAR_FIRST,
+    Form,
+    Written,
+    match_of,
+)
 
 # no camera gives more frames a second; the sensor of most small cars, Sony's IMX219, gives 120 on a
 # Jetson, at most
@@ -48,11 +34,9 @@ SHORTEST_STEP_MS = 8.0
 # much are at least 8 s apart, as the camera above is quick
 LONGEST_STEP_MS = 5000.0
 
-_DAY_MS = 86.4e6
-_HOUR_MS = 3.6e6
 # after how long clocks begin anew: a week of GPS, days, hours, minutes; counters of 16 or 32 bits
 _TURNS_MS = (
-    7 * _DAY_MS, _DAY_MS, _DAY_MS / 2, _HOUR_MS, 60e3, 2.0**16, 2.0**32, 2**32 / 1e3, 2**32 / 1e6
+    7 * DAY_MS, DAY_MS, DAY_MS / 2, HOUR_MS, 60e3, 2.0**16, 2.0**32, 2**32 / 1e3, 2**32 / 1e6
 )  # fmt: skip
 _SAMPLE = 200  # texts that show whether others may have a form
 _ENOUGH = 0.5  # share of the texts that must hold a time
@@ -88,224 +72,23 @@ def times_in_names(stems: Sequence[str], order: str | None = None) -> WrittenTim
 
     order: what comes first in dates, such as DAY_FIRST; None where it is not stated
     """
-    return _read(stems, order, _OF_NAMES)
+    return _read(stems, order, OF_NAMES)
 
 
 def times_in_cells(cells: Sequence[str], order: str | None = None) -> WrittenTimes | Unclear | None:
     """Return the times in cells that are no plain numbers, as times_in_names()."""
-    return _read(cells, order, _OF_CELLS)
-
-
-# ---- how times are written
-
-
-@dataclass(frozen=True)
-class _Form:
-    """A way to write a time."""
-
-    words: str
-    pattern: re.Pattern[str]
-    orders: Sequence[str] = ()  # which numbers of a date may be year, month and day: ymd, dmy
-    turn_ms: float = 0.0  # after how long a clock begins anew; 0 for dates
-    is_whole: bool = False  # the time is the whole text, not a part of it
-    must_prove: bool = False  # it may be a plain number, too
-
-
-_CLOCK = r"(?P<hour>\d\d?)(?P<mark>[-_:.]?)(?P<minute>\d\d?)(?P=mark)(?P<second>\d\d?)"
-# a fraction behind any mark; the minus of a time zone such as -05:30 is no mark of a fraction
-_FRACTION = r"(?:(?P<point>[.,:_]?|-(?!\d\d:?\d\d(?!\d)))(?P<fraction>\d{1,9}))?(?!\d)"
-_HALF_AND_ZONE = r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<zone>Z|[+-]\d\d:?\d\d)?(?!\d)"
-_END = _FRACTION + _HALF_AND_ZONE
-_GLUED = r"[T_ -]?(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)" + _FRACTION
-_BEHIND = r"(?P<year>\d{4}|\d\d),?[T_ -]{1,2}" + _CLOCK + _END
-_DATES = tuple(
-    _Form("dates", re.compile(pattern), orders)
-    for pattern, orders in (
-        # ISO 8601, or other marks or none between the numbers
-        (
-            r"(?<!\d)(?P<year>20\d\d)(?P<dash>[-_/.]?)(?P<month>\d\d?)(?P=dash)(?P<day>\d\d?)"
-            r"[T_ -]?" + _CLOCK + _END,
-            ("ymd",),
-        ),
-        # years of the calendars of Iran, Arabia, Nepal and Thailand, with marks
-        (
-            r"(?<!\d)(?P<year>1[34]\d\d|2[15]\d\d)(?P<dash>[-_/.])(?P<month>\d\d?)(?P=dash)"
-            r"(?P<day>\d\d?)[T_ -]" + _CLOCK + _END,
-            ("ymd",),
-        ),
-        # 20.05.2026 and 20.05.26; points stand between day, month and year alone
-        (
-            r"(?<!\d)(?P<day>\d\d?)(?P<dash>\.)\s?(?P<month>\d\d?)(?P=dash)\s?" + _BEHIND,
-            ("dmy",),
-        ),
-        # 20/05/2026, 05-20-2026
-        (
-            r"(?<!\d)(?P<one>\d\d?)(?P<dash>[-/])(?P<two>\d\d?)(?P=dash)(?P<three>\d{4}),?[T_ -]"
-            + _CLOCK
-            + _END,
-            ("dmy", "mdy"),
-        ),
-        (r"(?<!\d)(?P<one>\d\d)(?P<two>\d\d)(?P<three>20\d\d)" + _GLUED, ("dmy", "mdy")),
-        # 05/20/26, 26-05-20
-        (
-            r"(?<!\d)(?P<one>\d\d?)(?P<dash>[-_/])(?P<two>\d\d?)(?P=dash)(?P<three>\d\d),?[T_ -]"
-            + _CLOCK
-            + _END,
-            ("ymd", "dmy", "mdy"),
-        ),
-        (r"(?<!\d)(?P<one>\d\d)(?P<two>\d\d)(?P<three>\d\d)" + _GLUED, ("ymd", "dmy", "mdy")),
-        # 20-May-2026, 20. Mai 26; May 20, 2026
-        (
-            r"(?<!\d)(?P<day>\d\d?)[-. /]{1,2}(?P<name>[^\W\d_]{3})[^\W\d_]*[-. /,]{1,2}" + _BEHIND,
-            ("dmy",),
-        ),
-        (
-            r"(?P<name>[^\W\d_]{3})[^\W\d_]*[-. /]{1,2}(?P<day>\d\d?)[-. /,]{1,2}" + _BEHIND,
-            ("mdy",),
-        ),
-    )
-)
-_MONTHS = {  # in English and German
-    "jan": 1, "feb": 2, "mar": 3, "mär": 3, "mrz": 3, "apr": 4, "may": 5, "mai": 5, "jun": 6,
-    "jul": 7, "aug": 8, "sep": 9, "oct": 10, "okt": 10, "nov": 11, "dec": 12, "dez": 12,
-}  # fmt: skip
-_SINCE_1970 = "seconds since 1970"
-_OF_NAMES = (
-    *_DATES,
-    # seconds from 2001 to 2033; then a part of a second behind a mark, or ms, us or ns without one
-    _Form(
-        _SINCE_1970,
-        re.compile(
-            r"(?<!\d)(?P<since>1\d{9})"
-            r"(?:(?P<point>[._-])(?P<fraction>\d{1,9})|(?P<digits>\d{3}|\d{6}|\d{9})?)(?!\d)"
-        ),
-    ),
-    _Form(
-        "a clock",
-        re.compile(
-            r"(?<!\d)(?P<hour>\d\d)(?P<mark>[-_:.])(?P<minute>\d\d)(?P=mark)(?P<second>\d\d)" + _END
-        ),
-        turn_ms=_DAY_MS,
-    ),
-    _Form(
-        "numbers with their unit",
-        re.compile(r"(?<![\d.,])(?P<number>\d+(?:[.,]\d+)?)(?P<unit>[mun]?s(?:ec)?)(?![A-Za-z\d])"),
-    ),
-)
-_OF_CELLS = (
-    *_DATES,
-    _Form(
-        "a clock",
-        re.compile(r"\s*(?:(?P<hour>\d\d?):)(?P<minute>\d\d?):(?P<second>\d\d?)" + _END + r"\s*"),
-        turn_ms=_DAY_MS,
-        is_whole=True,
-    ),
-    # minutes and seconds, with a part of a second that says so
-    _Form(
-        "a clock",
-        re.compile(r"\s*(?P<minute>\d\d?):(?P<second>\d\d)(?P<point>[.,])(?P<fraction>\d{1,9})\s*"),
-        turn_ms=_HOUR_MS,
-        is_whole=True,
-    ),
-    # 170944.91, as GPS receivers write it, and 170944912
-    _Form(
-        "a clock without marks",
-        re.compile(
-            r"\s*(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)"
-            r"(?:(?P<point>\.)(?P<fraction>\d{1,9})|(?P<digits>\d{3}))?\s*"
-        ),
-        turn_ms=_DAY_MS,
-        is_whole=True,
-        must_prove=True,
-    ),
-)
-
-
-# ---- one text
-
-
-@dataclass(frozen=True)
-class _Written:
-    """A time in a text, whose part of a second is read with those of the others."""
-
-    text: str
-    date: tuple[int, int, int] | None  # three numbers as they follow
-    seconds: float  # of the day, in UTC where the text states a zone; or since 1970
-    point: str  # mark before the part of a second
-    fraction: str  # its digits, "" for none
-
-
-def _match(form: _Form, text: str) -> _Written | None:
-    """Return the time in a text; None for none, or one with a wrong hour."""
-    match = form.pattern.fullmatch(text) if form.is_whole else form.pattern.search(text)
-    if not match:
-        return None
-    part = match.groupdict("")
-    fraction = part.get("fraction", "") or part.get("digits", "")
-    point = part.get("point", "") or ("." if part.get("digits") else "")
-    if "since" in part:
-        return _Written(text, None, int(part["since"]), point, fraction)
-    if "number" in part:
-        unit = TIME_UNITS.get(part["unit"].lower())
-        if unit is None:
-            return None
-        ms = float(part["number"].replace(",", ".")) / PER_MS[unit]
-        return _Written(text, None, ms / 1000, "", "")
-    seconds = _seconds_of_day(part)
-    if seconds is None or not _is_divided(part):
-        return None
-    date = None
-    if form.orders:
-        if "name" in part:
-            part["month"] = str(_MONTHS.get(part["name"].lower(), 0))
-        named = {"y": "year", "m": "month", "d": "day"}
-        names = ["one", "two", "three"]
-        if "one" not in part:
-            names = [named[each] for each in form.orders[0]]
-        first, second, third = (int(part[name]) for name in names)
-        date = (first, second, third)
-    return _Written(text, date, seconds, point, fraction)
-
-
-def _is_divided(part: Mapping[str, str]) -> bool:
-    """Return whether numbers without marks between them have two digits each."""
-    groups = {"dash": ("month", "day"), "mark": ("hour", "minute", "second")}
-    return all(
-        part.get(mark) != "" or all(len(part.get(name, "00")) == 2 for name in names)
-        for mark, names in groups.items()
-    )
-
-
-def _seconds_of_day(part: Mapping[str, str]) -> int | None:
-    """Return the seconds of a clock; None for one with a wrong hour."""
-    hour = int(part.get("hour") or 0)
-    if half := part.get("half", ""):
-        if not 1 <= hour <= 12:
-            return None
-        hour = hour % 12 + (12 if half[0] in "Pp" else 0)
-    minute, second = int(part["minute"]), int(part["second"])
-    if hour > 23 or minute > 59 or second > 60:
-        return None
-    seconds = 3600 * hour + 60 * minute + second
-    zone = part.get("zone", "")
-    if zone not in ("", "Z"):
-        offset = 60 * int(zone[1:3]) + int(zone[-2:])
-        seconds -= 60 * offset * (-1 if zone[0] == "-" else 1)
-    return seconds
-
-
-# ---- all texts
+    return _read(cells, order, OF_CELLS)
 
 
 def _read(
-    texts: Sequence[str], order: str | None, forms: Sequence[_Form]
+    texts: Sequence[str], order: str | None, forms: Sequence[Form]
 ) -> WrittenTimes | Unclear | None:
     """Return the times of texts in the first form that most have, or what is unclear of them."""
     some = texts[:: max(1, len(texts) // _SAMPLE)]
     for form in forms:
-        if sum(_match(form, text) is not None for text in some) < 0.2 * len(some):
+        if sum(match_of(form, text) is not None for text in some) < 0.2 * len(some):
             continue  # so that a long column of numbers is not searched for each form
-        found = [_match(form, text) for text in texts]
+        found = [match_of(form, text) for text in texts]
         known = [one for one in found if one]
         if not known or len(known) < _ENOUGH * len(texts):
             continue
@@ -335,14 +118,12 @@ def _read(
     return None
 
 
-def _unclear(
-    milliseconds: Sequence[float], form: _Form, known: Sequence[_Written]
-) -> Unclear | None:
+def _unclear(milliseconds: Sequence[float], form: Form, known: Sequence[Written]) -> Unclear | None:
     """Return what is unclear of times by their steps, None if these are those of a camera."""
     usual = usual_step(milliseconds)
     if usual > LONGEST_STEP_MS or (form.turn_ms and usual < SHORTEST_STEP_MS):
         return Unclear(NO_CAMERA, known[0].text)
-    is_plain = form.words == _SINCE_1970 and not any(one.fraction for one in known)
+    is_plain = form.words == SINCE_1970 and not any(one.fraction for one in known)
     if is_plain and usual == 1000 and len(set(milliseconds)) == len(milliseconds):
         return Unclear(COUNTED, known[0].text)
     return None
@@ -355,7 +136,7 @@ def usual_step(milliseconds: Sequence[float]) -> float:
     return median(steps) if steps else 0.0
 
 
-def _days_of(known: Sequence[_Written], form: _Form, order: str | None) -> list[float] | Unclear:
+def _days_of(known: Sequence[Written], form: Form, order: str | None) -> list[float] | Unclear:
     """Return the seconds since 1970 at the begin of the days, 0 for times without a date; or the
     question in which order days, months and years stand.
     """
@@ -404,7 +185,7 @@ def are_decimals(digits: Sequence[str]) -> bool | None:
     return has_zeros_before
 
 
-def _fractions(known: Sequence[_Written]) -> list[float] | Unclear:
+def _fractions(known: Sequence[Written]) -> list[float] | Unclear:
     """Return the part of a second that the digits behind the seconds of all texts mean, or the
     question for those that are not clearly one.
 
