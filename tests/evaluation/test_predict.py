@@ -80,8 +80,12 @@ def test_a_note_says_whether_the_answers_are_delayed(frames, recording, untraine
         lambda ms: f"{1_479_425_441_000_000_000 + ms * 1_000_000}_cam",
         lambda ms: f"cam_{(1_479_425_441_000 + ms) // 1000}.{ms % 1000:03d}",
         lambda ms: f"2026_11_30_12_00_{ms // 1000:02d}_{ms % 1000:03d}",
+        # and as an import reads them
+        lambda ms: f"{(1_479_425_441_000 + ms) // 1000}.{ms % 1000 // 10:02d}",
+        lambda ms: f"2026-11-30_12-00-{ms // 1000:02d}.{ms % 1000:03d}",
+        lambda ms: f"{ms:06d}ms",
     ],
-    ids=["ms", "ns", "seconds", "simulator"],
+    ids=["ms", "ns", "seconds", "simulator", "hundredths", "dashes", "unit"],
 )
 def test_pictures_with_times_in_their_names_are_answered_as_late_as_the_driver(
     name, untrained_model, tmp_path
