@@ -15,8 +15,8 @@ from tests.running import ROOT
 PARAMETERS = {
     "check": "inputs",
     "convert": "settings notify unfit",
-    "evaluate": "model settings watch",
-    "evaluate_policy": "policy settings name watch",
+    "evaluate": "model settings watch run_folder",
+    "evaluate_policy": "policy settings name watch run_folder",
     "judge_road": "points width_m map_m",
     "load_model": "path preprocessing must_agree",
     "load_policy": "path preprocessing must_agree",
