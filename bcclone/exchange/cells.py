@@ -20,10 +20,11 @@ _BLANKS = " \u00a0\u2009\u202f"
 _QUOTES = "'\"\u2018\u2019\u201c\u201d\u201e"
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")  # as Python reads it
 _CELL = re.compile(
-    rf"(?P<bracket>\()?[{_BLANKS}]*(?P<sign>[-+]?)[{_BLANKS}]*"
+    # *+ gives nothing back, so that the time is proportional to the text
+    rf"(?P<bracket>\()?[{_BLANKS}]*+(?P<sign>[-+]?)[{_BLANKS}]*+"
     rf"(?:(?P<hex>0[xX][0-9a-fA-F]+)|(?P<digits>[.,]?\d(?:[\d.,'\u2019{_BLANKS}]*\d)?[.,]?)"
     r"(?:[eEdD](?P<exponent>[-+]?\d+))?)"
-    rf"[{_BLANKS}]*(?(bracket)\))(?P<behind>[-+]?)[{_BLANKS}]*(?P<unit>[^\d\s.,+-][^\d]*)?"
+    rf"[{_BLANKS}]*+(?(bracket)\))(?P<behind>[-+]?)[{_BLANKS}]*+(?P<unit>[^\d\s.,+-][^\d]*)?"
 )
 # decimal mark, and what may stand between thousands
 _MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"))

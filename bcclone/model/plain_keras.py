@@ -15,6 +15,7 @@ import numpy as np
 
 from bcclone.camera.images import Image
 from bcclone.system.errors import UserError, first_line
+from bcclone.system.tensorflow_quietly import random_state_kept
 
 if TYPE_CHECKING:
     import keras
@@ -56,7 +57,8 @@ def check_plain_keras(path: Path, network: "keras.Model", inputs: Image | None =
         shape = (4, *network.input_shape[1:])
         inputs = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     try:
-        plain = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with random_state_kept():
+            plain = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
         raise OtherAnswers(
             f"plain Keras cannot open this network from its file: {first_line(error)}; {_REMEDY}"

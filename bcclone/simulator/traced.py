@@ -7,10 +7,10 @@ in which direction it drove, and how the world looked; an older recording lacks 
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bcclone.recording.log import Log
 from bcclone.recording.run_tables import read_trace
 from bcclone.simulator.track import Track, load_track
 from bcclone.simulator.world_settings import Conditions
@@ -19,6 +19,9 @@ from bcclone.system.codec import read_json
 from bcclone.system.files import write_text
 from bcclone.system.location import Location, reaching
 from bcclone.system.values import to_json
+
+if TYPE_CHECKING:  # it loads pandas, and a play answers before that is there
+    from bcclone.recording.log import Log
 
 _WORLD_NAME = "world.json"
 _ROWS_AT_ONCE = 1000  # whose distances from all points of a road are in memory at the same time
@@ -60,7 +63,7 @@ class TracedRows:
     reverse: bool  # whether the car drove against the road's own direction
 
 
-def trace_rows(log: Log) -> TracedRows | None:
+def trace_rows(log: "Log") -> TracedRows | None:
     """Return where the car was at the rows of a log; None for a recording without a trace.
 
     Raises UserError for a trace that cannot be read, and for a road that this machine lacks.
@@ -102,7 +105,7 @@ def _nearest(track: Track, places: FloatArray) -> "np.ndarray[tuple[int], np.dty
     return np.concatenate(found)
 
 
-def off_road_images(log: Log) -> set[str]:
+def off_road_images(log: "Log") -> set[str]:
     """Return the centre images of the rows at which the car was off the road; raises UserError.
 
     A recording without a trace does not tell it, and has none.

@@ -7,6 +7,7 @@ the program has chosen changes.
 
 import gc
 import os
+import random
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -169,3 +170,16 @@ def standard_error_captured() -> Iterator[None]:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Give Python's random generator its state back after the block.
+
+    Keras draws a seed from it for each layer that it makes.
+    """
+    before = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(before)

@@ -25,6 +25,7 @@ from bcclone.model.network import build_network, convolutions_for, layer_table
 from bcclone.system.arrays import FloatArray
 from bcclone.system.errors import UserError, number_of, shown_command
 from bcclone.system.progress import Notify
+from bcclone.system.tensorflow_quietly import random_state_kept
 from bcclone.training.optimizer import make_optimizer
 from bcclone.training.train_settings import FIXED, ON, TrainSettings
 from bcclone.training.trainer import Trainer
@@ -88,16 +89,11 @@ def make_trainer(
 def _layers_drawn_from(seed: int) -> Iterator[None]:
     """Let weights and dropout of the layers that are made in the block depend on the seed alone.
 
-    Keras draws a seed for each layer from Python's random generator. So that generator is seeded,
-    and gets its state back after the block. keras.utils.set_random_seed() would instead leave the
-    generators of the user's program seeded.
+    keras.utils.set_random_seed() would leave the generators of the user's program seeded.
     """
-    before = random.getstate()
-    random.seed(seed)
-    try:
+    with random_state_kept():
+        random.seed(seed)
         yield
-    finally:
-        random.setstate(before)
 
 
 # ---- what the user is told

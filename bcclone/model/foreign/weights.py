@@ -20,6 +20,7 @@ from bcclone.system.arrays import Float32Array
 from bcclone.system.codec import parse_json
 from bcclone.system.errors import shown
 from bcclone.system.progress import note
+from bcclone.system.tensorflow_quietly import random_state_kept
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def rebuild_model(
     in_file = sum(array.size for arrays in stored.weights.values() for array in arrays)
     budget = max(surely_affordable, in_file)
     builder = LayerBuilder((None, *shape), dtype, version.startswith("3"), budget, rescale)
-    builder.add_all(nest)
+    with random_state_kept():
+        builder.add_all(nest)
     if rescale and builder.rescaled != 1:
         raise UnsupportedModel(
             f"has {builder.rescaled} Lambda layers that are not recognised, expected 1 for "
