@@ -220,5 +220,5 @@ def test_the_installed_wheel_runs_the_demo(installed):
     done = installed.run("bcclone", "demo", *short, "--json", codes=(0, 1))
     made = [step["made"] for step in json.loads(done.stdout)["steps"]]
     assert "demo/model.h5" in [Path(path).as_posix() for path in made]
-    written = (*made, "demo/run1.mp4", "demo/index.html")
+    written = (*made, "demo/drive/clip.mp4", "demo/index.html")
     assert all((installed.folder / path).exists() for path in written)
