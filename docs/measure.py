@@ -111,13 +111,16 @@ class Commands:
             text=True,
             check=True,
         )
-        return done.stdout
+        return self._without_places(done.stdout)
 
     def _keep(self, shown: Sequence[str], words: Sequence[object]) -> None:
-        line = shlex.join([*shown, *map(str, words)])
-        for path, told in ((self.folder, "."), (REAL, "../shared"), (ROOT, ".")):
-            line = line.replace(f"{path}/", "" if told == "." else f"{told}/")
-        self.lines.append(line)
+        self.lines.append(self._without_places(shlex.join([*shown, *map(str, words)])))
+
+    def _without_places(self, text: str) -> str:
+        """Return a text without the places of folders on this machine."""
+        for path, relative in ((self.folder, ""), (REAL, "../shared/"), (ROOT, "")):
+            text = text.replace(f"{path}/", relative)
+        return text
 
 
 def measure_suite(run: Commands) -> Any:

@@ -105,6 +105,32 @@ def _distance(drives: Sequence[Mapping[str, Any]]) -> str:
     return f"{distance_m:.2f} ({interventions} off the road)"
 
 
+# a kind of weather in the table -> what the names of its rows are
+_WEATHERS = {
+    "any fog, by day": r"fog-\d+",
+    "any rain, by day": r"rain-\d+",
+    "snow up to 50 %, by day": r"snow-[1-5]0",
+    "snow of 60 %, by day": r"snow-60",
+    "snow of 70 % and more, by day": r"snow-([789]0|100)",
+}
+
+
+def weathers() -> list[list[str]]:
+    """Return how far from the middle a model drives in kinds of weather, in metres."""
+    rows = [["weather", "mean distance from the centre line"]]
+    for kind, pattern in _WEATHERS.items():
+        drives = []
+        for row in results("suite-testing")["rows"]:
+            if re.fullmatch(pattern, row["row"]):
+                drives += row["models"].values()
+        farthest = max(drive["mean_abs_cross_track_m"] for drive in drives)
+        text = f"{farthest:.2f} m at most"
+        if any(drive["interventions"] for drive in drives):
+            text = "leaves the road"
+        rows.append([kind, text])
+    return rows
+
+
 # ---- what a replay tells of a drive
 
 # what is compared with drives: as docs/results/replay.json names it -> in a table
@@ -340,6 +366,7 @@ def _of_replays(what: str, labels: Mapping[str, str], all_conditions: bool = Tru
 
 TABLES = {
     "models": Table(models, ("suite", "suite-others")),
+    "weathers": Table(weathers, ("suite-testing",)),
     "speeds": Table(speeds, ("preprocess", "feeds", "drive")),
     "feeds": Table(feed_rates, ("feeds",)),
     "feed-goals": Table(feed_goals, ("feeds",)),
