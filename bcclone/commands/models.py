@@ -12,7 +12,6 @@
 With -o, those that score models also write a report with pictures and figures into a folder.
 """
 
-import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -35,6 +34,7 @@ from bcclone.research.margin_settings import MarginSettings
 from bcclone.system.codec import read_json
 from bcclone.system.errors import UserError, number_of
 from bcclone.system.files import KEPT_FOLDERS, RESULTS, new_folder, writing
+from bcclone.system.interrupts import noting_interrupts
 from bcclone.system.settings import Force, argument, setting
 
 if TYPE_CHECKING:
@@ -200,13 +200,14 @@ def evaluate(
         clip = output / CLIP_NAME
         drive = output / DRIVE_FOLDER
         _check_replaceable(drive)
-        with new_folder(drive) as folder:
-            with drawn_clip(clip, model.name) as watch:
-                result = evaluation.evaluate(model, settings, watch, folder)
-            commands = drive_commands(model, settings)
+        with (
+            new_folder(drive, replaces=True) as folder,
+            drawn_clip(clip, model.name) as watch,
+        ):
+            result = evaluation.evaluate(model, settings, watch, folder)
+        commands = drive_commands(model, settings)
+        with noting_interrupts():  # the older drive is gone, so its report has to go as well
             wrote = write_evaluation(output, result, settings, model, commands, clip)
-            if drive.exists():
-                shutil.rmtree(drive)
     following = "" if settings.preprocess else after_evaluation(drive, model)
     return _scored(result, [drive, *wrote], following)
 

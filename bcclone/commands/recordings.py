@@ -182,7 +182,7 @@ def checked_import(result: "ImportResult", settings: ImportSettings) -> dict[str
             logs = sorted(result.output.glob(f"*/{LOG_NAME}"))
         log = max(logs, key=lambda path: path.stat().st_size)
         found = first_check(log)
-    except Exception as error:  # whatever it is, the whole check shows it, too
+    except (UserError, OSError, MemoryError) as error:  # the whole check shows it, too
         why = f"{type(error).__name__}: {first_line(error)}"
         log = result.output / LOG_NAME
         found = FirstCheck(Turning.NOT_MADE, None, 0, why)

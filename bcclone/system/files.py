@@ -27,6 +27,7 @@ from bcclone.system.process import is_own_process
 from bcclone.system.secret_words import without_secrets
 
 _PARTIAL = ".partial"  # ending of temporary names
+_REPLACED = ".replaced"  # ending of the temporary name of what is replaced
 _LOCK = ".bcclone-lock"  # ending of the names of locks
 _LONGEST_OWNER = 300  # characters that a lock has of the command of the process that holds it
 
@@ -83,21 +84,32 @@ def replacing(location: Location, follow: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, replaces: bool = False) -> Iterator[Path]:
     """Yield a temporary folder, which becomes `path` when the block ends without an error.
 
     There may be an empty folder at `path`. Temporary folders of killed processes are removed, and
     errors name the path, as by replacing().
+
+    replaces: whether a folder with content at `path` is replaced
     """
     path = Path(os.path.realpath(path))
-    with _temporary(path, _PARTIAL) as temporary:
+    with _temporary(path, _REPLACED) as replaced, _temporary(path, _PARTIAL) as temporary:
         temporary.mkdir()
         yield temporary
         if sys.platform != "win32":
             os.sync()  # one flush for all files, of which there may be thousands
-        with suppress(FileNotFoundError):
-            path.rmdir()
-        temporary.replace(path)
+        try:
+            with suppress(FileNotFoundError):
+                # removing a folder can be interrupted in its middle, renaming it cannot
+                if replaces:
+                    path.replace(replaced)
+                else:
+                    path.rmdir()
+            temporary.replace(path)
+        except BaseException:
+            if replaced.exists() and not path.exists():
+                replaced.replace(path)
+            raise
 
 
 @contextmanager

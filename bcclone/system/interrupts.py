@@ -36,7 +36,8 @@ _AGAIN_SECONDS = 0.2  # time until an interrupt is raised again, if it was dropp
 _received: list[int] = []
 _raised: list[int] = []
 _repeated: list[int] = []  # what _repeat() has sent and _handle() has not seen yet
-_commands: list[bool] = []  # of one member within raising_interrupts()
+_commands: list[object] = []  # within raising_interrupts() one member, which no other block has
+_repeaters: list[object] = []  # the member of _commands for which a thread runs _repeat()
 _repeating = _thread.allocate_lock()  # held while _repeat() sends
 
 
@@ -85,7 +86,8 @@ def raising_interrupts() -> Iterator[None]:
     _received.clear()
     _raised.clear()
     with _handled_by(_raise), _silently_dropped():
-        _commands.append(True)
+        _repeaters.clear()
+        _commands.append(object())
         try:
             yield
         finally:
@@ -95,21 +97,26 @@ def raising_interrupts() -> Iterator[None]:
 
 
 def _raise(number: int) -> None:
-    if _commands and not _raised:
+    if _commands and not _repeaters:
+        _repeaters.extend(_commands)
         with suppress(RuntimeError):  # no further thread may start
             # not threading.Thread: the interrupted code may hold locks of that module
-            _thread.start_new_thread(_repeat, (number,))
+            _thread.start_new_thread(_repeat, (_commands[0],))
     _raised.append(number)
     raise KeyboardInterrupt
 
 
-def _repeat(number: int) -> None:
-    """Send an interrupt to the main thread again and again, until it is dealt with."""
+def _repeat(command: object) -> None:
+    """Send what has raised KeyboardInterrupt to the main thread again, until the command ends."""
     while True:
         time.sleep(_AGAIN_SECONDS)
         with _repeating:
-            if not (_commands and _raised):
+            if command not in _commands:
                 return
+            raised = _raised[-1:]
+            if not raised:
+                continue
+            number = raised[0]
             _repeated.append(number)
             if sys.platform == "win32":
                 _thread.interrupt_main(signal.Signals(number))

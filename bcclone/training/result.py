@@ -261,8 +261,10 @@ def judge_held_out(
     # near the mean, neither side counts
     sides = np.where(np.abs(away) > spread / 4, np.sign(away), 0.0)
     counted = sides != 0
-    side, of = sides[counted], stretch[counted]
-    parts = int(((np.diff(side) != 0) | (np.diff(of) != 0)).sum()) + bool(side.size)
+    side = sides[counted]
+    stretch_of_side = stretch[counted]
+    changes = (np.diff(side) != 0) | (np.diff(stretch_of_side) != 0)
+    parts = int(changes.sum()) + bool(side.size)
 
     def agreement(kept: IndexArray) -> float:
         return agreement_of(smooth[kept], driven[kept], recording[kept])
@@ -271,12 +273,19 @@ def judge_held_out(
     of_constants = np.abs(labels - mean_steering), np.abs(labels)
 
     def harm(kept: IndexArray) -> float:
-        return float(of_network[kept].mean() - max(of[kept].mean() for of in of_constants))
+        farther = max(of_constant[kept].mean() for of_constant in of_constants)
+        return float(of_network[kept].mean() - farther)
 
-    figures = [spread, between]
-    for figure in (agreement, harm):
-        figures += [figure(np.arange(len(first))), block_jackknife(len(first), figure)]
-    return HeldOut(parts, *(round(figure, 5) for figure in figures))
+    every = np.arange(len(first))
+    return HeldOut(
+        parts=parts,
+        spread=round(spread, 5),
+        between=round(between, 5),
+        agreement=round(agreement(every), 5),
+        agreement_error=round(block_jackknife(len(first), agreement), 5),
+        harm=round(harm(every), 5),
+        harm_error=round(block_jackknife(len(first), harm), 5),
+    )
 
 
 # ---- the result

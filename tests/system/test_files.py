@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -143,3 +144,20 @@ def test_names_of_any_length_and_any_characters_can_be_written(tmp_path):
     for name in ("n" * 251 + ".txt", "**[x].txt", "noext", ".hidden"):
         write_text(tmp_path / name, "new")
         assert (tmp_path / name).read_text() == "new"
+
+
+def test_a_folder_with_content_is_replaced_whole_or_not_at_all(tmp_path):
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    (folder / "old").touch()
+    with suppress(KeyboardInterrupt), new_folder(folder, replaces=True) as new:
+        (new / "half").touch()
+        raise KeyboardInterrupt
+    assert [path.name for path in folder.iterdir()] == ["old"]
+    with new_folder(folder, replaces=True) as new:
+        (new / "new").touch()
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [folder]
+    with pytest.raises(OSError, match="drive"), new_folder(folder):
+        pass
+    assert [path.name for path in folder.iterdir()] == ["new"]

@@ -169,3 +169,35 @@ def test_what_an_interrupt_ends_is_not_interrupted_again(function, code):
         _, error = process.communicate(timeout=60)
     assert process.returncode == code, error
     assert "ended" in error
+
+
+DROPPING_EACH = """
+import sys, time
+import psutil
+from bcclone import cli
+from bcclone.commands.command import Command
+
+def dropping_each():
+    print("interrupt me", file=sys.stderr, flush=True)
+    most = dropped = 0
+    while dropped < 6:
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            dropped += 1
+        most = max(most, psutil.Process().num_threads())
+    print(most, flush=True)
+    time.sleep(60)
+
+sys.exit(cli.run(Command(dropping_each), ["dropping"], []))
+"""
+
+
+def test_however_often_an_interrupt_is_dropped_one_thread_raises_it_again():
+    line = [sys.executable, "-c", DROPPING_EACH]
+    with started(line, "interrupt me", cwd=ROOT, stdout=subprocess.PIPE) as process:
+        before = psutil.Process(process.pid).num_threads()
+        process.send_signal(signal.SIGINT)
+        output, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert int(output) == before + 1
