@@ -5,9 +5,10 @@
     python docs/measure.py FOLDER NAME... # make the named ones anew
 
 FOLDER keeps stores, models and recordings that were needed. A result keeps, as `made_by`, the
-commands that gave it and, as `code`, the folders and files whose code it measures, with their
-digest. Docstrings and lines of comments do not count. A page quotes a result if it links to its
-file, or has a table or a picture of it. gpu.json is made by measure_gpu.py.
+commands that gave it and, as `code`, the folders and files of what it measures and measures by,
+with their digest. Docstrings, comments and how the lines are set do not count. A page quotes a
+result if it links to its file, or has a table or a picture of it. gpu.json is made by
+measure_gpu.py.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -205,16 +206,21 @@ class Result:
     """A file in docs/results/."""
 
     make: Callable[[Commands], Any]  # runs what gives its figures, and returns them
-    code: Sequence[str]  # what it measures, below bcclone/, or below the root if it begins with /
+    # what it measures and measures by, below bcclone/, or below the root if it begins with /
+    code: Sequence[str]
 
 
 def _benchmark(name: str, *code: str, options: Sequence[str] = ()) -> Result:
-    return Result(lambda run: run.benchmark(name, *options), code)
+    place = name.replace("-", "_")
+    path = place if (ROOT / "benchmarks" / place).is_dir() else f"{place}.py"
+    return Result(lambda run: run.benchmark(name, *options), (*code, f"/benchmarks/{path}"))
 
 
 def _suite(model: str, *options: object) -> Result:
     file = ROOT / "models" / f"{model}.h5"
-    return Result(lambda run: run.printed("suite", file, *options), _DRIVES)
+    return Result(
+        lambda run: run.printed("suite", file, *options), (*_DRIVES, f"/models/{model}.h5")
+    )
 
 
 RESULT_OF = {
@@ -225,12 +231,32 @@ RESULT_OF = {
     "env": _benchmark("env", "research/environment.py", "simulator"),
     "cluster": _benchmark("cluster", *_TRAINS),
     "replay": _benchmark("replay", *_TRAINS, *_DRIVES),
-    "suite": Result(measure_suite, (*_TRAINS, *_DRIVES)),
+    "suite": Result(measure_suite, (*_TRAINS, *_DRIVES, "/models/lake.h5")),
     "suite-others": Result(measure_suite_of_others, _DRIVES),
     "suite-testing": _suite("lake", "--suite", "testing", "--laps", 0.35),
     "any-road": _suite("any-road", "--suite", "roads"),
-    "any-camera": Result(measure_real_cameras, ("camera", "dataset", "model", "evaluation")),
-    "recording-faults": Result(measure_recording_faults, ("recording", "camera", "diagnosis")),
+    "any-camera": Result(
+        measure_real_cameras,
+        (
+            "camera",
+            "dataset",
+            "model",
+            "evaluation",
+            "/models/any-road.h5",
+            "/models/any-camera.h5",
+        ),
+    ),
+    "recording-faults": Result(
+        measure_recording_faults,
+        (
+            "recording",
+            "camera",
+            "diagnosis",
+            "/benchmarks/recording_faults.py",
+            "/benchmarks/planted_faults.py",
+            "/benchmarks/local_faults.py",
+        ),
+    ),
     "fuzz": Result(measure_by_fuzzing, ("recording", "exchange", "model", "system", "/tests/fuzz")),
 }
 
@@ -248,11 +274,13 @@ def make(name: str, folder: Path) -> None:
 # ---- whose code has changed
 
 
-def changed(root: Path = ROOT) -> Iterator[str]:
+def changed(root: Path = ROOT, measured: Mapping[str, Result] = RESULT_OF) -> Iterator[str]:
     """Yield the names of the results whose code has changed since they were made."""
     for path in sorted((root / "docs" / "results").glob("*.json")):
         kept = json.loads(path.read_text(encoding="utf-8")).get("code")
-        if kept is None or kept["digest"] != digest_of(kept["places"], root):
+        result = measured.get(path.stem)
+        code = list(result.code) if result else []
+        if kept != {"places": code, "digest": digest_of(code, root)}:
             yield path.stem
 
 
@@ -280,23 +308,21 @@ def digest_of(places: Sequence[str], root: Path = ROOT) -> str:
             raise FileNotFoundError(path)
         for module in modules:
             found.update(str(module.relative_to(root)).encode())
-            found.update(_code_lines(module).encode())
+            found.update(_code_in(module))
     return str(found.hexdigest()[:16])
 
 
-def _code_lines(module: Path) -> str:
-    """Return the lines of a module without docstrings, lines of comments and empty ones."""
-    text = module.read_text(encoding="utf-8")
-    left_out = set()
-    for node in ast.walk(ast.parse(text)):
-        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
-            continue
-        if ast.get_docstring(node):
-            docstring = node.body[0]
-            left_out |= set(range(docstring.lineno, (docstring.end_lineno or 0) + 1))
-    lines = enumerate(map(str.strip, text.splitlines()), 1)
-    kept = [line for number, line in lines if line[:1] not in ("", "#") and number not in left_out]
-    return "\n".join(kept)
+def _code_in(path: Path) -> bytes:
+    """Return what a file does: its bytes, or of a module its syntax tree without docstrings."""
+    content = path.read_bytes()
+    if path.suffix != ".py":
+        return content
+    tree = ast.parse(content)
+    for node in ast.walk(tree):
+        has_body = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        if has_body and ast.get_docstring(node):
+            del node.body[0]
+    return ast.dump(tree).encode()
 
 
 if __name__ == "__main__":
