@@ -277,10 +277,10 @@ def make(name: str, folder: Path) -> None:
 def changed(root: Path = ROOT, measured: Mapping[str, Result] = RESULT_OF) -> Iterator[str]:
     """Yield the names of the results whose code has changed since they were made."""
     for path in sorted((root / "docs" / "results").glob("*.json")):
-        kept = json.loads(path.read_text(encoding="utf-8")).get("code")
+        kept = json.loads(path.read_text(encoding="utf-8")).get("code", {})
         result = measured.get(path.stem)
-        code = list(result.code) if result else []
-        if kept != {"places": code, "digest": digest_of(code, root)}:
+        is_same = result is not None and kept.get("places") == list(result.code)
+        if not is_same or kept["digest"] != digest_of(kept["places"], root):
             yield path.stem
 
 
@@ -319,8 +319,9 @@ def _code_in(path: Path) -> bytes:
         return content
     tree = ast.parse(content)
     for node in ast.walk(tree):
-        has_body = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
-        if has_body and ast.get_docstring(node):
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            continue
+        if ast.get_docstring(node):
             del node.body[0]
     return ast.dump(tree).encode()
 
