@@ -1,6 +1,7 @@
 """A model file answers in plain Keras as it does in bcclone; one that does not is an error."""
 
 from contextlib import nullcontext
+from functools import partial
 
 import keras
 import numpy as np
@@ -61,8 +62,10 @@ def test_every_network_answers_in_plain_keras_as_in_bcclone(name, outputs, tmp_p
     path.write_bytes(model_content(network, FRAMES, {}))
     ours = np.asarray(load_model(path).model(images(network)))
     assert ours.shape == (4, outputs)
-    np.testing.assert_allclose(np.asarray(network(images(network))), ours, 1e-5)
-    np.testing.assert_allclose(answers_of_keras(path, images(network)), ours, 1e-5)
+    # a sum that is nearly 0 has the rounding errors of its parts
+    close = partial(np.testing.assert_allclose, desired=ours, rtol=1e-5, atol=1e-6)
+    close(np.asarray(network(images(network))))
+    close(answers_of_keras(path, images(network)))
 
 
 @pytest.mark.parametrize("name", SHIPPED)
