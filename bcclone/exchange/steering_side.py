@@ -249,6 +249,8 @@ def _turn_of(known: FloatArray) -> float | None:
     found = float(np.median(each))
     accuracy = max(float(np.ptp(each)), 0.25 * usual)
     turns = [turn for turn in (*_TURNS, *_COUNTS) if known.max() <= turn * 1.0001]
+    if not turns:  # such as the count of an encoder
+        return None
     off, turn = min((abs(turn - found), turn) for turn in turns)
     near = [other for other in turns if abs(other - found) <= max(accuracy, 2 * off)]
     return turn if off <= max(usual, 0.02 * turn) and len(near) == 1 else None

@@ -308,3 +308,9 @@ def test_an_image_and_a_blank_before_the_steering_are_two_cells(tmp_path):
     rows = rows_of(imported(folder, tmp_path / "out", **given).output)
     assert rows["steering"].tolist() == pytest.approx([(row - 9) / 25 for row in range(20)])
     assert rows["time_ms"].diff().tolist()[1:4] == [50] * 3
+
+
+def test_a_counter_that_jumps_farther_than_any_turn_is_one_of_the_columns_to_choose_from(tmp_path):
+    encoder = [str((4294900000 + 20000 * row) % 2**32) for row in range(ROWS)]
+    folder = steered(tmp_path / "set", "wheel", ANGLES, encoder=encoder)
+    assert "--steering-column" in str(refusal_of(folder))
