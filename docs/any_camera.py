@@ -17,7 +17,7 @@ from bcclone.recording.log import read_log
 from bcclone.recording.row import time_of
 from bcclone.system.arrays import FloatArray
 from bcclone.system.statistics import correlation
-from bcclone.training.result import right_side
+from bcclone.training.score import right_side
 
 MODELS = ("any-road", "any-camera")
 

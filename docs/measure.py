@@ -6,9 +6,9 @@
 
 FOLDER keeps stores, models and recordings that were needed. A result keeps, as `made_by`, the
 commands that gave it and, as `code`, the folders and files of what it measures and measures by,
-with their digest. Docstrings, comments and how the lines are set do not count. A page quotes a
-result if it links to its file, or has a table or a picture of it. gpu.json is made by
-measure_gpu.py.
+with their digest. Docstrings, comments, how the lines are set, and in which of the files a function
+stands do not count. A page quotes a result if it links to its file, or has a table or a picture of
+it. gpu.json is made by measure_gpu.py.
 """
 
 import argparse
@@ -299,31 +299,38 @@ def quoting(name: str, root: Path = ROOT) -> list[str]:
 
 
 def digest_of(places: Sequence[str], root: Path = ROOT) -> str:
-    """Return 16 digits of the SHA-256 of the code in these places."""
-    found: Any = hashlib.sha256()
+    """Return 16 digits of the SHA-256 of the code in these places, in whichever files it stands."""
+    code: list[bytes] = []
     for place in places:
         path = root / place[1:] if place.startswith("/") else root / "bcclone" / place
-        modules = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-        if not modules:
+        files = list(path.rglob("*.py")) if path.is_dir() else [path]
+        if not files:
             raise FileNotFoundError(path)
-        for module in modules:
-            found.update(str(module.relative_to(root)).encode())
-            found.update(_code_in(module))
-    return str(found.hexdigest()[:16])
+        for file in files:
+            code += _code_in(file)
+    found = hashlib.sha256()
+    for part in sorted(code):
+        found.update(hashlib.sha256(part).digest())
+    return found.hexdigest()[:16]
 
 
-def _code_in(path: Path) -> bytes:
-    """Return what a file does: its bytes, or of a module its syntax tree without docstrings."""
+def _code_in(path: Path) -> Iterator[bytes]:
+    """Yield what a file does: its bytes; or the syntax trees of a module's statements, without
+    docstrings and imports.
+    """
     content = path.read_bytes()
     if path.suffix != ".py":
-        return content
+        yield content
+        return
     tree = ast.parse(content)
     for node in ast.walk(tree):
         if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
             continue
         if ast.get_docstring(node):
             del node.body[0]
-    return ast.dump(tree).encode()
+    for statement in tree.body:
+        if not isinstance(statement, (ast.Import, ast.ImportFrom)):
+            yield ast.dump(statement).encode()
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from bcclone.system.progress import Notify
 from bcclone.system.tensorflow_quietly import used_gpus
 from bcclone.system.xla import gpu_compiler_fault
 from bcclone.training.checkpoint import checkpoint_content, load_checkpoint, load_content
+from bcclone.training.held_out import judge_held_out
 from bcclone.training.loop import (
     Loop,
     Trained,
@@ -46,12 +47,10 @@ from bcclone.training.result import (
     TRAINED_NAME,
     SampleCounts,
     TrainResult,
-    ValidationScore,
     best_model,
-    judge_held_out,
-    score_mean,
 )
 from bcclone.training.run import Run
+from bcclone.training.score import ValidationScore, score_mean
 from bcclone.training.train_settings import TRAINED, TrainSettings
 from bcclone.training.trainer import Trainer
 from bcclone.training.workers import Workers

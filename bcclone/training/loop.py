@@ -27,8 +27,8 @@ from bcclone.system.interrupts import noting_interrupts
 from bcclone.system.progress import Notify, ProgressBar
 from bcclone.system.values import to_json
 from bcclone.training.checkpoint import save_checkpoint
-from bcclone.training.result import ValidationScore
 from bcclone.training.run import Run
+from bcclone.training.score import ValidationScore
 from bcclone.training.train_settings import SETTINGS_OF_WEIGHTS, TrainSettings, values_of
 from bcclone.training.trainer import STEPS_A_CALL, Trainer
 from bcclone.training.training_state import Epoch, TrainingState, epoch_summary

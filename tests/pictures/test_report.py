@@ -26,7 +26,8 @@ from bcclone.pictures.reports import write_evaluation, write_training
 from bcclone.pictures.road_map import road_map
 from bcclone.simulator.score import Intervention, LinePoint, Score
 from bcclone.simulator.track import load_track
-from bcclone.training.result import SampleCounts, TrainResult, ValidationScore
+from bcclone.training.result import SampleCounts, TrainResult
+from bcclone.training.score import ValidationScore
 from tests.evaluation.conftest import FIGURES
 from tests.pages import chromium, contrast, errors_of, named_controls, needs_browser, window_of
 from tests.processes import wait_for

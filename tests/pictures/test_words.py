@@ -20,7 +20,8 @@ from bcclone.research.margin_settings import MarginSettings
 from bcclone.research.returning import state_grid
 from bcclone.simulator.score import LinePoint, Score
 from bcclone.simulator.track import load_track
-from bcclone.training.result import SampleCounts, TrainResult, ValidationScore
+from bcclone.training.result import SampleCounts, TrainResult
+from bcclone.training.score import ValidationScore
 from tests.evaluation.conftest import FIGURES
 
 # they head columns whose cells, such as names, say what they are

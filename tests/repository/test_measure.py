@@ -47,6 +47,10 @@ def test_only_a_change_of_what_the_code_does_counts(clone):
     told_otherwise = MODULE.replace("Return twice x.", "Double x.\n\n    Of any number.\n    ")
     module.write_text(f"# a comment\n{told_otherwise}")
     assert list(measure.changed(clone, MEASURED)) == []
+    moved = module.rename(module.with_name("twice.py"))
+    moved.write_text(MODULE.replace("def", "import math\n\n\ndef"))
+    assert list(measure.changed(clone, MEASURED)) == []
+    moved.rename(module)
     module.write_text(MODULE.replace("2 * x", "x + x"))
     assert list(measure.changed(clone, MEASURED)) == ["feeds"]
     module.write_text(MODULE)

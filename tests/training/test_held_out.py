@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bcclone.training.result import LEARNED, NOT_LEARNED, UNKNOWN, judge_held_out
+from bcclone.training.held_out import LEARNED, NOT_LEARNED, UNKNOWN, judge_held_out
 from tests.recordings import rewrite
 from tests.running import run_script
 

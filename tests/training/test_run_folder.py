@@ -9,14 +9,10 @@ import pytest
 
 from bcclone.pictures.reports import write_training
 from bcclone.system.errors import UserError
+from bcclone.training.held_out import HeldOut
 from bcclone.training.plan import new_run, resumed_run
-from bcclone.training.result import (
-    HeldOut,
-    SampleCounts,
-    TrainResult,
-    ValidationScore,
-    best_model,
-)
+from bcclone.training.result import SampleCounts, TrainResult, best_model
+from bcclone.training.score import ValidationScore
 from bcclone.training.train_settings import RunFiles, TrainSettings, settings_as_text
 from bcclone.training.training_state import (
     Epoch,
