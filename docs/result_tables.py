@@ -8,6 +8,7 @@ A table follows `<!-- table: NAME -->`; the text around it is written by hand.
 import argparse
 import json
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -293,6 +294,63 @@ def waits() -> list[list[str]]:
     return [["command", "seconds"], *rows]
 
 
+def found_faults() -> list[list[str]]:
+    """Return how many of the faults that were put into recordings are found."""
+    found = results("recording-faults")
+    measured = _measured("recording-faults")
+    named, planted = (sum(each) for each in zip(*found["named"].values(), strict=True))
+    alarms = f"{len(found['alarms'])} of {len(found['recordings'])}"
+    missed = Counter(missed.partition(":")[0] for missed in found["missed"])
+    most = " and ".join(f"{count} in {name}" for name, count in missed.most_common(2))
+    return [
+        ["what", "found"],
+        ["faults in the whole recording, named", f"{named:,} of {planted:,}"],
+        ["of those that are missed, most", most],
+        ["recordings without a fault that get a finding", alarms],
+        ["lags that are measured to 50 ms", _percent(measured["lags that are within 50 ms"])],
+        [
+            "rows with a fault of 5 to 20 s, named",
+            _percent(measured["rows of local faults that are named"]),
+        ],
+        ["named rows that have a fault", _percent(measured["named rows that have a fault"])],
+        [
+            "good rows that all remedies together take",
+            _percent(measured["good rows lost by all remedies"]),
+        ],
+    ]
+
+
+def _percent(value: float) -> str:
+    return f"{value:.3g} %"
+
+
+def missed_faults() -> list[list[str]]:
+    """Return the kinds of faults that are missed in some recording, the most first."""
+    kinds: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for fault, counts in results("recording-faults")["named"].items():
+        kind = re.sub(r"(?:, \w+)? [-\d.]+$", "", fault)  # without how large it is
+        kinds[kind] = [sum(pair) for pair in zip(kinds[kind], counts, strict=True)]
+    shares = sorted((named / planted, kind) for kind, (named, planted) in kinds.items())
+    rows = [[kind, f"{kinds[kind][0]} of {kinds[kind][1]}"] for share, kind in shares if share < 1]
+    return [["fault", "named"], *rows]
+
+
+def fuzzed() -> list[list[str]]:
+    """Return how many changed files the readers have read and refused."""
+    counts = results("fuzz")["counts"]
+    numbers = [
+        (each["tries"], each["read"], each["refused"], each["tries"] - each["held"])
+        for each in counts
+    ]
+    readers = [*(each["reader"] for each in counts), "all"]
+    sums = tuple(map(sum, zip(*numbers, strict=True)))
+    rows = [
+        [reader, *(f"{number:,}" for number in of_reader)]
+        for reader, of_reader in zip(readers, [*numbers, sums], strict=True)
+    ]
+    return [["reader", "changed files", "read", "refused", "neither"], *rows]
+
+
 def environment_speeds() -> list[list[str]]:
     """Return the steps a second of the environments."""
     labels = {
@@ -371,6 +429,9 @@ TABLES = {
     "feeds": Table(feed_rates, ("feeds",)),
     "feed-goals": Table(feed_goals, ("feeds",)),
     "waits": Table(waits, ("waits",)),
+    "found-faults": Table(found_faults, ("recording-faults",)),
+    "missed-faults": Table(missed_faults, ("recording-faults",)),
+    "fuzzed": Table(fuzzed, ("fuzz",)),
     "environments": Table(environment_speeds, ("env",)),
     "workers": Table(workers, ("cluster",)),
     "any-camera": Table(lambda: any_camera.real_table(results("any-camera")), ("any-camera",)),
