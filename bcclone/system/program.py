@@ -86,11 +86,10 @@ def _source_of_uvx() -> Sequence[str]:
     if stated is None:
         return ["--from", package] if package else []
     source = json.loads(stated)
-    url = source["url"]
+    url = without_password(source["url"])  # before an @ of a revision
     if vcs := source.get("vcs_info"):
         revision = vcs.get("requested_revision")
         url = f"{vcs['vcs']}+{url}{f'@{revision}' if revision else ''}"
-    url = without_password(url)
     return ["--from", f"{package} @ {url}" if package else url]
 
 
