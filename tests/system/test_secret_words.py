@@ -79,7 +79,7 @@ def test_what_is_no_user_before_a_host_stays(address):
 @pytest.mark.parametrize(
     "names",
     [
-        "token access_token accessToken X-Amz-Security-Token token_id tok%65n user[token] jwt id_jwt",
+        "token access_token accessToken X-Amz-Security-Token tok%65n user[token] jwt id_jwt",
         "sig se_sig sign X-Amz-Signature oauth_signature X-Amz-Credential hmac",
         "password passwd pwd pw pass user_pass passphrase secret client_secret",
         "key api_key apikey apiKey key2 AWSAccessKeyId Key-Pair-Id rlkey resourcekey authkey",
