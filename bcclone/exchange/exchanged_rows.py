@@ -17,9 +17,9 @@ from bcclone.camera.framing import Framing
 from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
 from bcclone.recording.row import EPISODE_GAP_MS, NUMBERS, RowError, check_numbers
 from bcclone.recording.run_tables import DrivenBy, TracePoint
-from bcclone.system.arrays import FloatArray
+from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.codec import number, one_line, whole_number
-from bcclone.system.errors import UserError, number_of
+from bcclone.system.errors import UserError, number_of, shown
 from bcclone.system.statistics import constant
 
 WHOLE_NUMBERS = ("recording", "episode", "time_ms")  # the whole numbers that every row has
@@ -207,6 +207,8 @@ class Summary:
     sizes: dict[str, int]  # "160x120" -> number of images of this size
     aspect: float  # width / height of `size`
     frame_rate: float | None  # usual number of rows a second, None for a single row
+    driven_seconds: float  # without the pauses
+    stretches: int  # number of parts without a pause
     images_without_record: int  # image files that no row names, or frames of a video without a row
     # number of rows that are left out for each of KINDS
     records_without_image: int
@@ -226,14 +228,26 @@ class Summary:
     straight: float
     right: float
     steering_mean: float  # -1 to 1, right positive
+    # the picture, or else the place in the source, that is steered farthest to each side
+    farthest_left: str
+    farthest_right: str
+    least: float  # the steering there
+    greatest: float
 
     def lines(self) -> Iterator[str]:
         """Yield the summary in words, line by line."""
         rate = f", {self.frame_rate:g} frames a second" if self.frame_rate else ""
+        parts = f" in {self.stretches} parts" if self.stretches > 1 else ""
         yield f"images: {', '.join(self.sizes)} pixels, {self.aspect:g} to 1{rate}"
+        yield f"driven: {self.driven_seconds:.1f} s{parts}"
         yield from self.notes
         steering = f"{self.left:.0%} left, {self.straight:.0%} straight, {self.right:.0%} right"
         yield f"steers {steering}; {self.steering_mean:+.3f} on average"
+        if self.farthest_left != self.farthest_right:
+            yield (
+                f"steers {self.least:+.3f}, farthest to the left, in {shown(self.farthest_left)}, "
+                f"and {self.greatest:+.3f} in {shown(self.farthest_right)}: look at both"
+            )
         if counts := _left_out_in_words(vars(self)):
             yield f"left out: {', '.join(counts)}"
             yield from (f"  {line}" for line in self.left_out)
@@ -279,6 +293,7 @@ class Seen:
         self._examples: list[str] = []  # the first rows of each kind, with place and reason
         self._sizes: Counter[tuple[int, int]] = Counter()
         self._numbers: list[tuple[float, float]] = []  # throttle and speed of each row
+        self._shown_as: list[str] = []  # picture, or else the place, of each row
         # number of a recording -> times of its rows in milliseconds
         self._times: defaultdict[int, list[int]] = defaultdict(list)
 
@@ -309,6 +324,7 @@ class Seen:
         self.steering.append(item.steering)
         self._numbers.append((item.throttle, item.speed_mph))
         self._times[item.recording].append(item.source_ms)
+        self._shown_as.append(item.picture or item.place)
 
     def check(self, source: Path) -> None:
         """Raise UserError if less than a tenth of all rows are usable, or of these, less than a
@@ -344,6 +360,7 @@ class Seen:
         left = float(np.mean(steering < -_STRAIGHT))
         right = float(np.mean(steering > _STRAIGHT))
         width, height = self._sizes.most_common(1)[0][0]
+        in_order = self._steps()
         standing = None
         if np.any(speed_mph):
             standing = int(np.sum(np.abs(speed_mph) < 0.5))
@@ -354,6 +371,8 @@ class Seen:
             sizes={f"{size[0]}x{size[1]}": count for size, count in self._sizes.most_common()},
             aspect=round(width / height, 3),
             frame_rate=self._frame_rate(),
+            driven_seconds=round(sum(steps[~pauses].sum() for steps, pauses in in_order) / 1000, 3),
+            stretches=sum(1 + int(pauses.sum()) for _, pauses in in_order),
             images_without_record=self.images_without_record + self.frames_without_row,
             left_out=tuple(self._examples),
             below_min_throttle=self._below_throttle,
@@ -364,6 +383,10 @@ class Seen:
             straight=round(1 - left - right, 4),
             right=round(right, 4),
             steering_mean=round(float(steering.mean()), 4),
+            farthest_left=self._shown_as[steering.argmin()],
+            farthest_right=self._shown_as[steering.argmax()],
+            least=round(float(steering.min()), 4),
+            greatest=round(float(steering.max()), 4),
             **{kind: self._left_out[kind] for kind in KINDS},
         )
 
@@ -402,10 +425,18 @@ class Seen:
                 f"correct the times{counted}"
             )
 
+    def _steps(self) -> list[tuple[FloatArray, BoolArray]]:
+        """Return of each recording the milliseconds between its rows, and which are pauses."""
+        found = []
+        for times in self._times.values():
+            steps = np.diff(np.sort(np.array(times, np.float64)))
+            found.append((steps, steps > EPISODE_GAP_MS))
+        return found
+
     def _frame_rate(self) -> float | None:
         """Return the usual number of rows a second, None for a single row."""
-        steps = np.concatenate([np.diff(np.sort(times)) for times in self._times.values()])
-        steps = steps[(steps > 0) & (steps <= EPISODE_GAP_MS)]
+        steps = np.concatenate([steps[~pauses] for steps, pauses in self._steps()])
+        steps = steps[steps > 0]
         if not len(steps):
             return None
         # a longer step spans rows that were left out

@@ -46,6 +46,23 @@ def test_names_of_nanoseconds_and_angles_of_the_wheel_become_times_and_steering(
     assert (seen.left, seen.straight, seen.right) == (0.5, 0.125, 0.375)
     notes = " ".join(seen.notes)
     assert all(word in notes for word in ("rad", "1 is 370 degrees", "left positive"))
+    assert (seen.driven_seconds, seen.stretches) == (0.35, 1)
+    farthest = [Path(picture).stem for picture in (seen.farthest_left, seen.farthest_right)]
+    # the wheel turns from the right to the left
+    assert farthest == [str(FIRST_NS + index * 50_000_000) for index in (7, 0)]
+    assert (seen.least, seen.greatest) == (round(expected[7], 4), round(expected[0], 4))
+
+
+def test_a_pause_divides_what_was_driven(tmp_path):
+    table = [
+        ("image", "steering", "time"),
+        *((f"{n}.png", 0.1 * n - 0.2, 50 * n) for n in range(6)),
+    ]
+    table[4:] = [(name, steering, time + 60_000) for name, steering, time in table[4:]]
+    folder = make_frames(tmp_path / "set", [f"{n}.png" for n in range(6)], table)
+    seen = imported_frames(folder, time_form="ms", frame_rate=None).seen
+    assert (seen.driven_seconds, seen.stretches) == (0.2, 2)
+    assert "driven: 0.2 s in 2 parts" in seen.lines()
 
 
 def test_images_of_every_common_format_are_read_and_broken_ones_left_out(tmp_path):
