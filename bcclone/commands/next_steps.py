@@ -410,8 +410,9 @@ def _import_again(
         **options,
         "source": source,
         "framing": str(result.framing_file),
-        "left_positive": is_left_positive,
     }
+    if is_left_positive or "left_positive" in options:
+        given["left_positive"] = is_left_positive
     try:
         words = option_words(from_json(ImportSettings, given))
     except (ValueError, UserError):  # of a file that another version wrote

@@ -89,12 +89,13 @@ def read_numbers(cells: Sequence[str], decimal_comma: bool) -> Numbers:
     is_one_unit = len(units) == 1 and all(not unit or is_unit(unit) for unit in units)
     if not is_one_unit or not _are_signs_clear(known):
         return Numbers(cells)
+    has_comma = any("," in (match["digits"] or "") for match in known)
     readings: dict[str, dict[str, str]] = {}  # decimal mark -> cell as written -> as Python does
     for decimal, between in _MARKS:
         read = {cell: _read(match, decimal, between) for cell, match in matches.items() if match}
         if sum(not read.get(cell) for cell in filled) <= most_others:
             readings.setdefault(decimal, read)
-            if decimal == "," and decimal_comma:  # and not between thousands
+            if decimal == "," and decimal_comma and has_comma:  # not between thousands
                 readings = {decimal: read}
                 break
     different = {tuple(map(float, filter(None, read.values()))) for read in readings.values()}
@@ -102,7 +103,7 @@ def read_numbers(cells: Sequence[str], decimal_comma: bool) -> Numbers:
         return Numbers(cells)
     decimal, read = next(iter(readings.items()))
     written = [read.get(cell) or cell for cell in cells]
-    return Numbers(written, units.pop(), decimal == ",")
+    return Numbers(written, units.pop(), has_comma and decimal == ",")
 
 
 def may_be_thousands(cells: Sequence[str]) -> bool:

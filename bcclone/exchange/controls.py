@@ -148,7 +148,7 @@ def _usual_columns(table: SourceTable, name: str, preferred: str) -> list[str]:
     """
     fitting = []
     for column in table.columns:
-        _, called = factor_in(column)
+        _, called = factor_in(column, MPH_OF if name == "speed_mph" else ANGLES)
         if any(_USUAL[name].fullmatch(text) for text in (plain(called), last_name(called))):
             fitting.append(column)
     of_preferred = [column for column in fitting if preferred and column.startswith(preferred)]
@@ -181,8 +181,8 @@ def _steering_column(
             facts["steering"] = f"steering_{unit}" if unit else "steering_angle"
             both = np.concatenate([table.numbers(left), table.numbers(right)])
             known = both[np.isfinite(both)]
-            inquiry.ask(scale_questions(right, known, known, settings, needs_middle=False))
-        inquiry.ask([Missing(kind, facts=facts)], ["steering_column", "straight"])
+            inquiry.ask(scale_questions(table, right, known, known, settings, needs_middle=False))
+        inquiry.ask([Missing(kind, facts=facts, withdrawn=("steering_column", "straight"))])
         return ""
     may_be = fitting or [name for name in _numeric(table) if name not in of_pairs]
     if not may_be and not asked:
@@ -228,15 +228,13 @@ def _read_steering(
     """
     numbers = table.numbers(column)
     known = numbers[np.isfinite(numbers)]
-    unit = unit_of(column, settings)
+    unit = unit_of(table, column, settings)
     stated = {"unit": unit.name} if unit else {}
     if len(known):
         without = {"rows_without_a_number": len(numbers) - len(known)}
         inquiry.note("steering", f"column {column!r}", **range_of(known), **stated, **without)
     questions = list(steering_questions(table, column, settings))
-    # no middle mends a steering without a side
-    is_unsigned = any(not one.setting for one in questions)
-    inquiry.ask(questions, withdrawn=["straight"] if is_unsigned else [])
+    inquiry.ask(questions)
     if unit is None or not all(one.is_optional for one in questions):
         return numbers
     straight = settings.straight or 0.0

@@ -144,7 +144,12 @@ class ImportSettings(Checked):
         choices=UNITS,
         shown="by its name",
     )
-    left_positive: bool = _table(False, "the steering is positive to the left; also of a tub")
+    left_positive: bool | None = _table(
+        None,
+        "the steering is positive to the left, or with --no-left-positive to the right; also of a "
+        "tub",
+        shown="right, unless a name or a comment speaks of sides",
+    )
     straight: float | None = _table(
         None,
         "value of the steering straight ahead, such as 90 of a servo",

@@ -7,7 +7,7 @@ its text has all of that in words, with one command to paste, and its `facts` ha
 are worded.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.system.errors import UserError, shown, shown_command
 from bcclone.system.settings import option_words, settings_of
 
+SIDE = "SIDE"  # the blank for --left-positive or --no-left-positive, which have no value
+_LONGEST_TEXT = 200  # characters of a text of the source in a message
 _MOST_LISTED = 20  # columns, tables or files that a question lists
 
 
@@ -38,6 +40,7 @@ class Missing:
     blank: str = ""  # stands for the value in the command; "" for none
     facts: Mapping[str, Any] = field(default_factory=dict)  # for the words of the question
     is_optional: bool = False  # whether the import goes on without an answer
+    withdrawn: Collection[str] = ()  # names of given settings that the source contradicts
 
 
 class NotStated(UserError):
@@ -59,17 +62,14 @@ class Inquiry:
         self.settings = settings
         self.read: list[Reading] = []
         self.missing: list[Missing] = []
-        self._withdrawn: set[str] = set()  # names of settings that the source contradicts
 
     def note(self, what: str, source: str, **facts: Any) -> None:
         """Take down what was read."""
         self.read.append(Reading(what, source, facts))
 
-    def ask(self, missing: Iterable[Missing], withdrawn: Iterable[str] = ()) -> None:
+    def ask(self, missing: Iterable[Missing]) -> None:
         """Take down what is missing; of several questions for one option, the first counts that has
         to be answered.
-
-        withdrawn: names of given settings that the source contradicts; the command lacks them
         """
         for one in missing:
             asked = [other for other in self.missing if other.setting == one.setting != ""]
@@ -77,7 +77,6 @@ class Inquiry:
                 self.missing[self.missing.index(asked[0])] = one
             elif not asked:
                 self.missing.append(one)
-        self._withdrawn.update(withdrawn)
 
     def check(self) -> None:
         """Raise NotStated if anything is missing that may not be left out."""
@@ -93,17 +92,22 @@ class Inquiry:
         asked = {one.setting: one.blank for one in self.missing if one.blank}
         # rows are counted instead of the times that were named
         counted = ("time_column", "time_form") if "frame_rate" in asked else ()
+        withdrawn = [name for one in self.missing for name in one.withdrawn]
         source = asked.pop("source", self.settings.source)
         flags = _flags()
         given = replace(
             self.settings,
             **{
                 name: getattr(ImportSettings, name)
-                for name in (*asked, *counted, *self._withdrawn)
+                for name in (*asked, *counted, *withdrawn)
                 if name in flags
             },
         )
-        words = [word for name, blank in asked.items() for word in (flags[name], blank)]
+        words = [
+            word
+            for name, blank in asked.items()
+            for word in ((blank,) if blank == SIDE else (flags[name], blank))
+        ]
         return shown_command("import", source, *option_words(given), *words)
 
     def as_json(self) -> dict[str, Any]:
@@ -213,12 +217,18 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def quoted(texts: Sequence[str]) -> str:
+    """Return texts of a source in quotes, for messages; of long ones, the beginnings."""
+    return ", ".join(repr(text[:_LONGEST_TEXT]) for text in texts[:_MOST_LISTED])
+
+
 def _columns(facts: Mapping[str, Any]) -> str:
     """Return the columns of a question in words, with what they hold."""
     listed = []
     for name, held in list(facts["columns"].items())[:_MOST_LISTED]:
         words = _range(held) if isinstance(held, Mapping) else ", ".join(map(str, held))
-        listed.append(f"{repr(name[:200])[1:-1]} ({repr(words[:200])[1:-1]})")
+        name, words = (repr(text[:_LONGEST_TEXT])[1:-1] for text in (name, words))
+        listed.append(f"{name} ({words})")
     return "; ".join(listed)
 
 
@@ -316,7 +326,19 @@ _WORDS: Mapping[str, str] = {
         "{beyond} of {rows} values are beyond -1 to 1, as which it is read: rad, deg, or ratio"
         " for the share of --max-degrees"
     ),
+    "unit of a multiple": (
+        "the unit of which the numbers of column {column} are a multiple, or a part, that its name "
+        "does not say clearly: rad, deg or ratio"
+    ),
+    "unit in the table": (
+        "the unit of the steering: rad, deg, or ratio for -1 to 1; the table says {texts}"
+    ),
     "side": ("add it if a positive steering is to the left"),
+    "side in the table": (
+        "to which side is a positive steering? The table says {texts}: for "
+        + SIDE
+        + ", write --left-positive or --no-left-positive"
+    ),
     "middle": (
         "the steering is never, or hardly, to one side: which value is straight ahead, 0 or "
         "another?"
@@ -329,6 +351,11 @@ _WORDS: Mapping[str, str] = {
         "by how much full steering differs from straight ahead: of an angle in degrees of the "
         "front wheels (25), or 25 times the steering ratio for a steering wheel (about 375); "
         "100 of percent; 1 of -1 to 1"
+    ),
+    "full of a multiple": (
+        "how much full steering is, 25 degrees of the front wheels or about 375 of a steering "
+        "wheel, times how many of the numbers of column {column} are one of its unit: 250 of "
+        "tenths of a degree"
     ),
     "full of a wheel": (
         "full steering is 25 degrees of the front wheels; for a steering wheel, it is 25 times"
@@ -454,6 +481,11 @@ _WORDS: Mapping[str, str] = {
         "column {column} is called as {named}, but holds times since 1970 in {found}, such as "
         "{cell}; s, ms, us or ns"
     ),
+    "multiple of times": (
+        "column {column} counts a multiple, or a part, of a unit that its name does not say "
+        "clearly; how many rows there are in a second, such as 20; or write the seconds into a "
+        "column time_s"
+    ),
     "row numbers": (
         "column {column} counts up by 1, as the numbers of rows do: s if that is seconds (a "
         "picture a second); or leave it out, and count the rows with --frame-rate"
@@ -498,6 +530,8 @@ def _question(one: Missing) -> str:
         facts["from_motion"] = one.facts["from_motion"]
     if "columns" in one.facts:
         facts["columns"] = _columns(one.facts)
+    if "texts" in one.facts:
+        facts["texts"] = quoted(one.facts["texts"])
     if "tables" in one.facts:
         facts["tables"] = _tables(one.facts)
     for name in one.facts.keys() & {"place", "first_rows", "neither_rows"}:  # in full

@@ -13,7 +13,7 @@ from bcclone.camera.vehicle import FULL_LOCK_DEGREES
 from bcclone.exchange.cells import Look, look_of
 from bcclone.exchange.exchange_settings import RATIO, ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE
-from bcclone.exchange.inquiry import Missing
+from bcclone.exchange.inquiry import SIDE, Missing
 from bcclone.exchange.steering_side import (
     find_jump,
     rows_with,
@@ -22,10 +22,14 @@ from bcclone.exchange.steering_side import (
 )
 from bcclone.exchange.table import SourceTable
 from bcclone.exchange.units import (
+    ANGLES,
     STEERING_UNITS,
     SteeringUnit,
     angle_unit_in,
+    factor_in,
     last_name,
+    names_a_side,
+    names_an_angle,
     plain,
 )
 from bcclone.recording.row import CAMERAS, ROUNDING
@@ -40,13 +44,22 @@ def is_like_log(table: SourceTable) -> bool:
     return {plain(name) for name in table.columns} >= {*CAMERAS, "throttle"}
 
 
-def unit_of(column: str, settings: ImportSettings) -> SteeringUnit | None:
-    """Return the unit of a steering, as the user or the column's name states it; None for none."""
+def unit_of(table: SourceTable, column: str, settings: ImportSettings) -> SteeringUnit | None:
+    """Return the unit of a steering, as the user or the column's name states it; None for none.
+
+    A name that means -1 to 1 states no unit where a text in the table names one.
+    """
     if settings.unit:
         return STEERING_UNITS[settings.unit]
     if unit := angle_unit_in(column):
         return unit
-    return STEERING_UNITS[RATIO] if last_name(column) in _RATIO_NAMES else None
+    is_ratio = last_name(factor_in(column, ANGLES)[1]) in _RATIO_NAMES
+    return STEERING_UNITS[RATIO] if is_ratio and not _with_units(table, column) else None
+
+
+def _with_units(table: SourceTable, column: str) -> list[str]:
+    """Return the texts in a table that name a unit which a steering may have."""
+    return [text for text in table.texts_of(column) if names_an_angle(text)]
 
 
 def steering_questions(
@@ -65,7 +78,7 @@ def steering_questions(
     if not len(known):
         return
     if angle_unit_in(column) is None and _are_classes(known):
-        yield Missing("classes")
+        yield Missing("classes", withdrawn=("straight",))
         return
     # where not all is read, the other side may be among the rest
     is_read = not not_read or bool(look.numbers)
@@ -84,7 +97,10 @@ def steering_questions(
         away = known = signed_angle(known)
     elif needs_middle:  # at best, it is in the middle
         away = known - np.quantile(known, (ACCIDENTS_SHARE / 2, 1 - ACCIDENTS_SHARE / 2)).mean()
-    yield from scale_questions(column, known, away, settings, needs_middle)
+    sides = [text for text in (column, *table.texts_of(column)) if names_a_side(text)]
+    if sides and settings.left_positive is None:
+        yield Missing("side in the table", "left_positive", SIDE, {"texts": sides})
+    yield from scale_questions(table, column, known, away, settings, needs_middle)
 
 
 def _not_read(table: SourceTable, column: str) -> tuple[list[Missing], Look]:
@@ -127,14 +143,15 @@ def _without_side(
         if jump.turn:
             facts |= {"turn": jump.turn, "half": jump.turn / 2}
             kind = "wrapped often" if jump.is_beyond_half else "wrapped"
-        question = Missing(kind, facts=facts)
+        question = Missing(kind, facts=facts, withdrawn=("straight",))
     elif side := side_column(table, column, numbers - (settings.straight or 0.0)):
         facts = {"column": column, "sign": side.name, "values": side.values}
         facts |= {"first": side.values[0], "first_rows": rows_with(side.name, side.values[0])}
         neither = side.neither or ""
         facts |= {"neither": neither, "neither_rows": rows_with(side.name, neither)}
         if side.is_sure or settings.straight is not None:
-            question = Missing("sign" if side.neither is None else "sign of most rows", facts=facts)
+            kind = "sign" if side.neither is None else "sign of most rows"
+            question = Missing(kind, facts=facts, withdrawn=("straight",))
         elif needs_middle:
             question = Missing("sign perhaps", "straight", "X", facts)
     if question and column in table.as_written:
@@ -149,18 +166,32 @@ def _without_side(
 
 
 def scale_questions(
-    column: str, known: FloatArray, away: FloatArray, settings: ImportSettings, needs_middle: bool
+    table: SourceTable,
+    column: str,
+    known: FloatArray,
+    away: FloatArray,
+    settings: ImportSettings,
+    needs_middle: bool,
 ) -> Iterator[Missing]:
     """Yield what is not stated of the unit and of full steering.
 
     away: the numbers less the middle, or less the best one where that is asked for
     """
-    unit = unit_of(column, settings)
+    unit = unit_of(table, column, settings)
+    with_units = _with_units(table, column)
     full = settings.max_degrees
     is_ratio = unit == STEERING_UNITS[RATIO]
     is_named = is_ratio and not settings.unit  # by the column's name alone
     not_a_ratio = _beyond(known, 1.0)
-    yield from _of_unit(unit, is_named, known, settings)
+    factor, _ = factor_in(column, ANGLES)
+    if factor is None and unit is None:
+        yield Missing("unit of a multiple", "unit", "UNIT", {"column": column})
+    elif unit is None and with_units:
+        yield Missing("unit in the table", "unit", "UNIT", {"texts": with_units})
+    else:
+        yield from _of_unit(unit, is_named, known, settings)
+    if factor != 1 and (unit is None or settings.unit) and not full:
+        yield Missing("full of a multiple", "max_degrees", "FULL", {"column": column})
     units = [unit] if unit else list(STEERING_UNITS.values())
     beyond = max(_beyond(away * one.per, full or one.full) for one in units)
     needs_full = needs_middle or (is_ratio and bool(settings.straight))
@@ -171,7 +202,7 @@ def scale_questions(
         yield Missing("full", "max_degrees", "FULL")
     elif not full and (unit is None or unit.full == FULL_LOCK_DEGREES):
         yield Missing("full of a wheel", "max_degrees", is_optional=True)
-    if not settings.left_positive and (not is_ratio or not_a_ratio):
+    if settings.left_positive is None and (not is_ratio or not_a_ratio):
         yield Missing("side", "left_positive", is_optional=True)
 
 

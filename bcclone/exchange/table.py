@@ -4,7 +4,7 @@ A table is text with a separator: tabs, semicolons, bars, commas with a blank, t
 commas, commas or blanks, the first of these that most of its lines have; or what a line such as
 sep=; states. Lines of comments before the first row are left out, except one that names the
 columns. The first line has the names of the columns, unless it holds a number or an image: then the
-columns are called 1, 2 and so on. A line of units below it belongs to the names.
+columns are called 1, 2 and so on. A line of units or of descriptions below it belongs to the names.
 """
 
 import csv
@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import dropwhile, pairwise
+from itertools import dropwhile, pairwise, zip_longest
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy as np
 from bcclone.exchange.cells import is_empty, may_be_thousands, number_in, read_numbers
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, LeftOut
-from bcclone.exchange.inquiry import Inquiry, Missing
+from bcclone.exchange.inquiry import Inquiry, Missing, quoted
 from bcclone.exchange.source_files import IMAGE_ENDINGS, is_image
 from bcclone.exchange.units import is_unit, plain, with_unit
 from bcclone.recording.dialect import ASCII_NUMBERS, COLUMNS, nul_characters, text_of
@@ -45,6 +45,7 @@ _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _IMAGE_AND_NUMBER = re.compile(
     rf"(.+(?:{'|'.join(map(re.escape, IMAGE_ENDINGS))}))\s+([-+\d.eE]+)", re.IGNORECASE
 )
+_OF_UNITS = re.compile(r"(?:(?:steer\w*|angle)_)?units?(?:_(?:of_)?(?:steer\w*|angle))?")
 # behind a comma alone: a program that writes an exponent sets the point behind the first digit
 _DIVIDED_DECIMALS = re.compile(r"\d{2,}[eE][-+]?\d+")
 
@@ -62,6 +63,8 @@ class SourceTable:
     # the cells of columns whose numbers the file writes in another way, as they stand there
     as_written: Mapping[str, Sequence[str]] = field(default_factory=dict)
     doubtful: Collection[str] = ()  # columns whose points may be decimal, or between thousands
+    remarks: Sequence[str] = ()  # what stands in the table beside its cells, such as comments
+    described: Mapping[str, str] = field(default_factory=dict)  # column -> the text below its name
     _numbers: dict[str, FloatArray] = field(default_factory=dict, compare=False, repr=False)
 
     def place(self, row: int) -> str:
@@ -77,6 +80,11 @@ class SourceTable:
     def written(self, column: str, row: int) -> Any:
         """Return a cell as it stands in the file."""
         return self.as_written.get(column, self.columns[column])[row]
+
+    def texts_of(self, column: str) -> list[str]:
+        """Return the texts that may say of what kind the numbers of a column are."""
+        below = self.described.get(column)
+        return [*self.remarks, *([below] if below else [])]
 
     def not_read(self, column: str) -> list[int]:
         """Return the rows whose cell holds something else than a number, and is not empty."""
@@ -148,21 +156,18 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
     has_names = _has_names(lines.numbered)
     body = lines.numbered[has_names:]
     if lines.separator == "," and settings.decimal_comma:
-        if not has_names:
-            raise UserError(
-                f"{path}: without names of columns nothing says how many numbers a row has; write "
-                "their names into its first line, and state --decimal-comma",
-                exit_code=2,
-            )
-        body = [(line, _joined(cells, width) or cells) for line, cells in body]
+        body = _with_decimal_commas(path, body, width, has_names)
     if not has_names and lines.separator != " ":
         body, width = _with_blank_behind_image(body, width)
     _refuse_other_widths(path, body, width, lines.separator, settings.decimal_comma)
     rows, numbers, broken = _rows_of(path, body, width)
-    header = first if has_names else []
-    if has_names and len(rows) > 1 and _are_units(rows[0], rows[1]):
-        header = _with_units(header, rows[0])
+    below = _below_names(rows) if has_names else ()
+    notes = list(lines.notes)
+    if below:
+        inquiry.note("line below the names", f"line {numbers[0]}: {quoted(below)}")
+        notes.append(f"table: line {numbers[0]} belongs to the names: {quoted(below)}")
         rows, numbers = rows[1:], numbers[1:]
+    header = _header_of(first, below) if has_names else []
     if not rows:
         first_error = f"; the first: {broken[0].shown}" if broken else ""
         raise UserError(f"{path}: it has no rows; expected one for each frame{first_error}")
@@ -171,8 +176,33 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
         header = COLUMNS.split(",")
     inquiry.note("table", str(path), rows=len(rows), separator=lines.separator)
     decimal_comma = lines.separator != "," or settings.decimal_comma
-    read = _numbers_of(_columns_of(rows, header), decimal_comma)
-    return SourceTable(path, lines=numbers, broken=broken, notes=lines.notes, **read)
+    columns = _columns_of(rows, header)
+    read = _numbers_of(columns, decimal_comma)
+    remarks = [*lines.remarks, *_constant_units(columns)]
+    if remarks:
+        inquiry.note("text in the table", quoted(remarks))
+    return SourceTable(
+        path,
+        lines=numbers,
+        broken=broken,
+        notes=notes,
+        remarks=remarks,
+        described=dict(zip(read["columns"], below, strict=False)),
+        **read,
+    )
+
+
+def _with_decimal_commas(
+    path: Path, body: Sequence[tuple[int, list[str]]], width: int, has_names: bool
+) -> Sequence[tuple[int, list[str]]]:
+    """Return the lines with the numbers joined that were divided at their decimal commas."""
+    if not has_names:
+        raise UserError(
+            f"{path}: without names of columns nothing says how many numbers a row has; write "
+            "their names into its first line, and state --decimal-comma",
+            exit_code=2,
+        )
+    return [(line, _joined(cells, width) or cells) for line, cells in body]
 
 
 def _with_blank_behind_image(
@@ -196,8 +226,8 @@ def _columns_of(rows: Sequence[list[str]], header: Sequence[str]) -> dict[str, l
     columns: dict[str, list[str]] = {}
     for number, column in enumerate(zip(*rows, strict=True), start=1):
         name = header[number - 1] if number <= len(header) else ""
-        if not name or name in columns:
-            name = f"{name}#{number}" if header else str(number)
+        if not name:
+            name = f"#{number}" if header else str(number)
         columns[name] = list(column)
     return columns
 
@@ -252,21 +282,37 @@ def _is_number(cell: str) -> bool:
     return bool(is_with_comma) or math.isfinite(number_in(cell))
 
 
-def _are_units(line: Sequence[str], after: Sequence[str]) -> bool:
-    """Return whether a line below the names of columns has their units, such as s, [deg] or km/h.
-
-    after: the line behind it
+def _below_names(rows: Sequence[Sequence[str]]) -> Sequence[str]:
+    """Return the line below the names of columns if it has their units, such as s, [deg] or km/h,
+    or describes them: it holds no value, but a text where the next one has a number. () otherwise.
     """
-    has_unit = any(
-        is_unit(cell) and _is_number(number) for cell, number in zip(line, after, strict=True)
+    if len(rows) < 2 or any(map(_is_value, rows[0])):
+        return ()
+    has_text = any(
+        not is_empty(cell) and _is_number(number)
+        for cell, number in zip(rows[0], rows[1], strict=True)
     )
-    return has_unit and not any(map(_is_value, line))
+    return rows[0] if has_text else ()
 
 
-def _with_units(names: Sequence[str], units: Sequence[str]) -> list[str]:
+def _constant_units(columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the unit that a column such as `unit` states for all rows, as a text."""
+    named = [name for name in columns if _OF_UNITS.fullmatch(plain(name))]
+    return [f"{name}: {columns[name][0]}" for name in named if len(set(columns[name])) == 1]
+
+
+def _header_of(names: Sequence[str], below: Sequence[str]) -> list[str]:
+    """Return the names of columns with the units that stand below them; those of several columns
+    that are called alike get their numbers.
+    """
+    counts = Counter(names)
+    numbered = [
+        f"{name}#{number}" if name and counts[name] > 1 else name
+        for number, name in enumerate(names, start=1)
+    ]
     return [
-        with_unit(name, unit.strip("[]()")) if is_unit(unit) and name else name
-        for name, unit in zip(names, units, strict=True)
+        with_unit(name, unit.strip("[]()")) if name and is_unit(unit) else name
+        for name, unit in zip_longest(numbered, below, fillvalue="")
     ]
 
 
@@ -366,6 +412,7 @@ class _Lines:
     separator: str
     numbered: Sequence[tuple[int, list[str]]]  # number of a line and its cells; at least one
     notes: Sequence[str]  # which lines were left out, in words
+    remarks: Sequence[str]  # their text
 
 
 def _read_lines(path: Path) -> _Lines:
@@ -382,6 +429,7 @@ def _read_lines(path: Path) -> _Lines:
         separator, before = _find_separator(lines[begin : begin + _SAMPLE_LINES])
         if stated:
             separator, before = stated, 0
+        remarks = [*comments, *filter(None, map(str.strip, lines[begin : begin + before]))]
         begin += before
         numbered = _divided(lines[begin:], separator, begin)
         filled = list(dropwhile(lambda numbered: not any(numbered[1]), numbered))
@@ -392,13 +440,15 @@ def _read_lines(path: Path) -> _Lines:
             are_same = len(named[0][1]) == len(filled[0][1]) > 1
             if are_same and _are_names(named[0][1]) and not _are_names(filled[0][1]):
                 filled = [*named, *filled]
+                remarks.remove(comments[-1])
     notes = []
     if (left_out := filled[0][0] - 1) and (comments or before):
         notes = [f"table: {number_of(left_out, 'line')} before the first one of cells"]
+        notes[0] += f": {quoted(remarks)}" if remarks else ""
     number, first = filled[0]
     if fault := _fault_of(first, len(first)):
         raise UserError(f"{path}: line {number}: {fault}; write the names of the columns there")
-    return _Lines(separator, filled, notes)
+    return _Lines(separator, filled, notes, remarks)
 
 
 def _before_rows(lines: Sequence[str]) -> tuple[int, str, list[str]]:

@@ -17,7 +17,7 @@ from bcclone.exchange.cells import number_in
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.inquiry import Inquiry, Missing
 from bcclone.exchange.table import SourceTable
-from bcclone.exchange.units import plain, unit_in
+from bcclone.exchange.units import factor_in, plain, unit_in
 from bcclone.recording import written_times
 from bcclone.recording.time_forms import (
     DAYS,
@@ -193,8 +193,13 @@ def times_of(cells: Sequence[object], name: str, form: str | None = None) -> Tim
     if dated := _stated_or_asked(times_in_cells(texts, form), name):
         return dated
     stated = form if form in PER_MS else None
-    named = unit_in(name, TIME_UNITS)
+    factor, called = factor_in(name, TIME_UNITS)
+    named = unit_in(called, TIME_UNITS)
+    if factor is None and not stated:
+        return Missing("multiple of times", "frame_rate", "HZ", {"column": name})
     numbers = _numbers_in(cells, stated or named or SECONDS)
+    if factor and not stated:
+        numbers = numbers * factor
     known = np.sort(numbers[np.isfinite(numbers)])
     facts: dict[str, Any] = {"column": name, "cell": texts[0] if texts else ""}
     usual = usual_step(known.tolist())

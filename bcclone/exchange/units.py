@@ -60,33 +60,69 @@ MPH_OF = {  # miles an hour in the unit of a speed
     **dict.fromkeys(("cm_s", "cmps"), 0.02236936),
     **dict.fromkeys(("knots", "knot", "kn", "kt", "kts"), 1.150779),
 }
-# a number before the unit in a name, such as [0.1 deg]: of so many of the unit is 1 of the column
+_DECIMAL = r"\d*[.,]?\d+(?:[eE][-+]?\d+)?"
+_POWER = r"10\s*(?:\^|\*\*)\s*[-+]?\d+"
+_FRACTION = r"\d+\s*/\s*\d+"
+# how many of a unit are 1 of the column, before the unit: [0.1 deg], (1/10 deg), 10^-1 deg; a whole
+# number only in brackets
 _FACTOR = re.compile(
-    r"(?:[\[(]\s*(?P<factor>\d+(?:[.,]\d+)?)|[\s_](?P<decimal>\d*[.,]\d+))[\s_*]*"
-    r"(?P<unit>[^\W\d_][^\s\])]*|[°º%])\s*[\])]?\s*"
+    rf"(?:[\[(]\s*(?P<factor>{_POWER}|{_FRACTION}|{_DECIMAL})|"
+    rf"[\s_](?P<behind>{_POWER}|{_FRACTION}|\d*[.,]\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+))"
+    r"[\s_*]*(?P<unit>[^\W\d_][^\s\])]*|[°º%])\s*[\])]?\s*"
 )
+_THOUSANDS = re.compile(r"\d+,\d{3}")
+# words of a plain name beside a unit that make a multiple of it, which is not said clearly
+_MULTIPLE = re.compile(
+    r"x?\d+x?|\d+(?:st|nd|rd|th)s?|x?\d+e\d*|(?:ten|hundred|thousand|million|billion)(?:th)?s?|"
+    r"deci|centi|milli|micro|nano|kilo|times|scaled?"
+)
+_BETWEEN = ("of", "a", "per", "x", "by")  # words between a multiple and its unit
+_NUMBER_OF_COLUMN = re.compile(r"#\d+$")  # of one of several columns of one name
+
+_SIDE = (
+    "left|right|links|rechts|gauche|droite|izquierda|derecha|sinistra|destra|"
+    "(?:counter|anti)[-_ ]?clockwise|clockwise|ccw|cw"
+)
+_BESIDE = rf"(?:{_SIDE}|l|r)"
+_SIGN = r"(?:positive|pos|negative|neg|plus|minus|\+|-)"
+_JOINT = r"[-\s_=:]*(?:(?:is|are|to|the|for|means)[-\s_=:]+)*"
+_BEGIN, _END = r"(?<![^\W_])", r"(?![^\W_])"
+# what says which side is positive: left_positive, + = left, ccw
+_SIDED = re.compile(
+    rf"[-\s_,;:/]*(?:{_BEGIN}{_BESIDE}{_JOINT}{_SIGN}{_END}|{_SIGN}{_JOINT}{_BESIDE}{_END}|"
+    rf"{_BEGIN}(?:(?:counter|anti)[-_ ]?clockwise|clockwise|ccw|cw){_END})",
+    re.IGNORECASE,
+)
+_ANY_SIDE = re.compile(rf"{_BEGIN}(?:{_SIDE}|inverted|mirrored|flipped|reversed){_END}", re.I)
 
 
 def plain(name: str) -> str:
     """Return a plain name: steeringAngle [°] -> steering_angle_deg."""
     signs = {"°": " deg", "º": " deg", "%": " percent", "µ": "u", "μ": "u"}
     spelled = re.sub(f"[{''.join(signs)}]", lambda sign: signs[sign[0]], name)
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", spelled)
-    return re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    return re.sub(r"[^a-z0-9]+", "_", _divided(spelled).lower()).strip("_")
+
+
+def _divided(name: str) -> str:
+    """Return a name with a mark between the words of steeringAngle."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
 
 
 def last_name(column: str) -> str:
     """Return the plain name of a column without that of a feature: action.Steering -> steering."""
-    return plain(column.rpartition(".")[2])
+    return plain(re.sub(r"^[^\s\[(]*\.(?=[^\W\d])", "", column))
 
 
 def suffix_in(column: str, units: Mapping[str, object]) -> str:
     """Return the key of `units` with which a column's name ends, the longest; "" for none, and for
     a multiple of a unit.
     """
-    factor, called = factor_in(column)
-    name = f"_{last_name(called)}" if factor == 1 else ""
-    return max((key for key in units if name.endswith(f"_{key}")), key=len, default="")
+    factor, called = factor_in(column, units)
+    return _suffix_of(last_name(called), units) if factor == 1 else ""
+
+
+def _suffix_of(name: str, units: Mapping[str, object]) -> str:
+    return max((key for key in units if f"_{name}".endswith(f"_{key}")), key=len, default="")
 
 
 def unit_in(column: str, units: Mapping[str, Unit]) -> Unit | None:
@@ -96,24 +132,82 @@ def unit_in(column: str, units: Mapping[str, Unit]) -> Unit | None:
 
 def angle_unit_in(column: str) -> SteeringUnit | None:
     """Return the unit of ANGLES with which a column's name ends, or the multiple of one, such as
-    [0.1 deg]; None for none.
+    [0.1 deg]; None for none, and for a multiple that is not clear.
     """
-    factor, called = factor_in(column)
-    unit = unit_in(called, ANGLES)
-    if unit and factor != 1:
-        return replace(unit, name=f"{factor:g} {unit.name}", per=factor * unit.per)
-    return unit
+    factor, called = factor_in(column, ANGLES)
+    unit = ANGLES.get(_suffix_of(last_name(called), ANGLES))
+    if not unit or not factor:
+        return None
+    if factor == 1:
+        return unit
+    return replace(unit, name=f"{factor:g} {unit.name}", per=factor * unit.per)
 
 
-def factor_in(column: str) -> tuple[float, str]:
-    """Return the number before the unit in a name, 1 for none, and the name without it:
-    (0.1, "steering deg") of steering [0.1 deg].
+def factor_in(column: str, units: Mapping[str, object]) -> tuple[float | None, str]:
+    """Return how many of the unit in a name are 1 of the column, and the name without that: (0.1,
+    "steering deg") of steering [0.1 deg].
+
+    It is 1 for a unit alone and without a unit; None for a multiple that is not clear, such as
+    x10_deg or tenths_deg. The name is without words that say which side is positive.
     """
-    match = next((each for each in _FACTOR.finditer(column) if each.end() == len(column)), None)
-    if not match:
-        return 1.0, column
-    factor = float((match["factor"] or match["decimal"]).replace(",", "."))
-    return factor, f"{column[: match.start()].rstrip()} {match['unit']}"
+    name = without_side(_NUMBER_OF_COLUMN.sub("", column))
+    match = next((each for each in _FACTOR.finditer(name) if each.end() == len(name)), None)
+    if match and plain(match["unit"]) in units:
+        called = f"{name[: match.start()].rstrip()} {match['unit']}"
+        return _value_of(match["factor"] or match["behind"]), called
+    words = plain(name).split("_")
+    behind = len(words)
+    while behind and _is_multiple(words[behind - 1]):
+        behind -= 1
+    unit = _suffix_of("_".join(words[:behind]), units)
+    if not unit:
+        return 1.0, name
+    begin = first = behind - len(unit.split("_"))
+    while first and (words[first - 1] in _BETWEEN or _is_multiple(words[first - 1])):
+        first -= 1
+    if not any(map(_is_multiple, [*words[first:begin], *words[behind:]])):
+        return 1.0, name
+    return None, "_".join([*words[:first], unit])
+
+
+def _is_multiple(word: str) -> bool:
+    return bool(_MULTIPLE.fullmatch(word))
+
+
+def _value_of(factor: str) -> float | None:
+    """Return the value of a number, a fraction or a power of 10; None for one that is not clear."""
+    if _THOUSANDS.fullmatch(factor):
+        return None
+    text = re.sub(r"\s", "", factor).replace("**", "^").replace(",", ".")
+    first, mark, second = text.partition("/" if "/" in text else "^")
+    try:
+        value = float(first)
+        if mark:
+            value = value / float(second) if mark == "/" else value ** float(second)
+    except (ZeroDivisionError, OverflowError):
+        return None
+    return value if 0 < value < float("inf") else None
+
+
+def without_side(name: str) -> str:
+    """Return a column's name without what says which side is positive."""
+    text = _SIDED.sub("", _divided(name))
+    if text == _divided(name):
+        return name
+    text = re.sub(r"(?<=[\[(])[\s,;:/]+|[\s,;:/]+(?=[\])])", "", text)
+    return re.sub(r"[\[(][\])]", "", text).strip(" _")
+
+
+def names_a_side(text: str) -> bool:
+    """Return whether a text has a word for a side, or for one that is turned round."""
+    divided = _divided(text)
+    return bool(_SIDED.search(divided) or _ANY_SIDE.search(divided))
+
+
+def names_an_angle(text: str) -> bool:
+    """Return whether a text has the name of a unit of an angle or of a share."""
+    words = set(plain(text).split("_"))
+    return any(name in words and unit.per < 360 for name, unit in ANGLES.items())
 
 
 def with_unit(name: str, unit: str) -> str:

@@ -1,0 +1,173 @@
+"""What the names of columns and the texts of a table say of units and sides: read, or asked for and
+then read as the user says; never left out without a word.
+"""
+
+import pytest
+
+from tests.exchange.foreign_sources import asked, imported, refusal_of
+from tests.exchange.test_inquiry import NAMES, ROWS, TIMES, labelled, steered, steering_of, steps_of
+from tests.exchange.test_steering_values import ANGLES, answered
+
+SMALL = [round(angle / 10, 2) for angle in ANGLES]  # degrees of the front wheels
+OF_SMALL = pytest.approx([angle / 25 for angle in SMALL], abs=1e-3)
+LEFT = pytest.approx([-angle / 25 for angle in SMALL], abs=1e-3)
+
+
+# ---- a multiple of a unit
+
+
+@pytest.mark.parametrize(
+    ("name", "per"),
+    [
+        ("steering (1/10 deg)", 10), ("steering [10^-1 deg]", 10), ("steering [1e-2 \xb0]", 100),
+        ("steering [1e-3 rad]", 17.4533), ("steering_1/10_deg", 10), ("steering [10 mdeg]", 100),
+    ],
+)  # fmt: skip
+def test_a_number_before_a_unit_is_read(tmp_path, name, per):
+    folder = steered(tmp_path / "set", name, [round(angle * per, 5) for angle in SMALL])
+    assert steering_of(folder, tmp_path / "out").tolist() == OF_SMALL
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "steering_x10_deg", "steering_tenths_deg", "steering (x 10 deg)", "steering_10th_deg",
+        "steering [deg/10]", "steering_deg*10", "tenths_of_degrees", "steering_deci_degrees",
+        '"steering [1,000 deg]"',
+    ],
+)  # fmt: skip
+def test_a_multiple_that_is_not_clear_is_asked_for(tmp_path, name):
+    folder = steered(tmp_path / "set", name, [10 * angle for angle in SMALL])
+    column = {"steering_column": "tenths_of_degrees"} if name.startswith("tenths") else {}
+    refusal = refusal_of(folder, **column)
+    assert {one["kind"] for one in refusal.facts["missing"] if not one["optional"]} == {
+        "unit of a multiple", "full of a multiple"
+    }  # fmt: skip
+    rows = answered(refusal, tmp_path, UNIT="deg", FULL=250)
+    assert rows["steering"].tolist() == OF_SMALL
+
+
+def test_a_unit_that_is_stated_for_a_multiple_needs_full_steering_in_it(tmp_path):
+    folder = steered(tmp_path / "set", "steering [0.1 deg]", [10 * angle for angle in SMALL])
+    assert asked(folder, unit="deg") == {"--max-degrees": "full of a multiple"}
+    read = steering_of(folder, tmp_path / "out", unit="deg", max_degrees=250.0)
+    assert read.tolist() == OF_SMALL
+
+
+@pytest.mark.parametrize(
+    ("name", "per_second"), [("t [1/30 s]", 30), ("t [100 us]", 1e4), ("t [1e-7 s]", 1e7)]
+)
+def test_times_in_a_multiple_of_a_unit_are_read(tmp_path, name, per_second):
+    cells = [str(round(number * per_second / 10)) for number in range(ROWS)]
+    columns = {"image": NAMES, "steering": ["0.1"] * ROWS, name: cells}
+    folder = labelled(tmp_path / "set", columns)
+    assert steps_of(folder, tmp_path / "out", time_column=name) == [100] * 3
+
+
+@pytest.mark.parametrize("name", ["time (x10 ms)", "time_ms*10", "time_tenths_s"])
+def test_times_in_a_multiple_that_is_not_clear_are_asked_for(tmp_path, name):
+    cells = [str(5 * number) for number in range(ROWS)]
+    columns = {"image": NAMES, "steering": ["0.1"] * ROWS, name: cells}
+    folder = labelled(tmp_path / "set", columns)
+    assert asked(folder, time_column=name) == {"--frame-rate": "multiple of times"}
+
+
+# ---- a side
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "steering (deg; + = left)", "steering_left_positive_deg", "angle_ccw_deg",
+        "steering_right_negative_deg", "steering [deg L+]", "steeringLeftPositive_deg",
+        "steering_inverted_deg",
+    ],
+)  # fmt: skip
+def test_a_side_in_the_name_of_the_steering_is_asked_for(tmp_path, name):
+    folder = steered(tmp_path / "set", name, SMALL)
+    column = {"steering_column": name} if "inverted" in name else {}
+    refusal = refusal_of(folder, **column)
+    assert asked(folder, **column) == {"--left-positive": "side in the table"}
+    assert name in str(refusal)
+    assert answered(refusal, tmp_path, SIDE="--left-positive")["steering"].tolist() == LEFT
+    (tmp_path / "again").mkdir()
+    rows = answered(refusal, tmp_path / "again", SIDE="--no-left-positive")
+    assert rows["steering"].tolist() == OF_SMALL
+
+
+@pytest.mark.parametrize(
+    ("before", "line"),
+    [("# steering in degrees, left positive\n", ""), ("", "steering wheel in degrees left is +")],
+)
+def test_a_text_that_speaks_of_unit_and_side_is_shown_and_asked_about(tmp_path, before, line):
+    steering = [line, *map(str, SMALL)] if line else list(map(str, SMALL))
+    names, times = (["text", *cells] if line else cells for cells in (NAMES, TIMES))
+    columns = {"image": names, "steering": steering, "time_s": times}
+    folder = labelled(tmp_path / "set", columns, NAMES, before=before)
+    refusal = refusal_of(folder)
+    assert asked(folder) == {
+        "--unit": "unit in the table",
+        "--max-degrees": "full",
+        "--left-positive": "side in the table",
+    }
+    assert "degrees" in str(refusal)
+    rows = answered(refusal, tmp_path, UNIT="deg", FULL=25, SIDE="--left-positive")
+    assert (rows["steering"].tolist(), len(rows)) == (LEFT, ROWS)
+
+
+def test_a_text_of_something_else_is_shown_and_nothing_is_asked(tmp_path):
+    cells = [str(angle / 25) for angle in SMALL]
+    columns = {"image": NAMES, "steering": cells, "time_s": TIMES}
+    folder = labelled(tmp_path / "set", columns, before="# recorded on Monday\n")
+    assert "'recorded on Monday'" in " ".join(imported(folder, tmp_path / "out").seen.notes)
+
+
+def test_a_column_with_one_unit_for_all_rows_is_a_text_that_names_it(tmp_path):
+    cells = [angle / 25 for angle in SMALL]
+    folder = steered(tmp_path / "set", "steering", cells, unit=["rad"] * ROWS)
+    assert asked(folder) == {"--unit": "unit in the table", "--max-degrees": "full"}
+
+
+# ---- columns that are called alike
+
+
+def test_of_two_columns_of_one_name_one_is_asked_for(tmp_path):
+    columns = {"image": NAMES, "angle_deg": ["9"] * ROWS, "b": list(map(str, SMALL)), "t": TIMES}
+    folder = labelled(tmp_path / "set", columns)
+    text = (folder / "labels.csv").read_text()
+    (folder / "labels.csv").write_text(text.replace("angle_deg,b", "angle_deg,angle_deg", 1))
+    refusal = refusal_of(folder)
+    assert asked(folder) == {"--steering-column": "several steerings"}
+    rows = answered(refusal, tmp_path, COLUMN="angle_deg#3")
+    assert rows["steering"].tolist() == OF_SMALL
+
+
+def test_of_two_columns_of_times_of_one_name_one_is_asked_for(tmp_path):
+    other = [f"{2 * float(time):.2f}" for time in TIMES]
+    columns = {"image": NAMES, "steering": ["0.1"] * ROWS, "time_s": TIMES, "b": other}
+    folder = labelled(tmp_path / "set", columns)
+    text = (folder / "labels.csv").read_text()
+    (folder / "labels.csv").write_text(text.replace("time_s,b", "time_s,time_s", 1))
+    refusal = refusal_of(folder)
+    assert asked(folder) == {"--time-column": "times of columns"}
+    rows = answered(refusal, tmp_path, TIMES="time_s#4")
+    assert rows["time_ms"].diff().tolist()[1:4] == [160] * 3
+
+
+# ---- what is stated stays stated
+
+
+def test_a_middle_that_is_stated_stays_in_the_command_while_cells_are_no_numbers(tmp_path):
+    cells = [str(1500 + 10 * angle) for angle in SMALL]
+    cells[3] = cells[9] = "bad"
+    folder = steered(tmp_path / "set", "steering_pwm", cells)
+    refusal = refusal_of(folder, straight=1500.0, unit="deg", max_degrees=250.0)
+    assert "--straight 1500" in refusal.facts["command"]
+
+
+@pytest.mark.parametrize("other", ["5 V", "0x1F", "- 5"])
+def test_points_are_decimal_where_the_table_has_no_comma(tmp_path, other):
+    cells = [f"{1.5 if number % 2 else -1.25:.3f}" for number in range(ROWS)]
+    columns = {"image": NAMES, "steering_deg": cells, "b": [other] * ROWS, "time_s": TIMES}
+    folder = labelled(tmp_path / "set", columns, separator="\t")
+    assert steering_of(folder, tmp_path / "out").tolist()[:2] == [-0.05, 0.06]
