@@ -184,6 +184,12 @@ def _steering_column(
             inquiry.ask(scale_questions(table, right, known, known, settings, needs_middle=False))
         inquiry.ask([Missing(kind, facts=facts, withdrawn=("steering_column", "straight"))])
         return ""
+    if not fitting and not asked and (found := _long_table(table)):
+        facts, signal = found
+        inquiry.ask([Missing("long table", facts=facts)])
+        questions = steering_questions(signal, facts["signal"], settings)
+        inquiry.ask(one for one in questions if one.setting)
+        raise inquiry.refusal()  # its rows are no rows of pictures and times
     may_be = fitting or [name for name in _numeric(table) if name not in of_pairs]
     if not may_be and not asked:
         inquiry.ask([Missing("no steering at all", facts={"columns": table.held()})])
@@ -199,6 +205,30 @@ def _steering_column(
         questions = steering_questions(table, column, settings)
         inquiry.ask(one for one in questions if one.setting or len(may_be) == 1)
     return ""
+
+
+def _long_table(table: SourceTable) -> tuple[dict[str, Any], SourceTable] | None:
+    """Return the facts of a table with one row for each signal, of which one is called as a
+    steering, and that signal as a table; None for any other.
+    """
+    most_signals = 500
+    for column, cells in table.columns.items():
+        signals = list(dict.fromkeys(map(str, cells)))
+        steering = [name for name in signals if _USUAL["steering"].fullmatch(plain(name))]
+        if not steering or not 1 < len(signals) <= min(most_signals, len(cells) - 1):
+            continue
+        rows = [row for row, cell in enumerate(cells) if str(cell) == steering[0]]
+        others = [name for name in _numeric(table) if name != column]
+        values = [name for name in others if plain(name) in ("value", "val", "data", "reading")]
+        value = (values or others or [""])[0]
+        if not value:
+            continue
+        held = {name: [table.columns[name][row] for row in rows] for name in table.columns}
+        # what differs between the rows of a signal, such as the time and the picture
+        index = [name for name in held if name not in (column, value) and len(set(held[name])) > 1]
+        facts = {"column": column, "signal": steering[0], "index": repr(index), "value": value}
+        return facts, SourceTable(table.path, {steering[0]: held[value]}, remarks=table.remarks)
+    return None
 
 
 def _numeric(table: SourceTable) -> list[str]:

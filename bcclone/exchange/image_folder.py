@@ -349,11 +349,14 @@ def _images_in_order(table: SourceTable, images: FolderImages, inquiry: Inquiry)
     rows = len(table.lines) + len(table.broken)
     folders = Counter(str(PurePosixPath(path).parent) for path in paths)
     fitting = sorted(folder for folder, pictures in folders.items() if pictures == rows)
-    example = paths[0] if paths else "frame0001.jpg"
+    example = paths[0] if paths else ""
     if len(folders) > 1 and fitting:
-        _ask_which_folder(table, fitting, inquiry)
+        _ask_which_folder(table, sorted(folders) if "." in fitting else fitting, inquiry)
         return ()
-    if not paths or len(paths) != rows:
+    if not paths:
+        inquiry.ask([Missing("no pictures", facts={"endings": list(IMAGE_ENDINGS)})])
+        return ()
+    if len(paths) != rows:
         facts = {"rows": rows, "pictures": len(paths), "picture": example}
         inquiry.ask([Missing("no images", facts=facts)])
         return ()
@@ -378,8 +381,12 @@ def _ask_for_folder(
 def _ask_which_folder(table: SourceTable, folders: Sequence[str], inquiry: Inquiry) -> None:
     source = inquiry.settings.source
     folder = source if source.is_dir() else source.parent
-    inquiry.settings = replace(inquiry.settings, table=table.path)
     facts = {"folders": [str(folder / each) for each in folders[:_MOST_LISTED]]}
+    if "." in folders:  # a source has all the pictures in its folders
+        kind = "pictures in folders" if len(folders) > 1 else "names without endings"
+        inquiry.ask([Missing(kind, facts=facts)])
+        return
+    inquiry.settings = replace(inquiry.settings, table=table.path)
     inquiry.ask([Missing("folder", "source", "FOLDER", facts)])
 
 

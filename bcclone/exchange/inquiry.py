@@ -197,10 +197,14 @@ def _reading(one: Reading) -> str:
 
 def _range(facts: Mapping[str, Any]) -> str:
     return (
-        f"least {facts['least']:g}, greatest {facts['greatest']:g}, most frequent "
-        f"{facts['most_frequent']:g} (in {_percent(facts['share'])} of the rows), "
+        f"least {_number(facts['least'])}, greatest {_number(facts['greatest'])}, most frequent "
+        f"{_number(facts['most_frequent'])} (in {_percent(facts['share'])} of the rows), "
         f"{facts['different']} different values"
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:.15g}" if abs(value) >= 1e5 else f"{value:g}"
 
 
 def _percent(share: float) -> str:
@@ -214,7 +218,7 @@ def _shown(value: Any) -> str:
         return "; ".join(f"{_shown(name)} ({_shown(of)})" for name, of in value.items())
     if isinstance(value, Sequence):
         return ", ".join(map(_shown, value[:_MOST_LISTED]))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return _number(value) if isinstance(value, float) else str(value)
 
 
 def quoted(texts: Sequence[str]) -> str:
@@ -259,10 +263,10 @@ _WORDS: Mapping[str, str] = {
         "{tables_above}: name one, or estimate the steering: {from_motion}"
     ),
     "data": (
-        "files beside the pictures are not read, {count} such as {files}; write a table of them "
-        "with the picture and the steering of each row, as pandas.read_json(FILE).to_csv('log.csv')"
-        " does of JSON; docs/how-to/exchange.md (Tables, and Arrays of another program)"
-        " has others"
+        "files beside the pictures are not read, {count} such as {files}; unpack archives, and "
+        "write a table of the others with the picture and the steering of each row, as "
+        "pandas.read_json(FILE).to_csv('log.csv') does of JSON; docs/how-to/exchange.md (Tables, "
+        "and Arrays of another program) has others"
     ),
     "classes as folders": (
         "its folders {folders} are called as classes of pictures, which hold no angle; write a"
@@ -271,6 +275,11 @@ _WORDS: Mapping[str, str] = {
     "decimal comma": ("line {line} has decimal commas between commas: {cells}"),
     "no such column": ("there is no column {asked}; there are: {columns}"),
     # the steering
+    "long table": (
+        "column {column} names signals, such as {signal}, of which each row has one; write a table "
+        "with a column for each signal, with pandas: table = table.pivot(index={index}, "
+        "columns={column}, values={value}).reset_index()"
+    ),
     "several steerings": ("several columns may be the steering: {columns}"),
     "no steering": ("no column is called steering, or alike; there are: {columns}"),
     "no steering at all": (
@@ -319,7 +328,7 @@ _WORDS: Mapping[str, str] = {
     ),
     "unit": ("the unit of the steering: rad, deg, or ratio for -1 to 1; nothing states it"),
     "unit of a full steering": (
-        "--max-degrees {full:g} is stated, but the steering is read as -1 to 1: state its unit, "
+        "--max-degrees {full:.10g} is stated, but the steering is read as -1 to 1: state its unit, "
         "rad, deg or ratio; or leave out --max-degrees"
     ),
     "unit beyond": (
@@ -344,8 +353,8 @@ _WORDS: Mapping[str, str] = {
         "another?"
     ),
     "middle of a ratio": (
-        "--max-degrees {full:g} is stated, but the steering is read as -1 to 1; which value is "
-        "straight ahead, from which full steering is {full:g} away? Or leave out --max-degrees"
+        "--max-degrees {full:.10g} is stated, but the steering is read as -1 to 1; which value is "
+        "straight ahead, from which full steering is {full:.10g} away? Or leave out --max-degrees"
     ),
     "full": (
         "by how much full steering differs from straight ahead: of an angle in degrees of the "
@@ -362,7 +371,7 @@ _WORDS: Mapping[str, str] = {
         " the steering ratio, about 375"
     ),
     "full beyond": (
-        "{beyond} of {rows} values are beyond full steering, which is {full:g}: by how much it "
+        "{beyond} of {rows} values are beyond full steering, which is {full:.10g}: by how much it "
         "differs from straight ahead, such as 375 degrees of a steering wheel, or 100 of "
         "percent"
     ),
@@ -372,22 +381,22 @@ _WORDS: Mapping[str, str] = {
         "angles, name the column with their unit, such as steering_deg"
     ),
     "wrapped": (
-        "the steering jumps from one end to the other, from {before:g} to {after:g}, as an "
+        "the steering jumps from one end to the other, from {before:.10g} to {after:.10g}, as an "
         "angle without a sign that begins anew at {turn:.10g}: no value of --straight mends that; "
         "write those above the half as minus, with pandas: "
         "table.loc[table[{column}] > {half:.10g}, {column}] -= {turn:.10g}"
     ),
     "wrapped often": (
-        "the steering jumps from one end to the other, from {before:g} to {after:g}, as an angle "
-        "that begins anew at {turn:.10g}, and is turned further than the half of that: no value of "
-        "--straight mends that; follow it from row to row, with pandas and NumPy: "
+        "the steering jumps from one end to the other, from {before:.10g} to {after:.10g}, as an "
+        "angle that begins anew at {turn:.10g}, and is turned further than the half of that: no "
+        "value of --straight mends that; follow it from row to row, with pandas and NumPy: "
         "table[{column}] = numpy.unwrap(table[{column}], period={turn:.10g}), and take {turn:.10g} "
         "away if it is then not around 0 straight ahead"
     ),
     "wrapped somewhere": (
-        "the steering jumps from one end to the other, from {before:g} to {after:g}, as an angle "
-        "without a sign: no value of --straight mends that; write those above the half of its "
-        "full turn less that turn, which the description of the signal states"
+        "the steering jumps from one end to the other, from {before:.10g} to {after:.10g}, as an "
+        "angle without a sign: no value of --straight mends that; write those above the half of "
+        "its full turn less that turn, which the description of the signal states"
     ),
     "sign": (
         "column {sign} has the side of the steering, which has none: {values}; write one column "
@@ -411,6 +420,11 @@ _WORDS: Mapping[str, str] = {
         "table.loc[{first_rows}, {column}] *= -1. If not, "
         "which value is straight ahead?"
     ),
+    "flag": (
+        "column {flag} has {values} beside a steering. If {first} says that the steering of a row "
+        "is not to be used, write nan there, with pandas: table.loc[{first_rows}, {column}] = "
+        "float('nan'); if it is another value, that one; if none, leave the column out of the table"
+    ),
     "steering of a tub": (
         "the steering of {beyond} of {rows} records is beyond -1 to 1, as in degrees, percent "
         "or the pulses of a servo, and a tub has the fraction of full steering; make a table "
@@ -430,6 +444,18 @@ _WORDS: Mapping[str, str] = {
         "column with the name of each row's picture, such as {picture}"
     ),
     "folder": "which folder has the pictures of the camera that looks forward? {folders}",
+    "pictures in folders": (
+        "{folders} have pictures, and those of one camera are to be read: move the folders with "
+        "the other pictures, such as masks, out of the source"
+    ),
+    "names without endings": (
+        "several pictures in {folders} have the same name but for the ending: write the names in "
+        "the table with their endings"
+    ),
+    "no pictures": (
+        "there is no picture in the folder ({endings}): write the pictures into it in one of these "
+        "formats, or name their folder as the source and the table with --table"
+    ),
     "numbers of images": (
         "column {column} counts {first} to {last}, and the names of the pictures {first_picture} "
         "to {last_picture}, which are not as many: name it if its numbers are those in the names; "
@@ -514,14 +540,14 @@ _WORDS: Mapping[str, str] = {
         "state how many rows there are in a second"
     ),
     "frame numbers": (
-        "column {column} numbers the frames from {first:g}, expected each number once, from 0;"
+        "column {column} numbers the frames from {first:.10g}, expected each number once, from 0;"
         " correct it, or rename it if row 1 is of the first frame"
     ),
 }
 
 
 def _question(one: Missing) -> str:
-    # the text itself says how many digits a number gets, such as {first:g}
+    # the text itself says how many digits a number gets, such as {first:.10g}
     facts = {
         name: value if isinstance(value, float) else _shown(value)
         for name, value in one.facts.items()
@@ -534,6 +560,6 @@ def _question(one: Missing) -> str:
         facts["texts"] = quoted(one.facts["texts"])
     if "tables" in one.facts:
         facts["tables"] = _tables(one.facts)
-    for name in one.facts.keys() & {"place", "first_rows", "neither_rows"}:  # in full
+    for name in one.facts.keys() & {"place", "index", "first_rows", "neither_rows"}:  # in full
         facts[name] = repr(one.facts[name])[1:-1]
     return _WORDS[one.kind].format(**facts)

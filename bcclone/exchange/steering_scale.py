@@ -16,6 +16,7 @@ from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE
 from bcclone.exchange.inquiry import SIDE, Missing
 from bcclone.exchange.steering_side import (
     find_jump,
+    flag_column,
     rows_with,
     side_column,
     signed_angle,
@@ -88,6 +89,11 @@ def steering_questions(
         list(_without_side(table, column, numbers, settings, needs_middle)) if is_read else []
     )
     yield from unsigned
+    flag = flag_column(table, column)
+    if flag and not any(one.facts.get("sign") == flag.name for one in unsigned):
+        facts = {"column": column, "flag": flag.name, "values": flag.values}
+        facts |= {"first": flag.values[0], "first_rows": rows_with(flag.name, flag.values[0])}
+        yield Missing("flag", facts=facts)
     is_unsigned = any(not one.setting for one in unsigned)
     needs_middle = needs_middle and not is_unsigned
     if needs_middle and not unsigned:

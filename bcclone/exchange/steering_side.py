@@ -24,6 +24,12 @@ _NAMED = re.compile(
     r"(?:\w*(?:steer\w*|angle|wheel)_)?(?:sign|sgn|direction|dir|side|polarity|lr)(?:_bit)?"
     r"(?:_(?:of_)?(?:steer\w*|angle))?|(?:is_)(?:steer\w*_)?(?:to_)?left"
 )
+# a plain name of what says in which rows the steering is to be used
+_FLAG = re.compile(
+    r"(?:(?:\w+_)?(?:steer\w*|angle|wheel)_(?:\w+_)?(?:is_)?(?:valid\w*|invalid\w*|ok|good|bad|"
+    r"quality|status|state|error|err|fault|flag|available|reliable|sign|sgn)|(?:is_)?(?:in)?valid\w*)"
+)
+_NOT = ("0", "false", "no", "f", "n", "", "invalid", "bad", "nok", "error", "fault")
 # what such a column may hold whose name does not say it
 _LEFTS = {
     "l", "left", "links", "gauche", "izquierda", "sinistra", "ccw", "-", "\N{MINUS SIGN}", "-1",
@@ -103,6 +109,38 @@ def rows_with(column: str, value: str) -> str:
     if math.isfinite(number):
         return f"table[{column!r}] == {number:g}"
     return f"table[{column!r}].astype(str).str.strip().str.lower() == {value.lower()!r}"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A column of two values that may say in which rows a steering is not to be used."""
+
+    name: str
+    values: tuple[str, str]  # as they are written, first that of the rows not to be used, if any is
+
+
+def flag_column(table: SourceTable, column: str) -> Flag | None:
+    """Return a column that is called as a flag of the steering in another column, and has two
+    values in the rows that are steered; None for none, and where it is the sign of the numbers.
+    """
+    numbers = table.numbers(column)
+    for name in table.columns:
+        if name == column or not _FLAG.fullmatch(plain(name)):
+            continue
+        cells = np.array([str(cell).strip() for cell in table.columns[name]])
+        values = [value for value, _ in Counter(cells[np.isfinite(numbers)]).most_common()]
+        if len(values) != 2:
+            continue
+        turned = np.abs(numbers) > 0
+        is_left = numbers[turned] < 0
+        alike = float(np.mean(is_left == (cells[turned] == values[0]))) if turned.any() else 0.5
+        if is_left.any() and not ACCIDENTS_SHARE < alike < 1 - ACCIDENTS_SHARE:
+            continue
+        is_of_errors = bool(re.search("invalid|bad|err|fault", plain(name)))
+        unfit = [value for value in values if (_word(value) in _NOT) != is_of_errors]
+        first = unfit[0] if len(unfit) == 1 else values[1]  # or the rarer one
+        return Flag(name, (str(first), str(values[values[0] == first])))
+    return None
 
 
 def _changes_when_straight(

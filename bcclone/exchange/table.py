@@ -38,6 +38,8 @@ _STATED_SEPARATOR = re.compile(r'"?sep=(\\t|[^"])"?\s*', re.IGNORECASE)  # of Ex
 _COMMENTS = ("#", "%", "//")  # how a comment begins
 _SAMPLE_LINES = 1000  # that show the separator
 _MOST_BEFORE = 50  # lines before the names of the columns
+_LONGEST_BEGIN = 10_000  # bytes that may stand before the names of the columns
+_SECTION = re.compile(r"\[\s*[^\W\d][\w .-]*\]")
 _MOST_COLUMNS = 1000
 _WHOLE = re.compile(r"[-+]?\d+")
 _DECIMALS = re.compile(r"\d+(?:[eE][-+]?\d+)?")
@@ -160,7 +162,7 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
     if not has_names and lines.separator != " ":
         body, width = _with_blank_behind_image(body, width)
     _refuse_other_widths(path, body, width, lines.separator, settings.decimal_comma)
-    rows, numbers, broken = _rows_of(path, body, width)
+    rows, numbers, broken = _rows_of(path, body, width, first if has_names else None)
     below = _below_names(rows) if has_names else ()
     notes = list(lines.notes)
     if below:
@@ -174,7 +176,8 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
     # a line without names that begins as one of the simulator has its columns
     if not has_names and width >= 7 and camera_of(PureWindowsPath(first[0]).name) == CAMERAS[0]:
         header = COLUMNS.split(",")
-    inquiry.note("table", str(path), rows=len(rows), separator=lines.separator)
+    facts = {"separator": lines.separator, "encoding": lines.encoding}
+    inquiry.note("table", str(path), rows=len(rows), **facts)
     decimal_comma = lines.separator != "," or settings.decimal_comma
     columns = _columns_of(rows, header)
     read = _numbers_of(columns, decimal_comma)
@@ -374,15 +377,20 @@ def _refuse_other_widths(
 
 
 def _rows_of(
-    path: Path, body: Sequence[tuple[int, list[str]]], width: int
+    path: Path, body: Sequence[tuple[int, list[str]]], width: int, names: list[str] | None
 ) -> tuple[list[list[str]], list[int], list[LeftOut]]:
-    """Return the rows of a table, the number of each one's line, and the lines that are no rows."""
+    """Return the rows of a table, the number of each one's line, and the lines that are no rows.
+
+    names: of the columns, which a joined file repeats; None for none
+    """
     rows = []
     lines = []
     broken = []
     for line, cells in body:
         place = f"{path}: line {line}"
         fault = _fault_of(cells, width)
+        if cells == names:
+            continue
         if not fault:
             rows.append(cells)
             lines.append(line)
@@ -413,6 +421,7 @@ class _Lines:
     numbered: Sequence[tuple[int, list[str]]]  # number of a line and its cells; at least one
     notes: Sequence[str]  # which lines were left out, in words
     remarks: Sequence[str]  # their text
+    encoding: str  # what is said of it where it is not known; "" where it is
 
 
 def _read_lines(path: Path) -> _Lines:
@@ -422,6 +431,7 @@ def _read_lines(path: Path) -> _Lines:
     """
     with explained(path, "a table", "expected one of text, such as CSV"):
         content = read_bytes(path, "cells")
+        _refuse_sections(path, content)
         if other := other_file(path, content[:512]):  # an image, an archive and so on
             raise UserError(f"{path}: not a table: {other}", exit_code=2)
         lines = text_of(content).rstrip("\n ").split("\n")
@@ -448,7 +458,28 @@ def _read_lines(path: Path) -> _Lines:
     number, first = filled[0]
     if fault := _fault_of(first, len(first)):
         raise UserError(f"{path}: line {number}: {fault}; write the names of the columns there")
-    return _Lines(separator, filled, notes, remarks)
+    return _Lines(separator, filled, notes, remarks, _unknown_encoding(content))
+
+
+def _unknown_encoding(content: bytes) -> str:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        is_utf_16 = b"\0" in content[:_LONGEST_BEGIN]
+        return "" if is_utf_16 else "not UTF-8: save it so if its letters look wrong"
+    return ""
+
+
+def _refuse_sections(path: Path, content: bytes) -> None:
+    """Raise UserError for a file with sections, which begin with lines such as [header]."""
+    for number, line in enumerate(text_of(content[:_LONGEST_BEGIN]).split("\n")[:_MOST_BEFORE], 1):
+        if _SECTION.fullmatch(line.strip()):
+            raise UserError(
+                f"{path}: line {number}: {line.strip()!r:.60} begins a section, as of a file of "
+                "settings; write the lines of the section with the rows into a table of their own, "
+                "with the names of the columns first",
+                exit_code=2,
+            )
 
 
 def _before_rows(lines: Sequence[str]) -> tuple[int, str, list[str]]:

@@ -25,7 +25,9 @@ _NAMED_FILES = 4  # that a question names
 _DATA_ENDINGS = (
     ".json", ".jsonl", ".ndjson", ".parquet", ".feather", ".arrow", ".xlsx", ".xls", ".ods",
     ".pkl", ".pickle", ".npy", ".npz", ".mat", ".h5", ".hdf5", ".xml", ".yaml", ".yml", ".bag",
-    ".db3", ".mcap", ".tfrecord", ".log", ".dat",
+    ".db3", ".mcap", ".tfrecord", ".log", ".dat", ".srt", ".vtt", ".ass", ".gpx", ".sqlite", ".db",
+    ".blf", ".asc", ".mf4", ".avro", ".orc", ".csv.gz", ".tsv.gz", ".txt.gz", ".json.gz",
+    ".jsonl.gz", ".csv.zip", ".csv.bz2", ".csv.xz", ".csv.zst",
 )  # fmt: skip
 _CLASSES = re.compile(
     r"(?:(?:go|turn|is|move|class|label)_?)?(?:left|right|straight|forwards?|backwards?|back|"

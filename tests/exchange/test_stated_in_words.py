@@ -2,11 +2,15 @@
 then read as the user says; never left out without a word.
 """
 
+import re
+
+import pandas as pd
 import pytest
 
-from tests.exchange.foreign_sources import asked, imported, refusal_of
+from bcclone.system.errors import UserError
+from tests.exchange.foreign_sources import asked, imported, make_frames, refusal_of
 from tests.exchange.test_inquiry import NAMES, ROWS, TIMES, labelled, steered, steering_of, steps_of
-from tests.exchange.test_steering_values import ANGLES, answered
+from tests.exchange.test_steering_values import ANGLES, answered, remedies_in, written_anew
 
 SMALL = [round(angle / 10, 2) for angle in ANGLES]  # degrees of the front wheels
 OF_SMALL = pytest.approx([angle / 25 for angle in SMALL], abs=1e-3)
@@ -171,3 +175,103 @@ def test_points_are_decimal_where_the_table_has_no_comma(tmp_path, other):
     columns = {"image": NAMES, "steering_deg": cells, "b": [other] * ROWS, "time_s": TIMES}
     folder = labelled(tmp_path / "set", columns, separator="\t")
     assert steering_of(folder, tmp_path / "out").tolist()[:2] == [-0.05, 0.06]
+
+
+# ---- flags
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("steering_valid", 1, 0), ("angle_ok", "True", "False"), ("steering_quality", 1, 0),
+        ("steering_error", 0, 1), ("is_valid", "yes", "no"), ("steering_sign", 1, 0),
+    ],
+)  # fmt: skip
+def test_a_flag_of_the_steering_is_named_until_its_rows_have_none(tmp_path, name, good, bad):
+    cells = [str(bad if 20 <= number < 30 else good) for number in range(ROWS)]
+    folder = steered(tmp_path / "set", "steering_deg", SMALL, **{name: cells})
+    refusal = refusal_of(folder)
+    assert asked(folder) == {None: "flag"}
+    (line,) = remedies_in(refusal)
+    written_anew(folder, line)
+    assert len(answered(refusal, tmp_path)) == ROWS - 10
+
+
+def test_a_flag_that_is_the_sign_of_the_numbers_or_always_the_same_is_none(tmp_path):
+    signs = [str(int(angle > 0)) for angle in SMALL]
+    columns = {"steering_sign": signs, "steering_valid": ["1"] * ROWS}
+    folder = steered(tmp_path / "set", "steering_deg", SMALL, **columns)
+    assert steering_of(folder, tmp_path / "out").tolist() == OF_SMALL
+
+
+# ---- tables of another build
+
+
+def test_a_table_with_a_row_for_each_signal_is_written_anew_as_the_refusal_says(tmp_path):
+    signals = {"steering_deg": SMALL, "throttle": [0.5] * ROWS}
+    cells = [
+        (name, time, signal, str(values[row]), "deg" if signal.startswith("s") else "%")
+        for signal, values in signals.items()
+        for row, (name, time) in enumerate(zip(NAMES, TIMES, strict=True))
+    ]
+    columns = dict(
+        zip(["image", "time_s", "signal", "value", "unit"], zip(*cells, strict=True), strict=True)
+    )
+    folder = labelled(tmp_path / "set", columns)
+    refusal = refusal_of(folder)
+    assert asked(folder) == {None: "long table"}
+    line = re.search(r"table = table\.pivot\(.*\)", str(refusal))[0]
+    names = {"table": pd.read_csv(folder / "labels.csv")}
+    exec(line, names)
+    names["table"].to_csv(folder / "labels.csv", index=False)
+    rows = answered(refusal, tmp_path)
+    assert (rows["steering"].tolist(), rows["throttle"].tolist()) == (OF_SMALL, [0.5] * ROWS)
+
+
+def test_a_table_with_sections_is_called_that(tmp_path):
+    columns = {"image": NAMES, "steering": ["0.1"] * ROWS, "time_s": TIMES}
+    folder = labelled(tmp_path / "set", columns, before="[header]\nversion=1\n[data]\n")
+    with pytest.raises(UserError, match=r"line 1: '\[header\]' begins a section"):
+        imported(folder, tmp_path / "out")
+
+
+def test_names_that_a_joined_table_repeats_are_no_row(tmp_path):
+    columns = {"steering_deg": list(map(str, SMALL)), "time_s": TIMES}
+    folder = labelled(tmp_path / "set", columns)
+    lines = (folder / "labels.csv").read_text().splitlines()
+    lines.insert(20, lines[0])
+    (folder / "labels.csv").write_text("\n".join(lines))
+    assert steering_of(folder, tmp_path / "out").tolist() == OF_SMALL
+
+
+def test_a_table_that_is_not_utf_8_is_said_to_be_none(tmp_path):
+    folder = steered(tmp_path / "set", "steering_deg", SMALL)
+    text = (folder / "labels.csv").read_text().replace("steering_deg", "方向盘角度")
+    (folder / "labels.csv").write_text(text, encoding="gbk")
+    (table,) = (one for one in refusal_of(folder).facts["read"] if one["what"] == "table")
+    assert "not UTF-8" in table["encoding"]
+
+
+@pytest.mark.parametrize(
+    ("others", "kind"),
+    [("masks/{}.png", "pictures in folders"), ("{}.jpg", "names without endings")],
+)
+def test_pictures_that_are_there_twice_in_the_source_are_named(tmp_path, others, kind):
+    stems = [name.removesuffix(".png") for name in NAMES]
+    columns = {"image": stems, "steering": ["0.1"] * ROWS, "time_s": TIMES}
+    folder = labelled(tmp_path / "set", columns)
+    make_frames(folder, [others.format(stem) for stem in stems])
+    assert asked(folder) == {None: kind}
+
+
+def test_large_numbers_are_shown_with_all_their_digits(tmp_path):
+    counts = [1_500_000_000 + round(angle) for angle in ANGLES]
+    refusal = str(refusal_of(steered(tmp_path / "set", "angle", counts)))
+    assert f"least {min(counts)}, greatest {max(counts)}" in refusal
+
+
+@pytest.mark.parametrize("name", ["labels.csv.gz", "drive.srt"])
+def test_a_packed_table_and_subtitles_beside_pictures_are_named(tmp_path, name):
+    folder = make_frames(tmp_path / "set", NAMES)
+    (folder / name).write_bytes(b"1")
+    assert name in str(refusal_of(folder))
