@@ -52,10 +52,11 @@ _STORE = "data.h5"  # usual name of a store
 def plots(settings: PlotSettings) -> Result:
     """Draw pictures of a trained model, of the samples it was trained on, and of its predictions.
 
-    The pictures are written to plots/ in the run folder of the model or, if it has none, to
-    MODEL-plots. Pictures for which the model or the samples lack the data are skipped, with the
-    reason. With one JPEG or PNG of the camera in place of samples, what the network sees in it is
-    drawn into MODEL-plots: the crop, the activations and the saliency.
+    Without -o, the pictures are written to plots/ in the run folder of the model or, if it has
+    none, to MODEL-plots beside the model. They replace earlier ones; other files stay. Pictures for
+    which the model or the samples lack the data are skipped, with the reason. With one JPEG or PNG
+    of the camera in place of samples, what the network sees in it is drawn into MODEL-plots: the
+    crop, the activations and the saliency.
     """
     if not settings.data and Path(_STORE).is_file():
         settings = replace(settings, data=(_STORE,))

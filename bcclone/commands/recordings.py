@@ -232,7 +232,7 @@ def export(
     output: Path | None = setting(
         None,
         "file or folder to write",
-        shown=f"{ExportSettings.output}, or named like the model",
+        shown=f"{ExportSettings.output}; of a model, a file of its name beside it",
         writes=True,
     ),
 ) -> Result:

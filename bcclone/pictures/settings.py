@@ -193,7 +193,7 @@ class PlotSettings(Checked):
         None,
         "folder to draw into",
         unit="FOLDER",
-        shown="plots/ in the run folder of the model, or MODEL-plots if it has none",
+        shown="plots/ in the run folder of the model, or MODEL-plots beside it if it has none",
         writes=True,
     )
     only: Names = setting(

@@ -1,8 +1,8 @@
 """Interrupts: Ctrl-C, SIGTERM, and SIGHUP, which a closed terminal sends.
 
 They raise KeyboardInterrupt, as Ctrl-C does in Python by itself; a loop that has to end a step
-first asks noting_interrupts() instead. A SIGHUP that is ignored when the process starts, as with
-nohup, stays ignored.
+first asks noting_interrupts() instead. What is ignored when the process starts stays ignored:
+SIGHUP with nohup, and Ctrl-C in what a script starts in the background.
 
 Python drops a KeyboardInterrupt that is raised within a callback of the collector or of an import,
 and a package may take it for a failure of what it tries. So a command raises it again until it
@@ -24,21 +24,34 @@ from types import FrameType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # the module would take longer to load than all others here
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
-INTERRUPTS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+if sys.platform == "win32":
+    INTERRUPTS: tuple[signal.Signals, ...] = (signal.SIGINT,)
+    _AGAIN = signal.SIGTERM  # no process is sent it there
+else:
+    INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    _AGAIN = signal.SIGURG  # nobody sends it, and by default it does nothing
 # those that a terminal sends to all of its processes
 OF_TERMINALS = tuple(number for number in INTERRUPTS if number != signal.SIGTERM)
+# handlers of what stays as it is; None is one that is not Python's
+_KEPT = (signal.SIG_IGN, None)
 _AGAIN_SECONDS = 0.2  # time until an interrupt is raised again, if it was dropped
-# a process has one state of its signals: what was received, and what of it raised KeyboardInterrupt
-_received: list[int] = []
-_raised: list[int] = []
-_repeated: list[int] = []  # what _repeat() has sent and _handle() has not seen yet
-_commands: list[object] = []  # within raising_interrupts() one member, which no other block has
-_repeaters: list[object] = []  # the member of _commands for which a thread runs _repeat()
-_repeating = _thread.allocate_lock()  # held while _repeat() sends
+
+
+class _Interrupts:
+    """What a process has received, and what it does with it; each change takes one step, so that no
+    interrupt comes between two.
+    """
+
+    def __init__(self) -> None:
+        self.respond: Callable[[int], object] = _raise  # what an interrupt does now
+        self.received: int | None = None  # the last one
+        # the last one that raised KeyboardInterrupt, which may have been dropped
+        self.raised: int | None = None
+        self.command: object = None  # an object for each block of raising_interrupts()
+        self.repeated_command: object = None  # the one for which a thread runs _repeat()
+        self.repeating = _thread.allocate_lock()  # held while _repeat() sends
 
 
 def end_on_interrupts() -> None:
@@ -46,10 +59,9 @@ def end_on_interrupts() -> None:
 
     It is for the time before a command has begun and after it has ended.
     """
-    global _respond
-    _respond = _end
+    _process.respond = _end
     for number in INTERRUPTS:
-        if not _stays_ignored(number):
+        if signal.getsignal(number) not in _KEPT:
             signal.signal(number, _handle)
 
 
@@ -61,7 +73,7 @@ def _end(number: int, errors: int = 2) -> "NoReturn":
 
 def received_interrupt() -> int | None:
     """Return the number of the last interrupt since the last raising_interrupts()."""
-    return _received[-1] if _received else None
+    return _process.received
 
 
 def has_raised_interrupt() -> bool:
@@ -69,12 +81,12 @@ def has_raised_interrupt() -> bool:
 
     One that a loop has only noted has not.
     """
-    return bool(_raised)
+    return _process.raised is not None
 
 
 def accept_interrupt() -> None:
     """Let a KeyboardInterrupt that was caught be dealt with: it is not raised again."""
-    _raised.clear()
+    _process.raised = None
 
 
 @contextmanager
@@ -83,45 +95,62 @@ def raising_interrupts() -> Iterator[None]:
 
     If it is dropped, it is raised again, until the block has ended or accept_interrupt() is called.
     """
-    _received.clear()
-    _raised.clear()
-    with _handled_by(_raise), _silently_dropped():
-        _repeaters.clear()
-        _commands.append(object())
+    _process.received = _process.raised = None
+    with _handled_by(_raise), _raising_again(), _silently_dropped():
+        _process.command = object()
         try:
             yield
         finally:
-            _commands.clear()
-            with _repeating:  # what was sent is handled here, and nothing is sent later
+            _process.command = None
+            with _process.repeating:  # what was sent is handled here, and nothing is sent later
                 pass
 
 
 def _raise(number: int) -> None:
-    if _commands and not _repeaters:
-        _repeaters.extend(_commands)
+    command = _process.command
+    if command is not None and _process.repeated_command is not command:
+        _process.repeated_command = command
         with suppress(RuntimeError):  # no further thread may start
             # not threading.Thread: the interrupted code may hold locks of that module
-            _thread.start_new_thread(_repeat, (_commands[0],))
-    _raised.append(number)
+            _thread.start_new_thread(_repeat, (command,))
+    _process.raised = number
     raise KeyboardInterrupt
 
 
 def _repeat(command: object) -> None:
-    """Send what has raised KeyboardInterrupt to the main thread again, until the command ends."""
+    """Send _AGAIN to the main thread, where something was raised, until the command ends."""
     while True:
         time.sleep(_AGAIN_SECONDS)
-        with _repeating:
-            if command not in _commands:
+        with _process.repeating:
+            if _process.command is not command:
                 return
-            raised = _raised[-1:]
-            if not raised:
+            if _process.raised is None:
                 continue
-            number = raised[0]
-            _repeated.append(number)
             if sys.platform == "win32":
-                _thread.interrupt_main(signal.Signals(number))
+                _thread.interrupt_main(_AGAIN)
             else:  # it also ends the main thread's wait for something else
-                signal.pthread_kill(threading.main_thread().ident or 0, number)
+                signal.pthread_kill(threading.main_thread().ident or 0, _AGAIN)
+
+
+@contextmanager
+def _raising_again() -> Iterator[None]:
+    """Let _AGAIN raise again what was dropped; no interrupt, which would then do as much."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(_AGAIN, _handle_again)
+    try:
+        yield
+    finally:
+        signal.signal(_AGAIN, signal.SIG_DFL if before is None else before)
+
+
+def _handle_again(number: int, frame: FrameType | None) -> None:
+    """Handle _AGAIN: do what the dropped interrupt would do now."""
+    dropped = _process.raised
+    if dropped is not None and not _is_on_its_way():
+        _process.raised = None
+        _process.respond(dropped)
 
 
 @contextmanager
@@ -161,46 +190,39 @@ def noting_interrupts() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def interrupts_delayed(is_own: bool) -> Iterator[None]:
-    """Let the first interrupt raise KeyboardInterrupt only when the block has ended.
+    """Let the first interrupt do what it does only when the block has ended.
 
     It is for imports of packages that cannot be interrupted without harm.
 
     is_own: whether the process is bcclone's own; there, the second interrupt ends it at once, and
-        elsewhere it raises KeyboardInterrupt
+        elsewhere it does what the program has chosen
     """
     noted: list[int] = []
     errors = os.dup(2) if is_own else -1  # what the block may redirect
+    respond_as_before = _process.respond
 
     def note(number: int) -> None:
-        if noted and is_own:
+        if not noted:
+            noted.append(number)
+        elif is_own:
             _end(number, errors)
-        if noted:
-            _raise(number)
-        noted.append(number)
+        else:
+            respond_as_before(number)
 
     try:
-        with _handled_by(note):
+        with _handled_by(note) as respond_as_before:
             yield
     finally:
         if is_own:
             os.close(errors)
-    if noted:
-        _respond(noted[-1])
-
-
-# what an interrupt does now; a change takes one step, so that no interrupt comes between two
-_respond: Callable[[int], object] = _raise
+        if noted:
+            signal.raise_signal(noted[0])
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
     """Handle a signal: do what an interrupt does now."""
-    if _repeated:
-        _repeated.clear()
-        if not _raised or _is_on_its_way():
-            return
-        _raised.clear()
-    _received.append(number)
-    _respond(number)
+    _process.received = number
+    _process.respond(number)
 
 
 def _is_on_its_way() -> bool:
@@ -217,34 +239,39 @@ def _is_on_its_way() -> bool:
 
 
 @contextmanager
-def _handled_by(respond: Callable[[int], object]) -> Iterator[None]:
-    """Let interrupts call a function within the block; only in the main thread."""
-    global _respond
+def _handled_by(respond: Callable[[int], object]) -> Iterator[Callable[[int], object]]:
+    """Let interrupts call a function within the block; only in the main thread.
+
+    Yields a function that does what an interrupt did before.
+    """
+    before = _process.respond
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield before
         return
-    before = _respond
-    others = {}  # signal -> its handler, in the process of a program that imports bcclone
-    _respond = respond
+    # signal -> its handler, in the process of a program that imports bcclone
+    others: dict[int, Any] = {}
+
+    def respond_as_before(number: int) -> None:
+        if number in others:
+            signal.signal(number, others[number])
+            signal.raise_signal(number)
+        else:
+            before(number)
+
+    _process.respond = respond
     try:
         for number in INTERRUPTS:
             former = signal.getsignal(number)
-            if former not in (_handle, None) and not _stays_ignored(number):
+            if former not in (_handle, *_KEPT):
                 others[number] = former
                 signal.signal(number, _handle)
-        yield
+        yield respond_as_before
     finally:
         try:
-            for number, former in others.items():
-                signal.signal(number, former)
+            for replaced, former in others.items():
+                signal.signal(replaced, former)
         finally:
-            _respond = before
-
-
-def _stays_ignored(number: int) -> bool:
-    """Return whether this is a SIGHUP that is ignored, as with nohup."""
-    is_hangup = sys.platform != "win32" and number == signal.SIGHUP
-    return is_hangup and signal.getsignal(number) == signal.SIG_IGN
+            _process.respond = before
 
 
 @contextmanager
@@ -262,3 +289,6 @@ def interrupts_kept_from_children() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_process = _Interrupts()

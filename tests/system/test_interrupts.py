@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from bcclone.cli import INTERNAL_ERROR
-from bcclone.system.interrupts import interrupts_delayed, noting_interrupts
-from tests.processes import started
+from bcclone.system.interrupts import interrupts_delayed, noting_interrupts, raising_interrupts
+from tests.processes import said, started
 from tests.running import ROOT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="sends SIGINT to itself")
@@ -39,7 +39,54 @@ def test_an_import_is_interrupted_when_it_has_ended_even_if_it_drops_exceptions(
         interrupts_delayed(is_own=False),
         contextlib.suppress(BaseException),
     ):
-        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_import_that_fails_is_interrupted_too():
+    def failing():
+        signal.raise_signal(signal.SIGINT)
+        raise ImportError
+
+    with pytest.raises(KeyboardInterrupt), interrupts_delayed(is_own=False):
+        failing()
+
+
+@contextlib.contextmanager
+def answered_by(number, handler):
+    """Let a signal do something else, as in a program that imports bcclone."""
+    before = signal.signal(number, handler)
+    try:
+        yield
+        assert signal.getsignal(number) == handler
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_program_answers_what_interrupts_an_import_itself(number):
+    received = []
+    with answered_by(number, lambda *each: received.append(each[0])):
+        with interrupts_delayed(is_own=False):
+            signal.raise_signal(number)
+            assert received == []
+        assert received == [number]
+        with interrupts_delayed(is_own=False):
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+            assert received == [number] * 2  # the second one is not delayed
+        assert received == [number] * 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_a_program_ignores_stays_ignored(number):
+    with answered_by(number, signal.SIG_IGN):
+        for is_own in (True, False):
+            with interrupts_delayed(is_own):
+                signal.raise_signal(number)
+                signal.raise_signal(number)
+        with noting_interrupts() as requested, raising_interrupts():
+            signal.raise_signal(number)
+        assert not requested()
 
 
 PARENT = """
@@ -178,9 +225,10 @@ from bcclone import cli
 from bcclone.commands.command import Command
 
 def dropping_each():
-    print("interrupt me", file=sys.stderr, flush=True)
-    for _ in range(6):
+    for number in range(6):
         try:
+            if not number:
+                print("interrupt me", file=sys.stderr, flush=True)
             time.sleep(60)
         except KeyboardInterrupt:
             # as long as it is handled, it is not raised again
@@ -199,3 +247,61 @@ def test_however_often_an_interrupt_is_dropped_one_thread_raises_it_again():
         output, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
     assert [int(line) for line in output.splitlines()] == [before + 1] * 6
+
+
+MERGING = """
+import os, signal, sys, time
+from bcclone import cli
+from bcclone.commands.command import Command
+from bcclone.system import interrupts
+
+def merging():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        # as in a long call of C code, which Python's handlers wait for
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        time.sleep(3 * interrupts._AGAIN_SECONDS)
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            time.sleep(5 * interrupts._AGAIN_SECONDS)
+        except KeyboardInterrupt:
+            print("second", file=sys.stderr)
+
+sys.exit(cli.run(Command(merging), ["merging"], []))
+"""
+
+
+def test_a_second_interrupt_is_not_taken_for_the_first_one_raised_again():
+    done = said(sys.executable, "-c", MERGING, cwd=ROOT)
+    assert done.returncode == 130, done.stderr
+    assert "second" in done.stderr
+
+
+IN_BACKGROUND = """
+import sys, time
+from bcclone import cli
+from bcclone.commands.command import Command
+from bcclone.system.interrupts import end_on_interrupts
+
+def waiting():
+    print("ready", file=sys.stderr, flush=True)
+    time.sleep(60)
+
+end_on_interrupts()
+sys.exit(cli.run(Command(waiting), ["waiting"], []))
+"""
+
+
+def test_what_a_script_starts_in_the_background_ignores_ctrl_c():
+    ignoring = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+    line = [*ignoring, sys.executable, "-c", IN_BACKGROUND]
+    with started(line, "ready", cwd=ROOT) as process:
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=0.5)
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 143, error
+    assert "interrupted: " in error
