@@ -13,6 +13,7 @@ from bcclone.exchange.image_folder import (
     read_images,
     write_csv,
 )
+from bcclone.exchange.inquiry import import_of
 from bcclone.exchange.labelled_video import is_labelled_video, read_video
 from bcclone.exchange.lerobot import INFO, is_lerobot, read_lerobot
 from bcclone.exchange.simulator_log import is_log, read_simulator_log
@@ -73,7 +74,7 @@ def chosen_format(settings: ImportSettings) -> str:
     Raises SettingError for a setting of tables that the format does not read.
     """
     given = settings.given_of_tables
-    name = settings.format or format_of(settings.source, given)
+    name = settings.format or format_of(settings)
     for option in given:
         if option not in FORMATS[name].options:
             fitting = [other for other, format in FORMATS.items() if option in format.options]
@@ -86,23 +87,40 @@ def chosen_format(settings: ImportSettings) -> str:
     return name
 
 
-def format_of(source: Path, given: Collection[str] = ()) -> str:
+def format_of(settings: ImportSettings) -> str:
     """Return the name of a source's format, found by its files; raises UserError for none.
 
-    given: see ImportSettings.given_of_tables. If the first format that fits the
-        files reads no such settings (a recording of the simulator), the first one that fits and
-        reads all of them is taken: driving_log.csv is then read as any other table.
+    If the first format that fits the files reads no settings of tables (a recording of the
+    simulator), and such are given, the first one that fits and reads all of them is taken:
+    driving_log.csv is then read as any other table.
     """
+    source = settings.source
+    given = settings.given_of_tables
     detected = [name for name, format in FORMATS.items() if format.detect(source)]
     if "table" in given and source.is_dir():
         detected.append("frames")
     # a text file beside folders of tubs is not a table of their pictures
-    is_doubtful = detected == ["frames"] and not given and source.is_dir()
+    of_table = set(given) - set(FORMATS["tub"].options)
+    is_doubtful = detected == ["frames"] and not of_table and source.is_dir()
     if not detected or (is_doubtful and _has_sources_alone(source)):
-        raise _unknown(source)
+        raise _unknown(settings)
+    is_part = is_doubtful and not settings.steering and not is_labelled_folder(source)
+    if is_part and (error := _of_whole(settings)):
+        raise error
     of_tables = [name for name in detected if set(FORMATS[name].options).issuperset(given)]
     is_table = of_tables and not FORMATS[detected[0]].options
     return of_tables[0] if is_table else detected[0]
+
+
+def _of_whole(settings: ImportSettings) -> UserError | None:
+    """Return the error for a file or folder in a tub or a data set; None for any other."""
+    source = settings.source
+    whole = source.parent if source.parent.name else source.resolve().parent
+    name = next((name for name in ("tub", "lerobot") if FORMATS[name].detect(whole)), "")
+    if not name:
+        return None
+    reason = f"a part of a source ({name}); import all of it: {import_of(settings, whole)}"
+    return UserError(f"{source}: {reason}", exit_code=2)
 
 
 def _has_sources_alone(source: Path) -> bool:
@@ -113,8 +131,11 @@ def _has_sources_alone(source: Path) -> bool:
     return bool(inside) or (not is_labelled_folder(source) and bool(_sources_in(source, FORMATS)))
 
 
-def _unknown(source: Path) -> UserError:
+def _unknown(settings: ImportSettings) -> UserError:
     """Return the error for a source in none of the formats: what it is, or what it holds."""
+    source = settings.source
+    if source.is_file() and (error := _of_whole(settings)):
+        return error
     expected = ", ".join(f"{format.expected} ({name})" for name, format in FORMATS.items())
     reason = f"no such file or folder; expected a folder with {expected}"
     if source.exists():
@@ -139,8 +160,7 @@ def _unknown(source: Path) -> UserError:
             others = [path for path in inside if not is_recording(path)]
             remedy = f"recordings need no import: {shown_command('preprocess', *inside)}"
             if others:
-                output = f"recordings/{others[0].name}"
-                importing = shown_command("import", others[0], "-o", output)
+                importing = import_of(settings, others[0], of_several=len(others) > 1)
                 remedy = f"import each by itself, the first with: {importing}"
             names = ", ".join(str(path.relative_to(source)) for path in inside[:20])
             reason = f"its folders are sources, {len(inside)} of them: {names}; {remedy}"

@@ -176,6 +176,19 @@ def choose_table(
     return inquiry.refusal()
 
 
+def import_of(settings: ImportSettings, source: Path, of_several: bool = False) -> str:
+    """Return the command that imports another source, with all options that were given.
+
+    of_several: whether it is one of several, whose recordings then lie beside each other
+    """
+    output = settings.output
+    if of_several:
+        beside = output if output != ImportSettings.output else Path("recordings")
+        output = beside / source.stem
+    words = option_words(replace(settings, output=output))
+    return shown_command("import", source, *words)
+
+
 def _flags() -> dict[str, str]:
     """Return name of a setting -> its option."""
     return {each.name: each.flag for each in settings_of(ImportSettings) if not each.positional}
@@ -485,6 +498,10 @@ _WORDS: Mapping[str, str] = {
     "times": (
         "nothing states when the rows were taken; how many there are in a second, such as 20"
     ),
+    "times of a tub": (
+        "{column} has times such as {first} and {second}, which are not the milliseconds of a "
+        "camera's pictures; how many records there are in a second, such as 20"
+    ),
     "times of columns": (
         "nothing states which column has the times; these have dates or clocks, or rise: "
         "{columns}; if none of them is the time, leave it out, and count the rows with "
@@ -531,8 +548,8 @@ _WORDS: Mapping[str, str] = {
     ),
     # the frames of a film
     "film": (
-        "its {rows} rows are not one for each of the {frames} frames of the film{in_order}; "
-        "how many seconds the film begins later than the table, 0 if both begin together; or "
+        "its {rows} rows are not one for each of the {frames} frames of the film, in order of "
+        "time; how many seconds the film begins later than the table, 0 if both begin together; or "
         "number the frames from 0 in a column frame_index"
     ),
     "film of rows": (

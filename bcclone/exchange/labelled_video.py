@@ -19,7 +19,7 @@ import numpy as np
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, Items, LeftOut, Seen, row_of
-from bcclone.exchange.inquiry import Inquiry, Missing, choose_table
+from bcclone.exchange.inquiry import Inquiry, Missing, choose_table, import_of
 from bcclone.exchange.source_files import FolderImages, files_inside, path_in_source
 from bcclone.exchange.table import SourceTable, read_table
 from bcclone.exchange.table_files import TABLE_ENDINGS, find_tables, without_table
@@ -33,7 +33,7 @@ from bcclone.exchange.video_file import (
     open_video,
 )
 from bcclone.system.arrays import FloatArray
-from bcclone.system.errors import UserError, shown, shown_command
+from bcclone.system.errors import UserError, shown
 
 _LONGEST_GAP_SECONDS = 1.5  # longest gap to interpolate in; some tables have one row a second
 # largest distance from a frame to the nearest row whose values it takes, where it is not between
@@ -81,24 +81,24 @@ def _videos(source: Path) -> list[Path]:
     return paths
 
 
-def only_video(source: Path, follow_links: bool = False) -> Path:
+def only_video(settings: ImportSettings) -> Path:
     """Return the video of a source.
 
     Raises UserError for none, for several, and as path_in_source().
     """
+    source = settings.source
     paths = _videos(source)
     if len(paths) == 1:
         path = paths[0]
         if path != source:
-            path_in_source(path.parent, path.name, follow_links)
+            path_in_source(path.parent, path.name, settings.follow_links)
         return path
     if not paths:
         raise UserError(f"{source}: no video in it; name one itself", exit_code=2)
     listed = ", ".join(path.name for path in paths[:20])
-    command = shown_command("import", paths[0], "-o", f"recordings/{paths[0].stem}")
     raise UserError(
         f"{source}: {len(paths)} videos, expected one; import each by itself, the first with: "
-        f"{command}; there are: {listed}",
+        f"{import_of(settings, paths[0], of_several=True)}; there are: {listed}",
         exit_code=2,
     )
 
@@ -111,7 +111,7 @@ def read_video(settings: ImportSettings, seen: Seen) -> Items:
 
     Without a table, for a film whose steering will be estimated, each frame has a steering of 0.
     """
-    path = only_video(settings.source, settings.follow_links)
+    path = only_video(settings)
     with open_video(path) as video:
         if settings.steering:
             yield from _labelled(video, _without_table(path, settings.frame_rate, seen), seen)
@@ -273,8 +273,7 @@ def _ask_of_other_rows(
     known = milliseconds[np.isfinite(milliseconds)]
     if rows == frames and (np.diff(known) >= 0).all():
         return
-    in_order = "in order of time" if times else ""
-    facts = {"rows": rows, "frames": frames, "in_order": in_order}
+    facts = {"rows": rows, "frames": frames}
     if times is None and not is_unclear:
         inquiry.ask(no_times(table, used))
     inquiry.ask([Missing("film", "film_offset", "SECONDS", facts)])
@@ -302,8 +301,9 @@ def _frame_numbers(
                 "the number of the row's frame in the film, a whole number from 0; correct it, or "
                 "remove the row"
             )
+    first = min((number for number in numbers if np.isfinite(number)), default=np.nan)
     if 0 not in numbers or len(set(numbers)) < len(numbers):
-        inquiry.ask([Missing("frame numbers", facts={"column": column, "first": min(numbers)})])
+        inquiry.ask([Missing("frame numbers", facts={"column": column, "first": first})])
         return column, []
     return column, [int(number) if number >= 0 else -1 for number in numbers]
 

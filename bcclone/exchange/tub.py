@@ -89,6 +89,7 @@ _READ = {  # inputs that the import reads; all others are listed as left out
     _PILOT_THROTTLE,
     *_TIMES_OF_FILES,
 }
+_LATEST_MS = 253e12  # of times: those of the year 9999, in milliseconds since 1970
 _AT_REST = 1e-12  # a smaller steering is what rounding leaves of a joystick's 0, such as 2.8e-17
 
 
@@ -207,7 +208,13 @@ def _ask(
             pictures.append(str(record.get(center)))
     if untimed and not times_ms:
         inquiry.ask(no_times())
-    inquiry.ask(Times(np.array(times_ms, float), tub.time_input).check_rate(pictures))
+    times = Times(np.array(times_ms, float), tub.time_input)
+    is_fast = any(times.check_rate(pictures))
+    if is_fast or max(times_ms, default=0) > _LATEST_MS:
+        first, second = times_ms[0], times_ms[min(1, len(times_ms) - 1)]
+        facts: dict[str, Any] = {"column": tub.time_input}
+        facts |= {"first": repr(first), "second": repr(second)}
+        inquiry.ask([Missing("times of a tub", "frame_rate", "HZ", facts)])
     beyond = sum(abs(steering) > RANGES["steering"][1] + ROUNDING for steering in steered)
     if beyond > ACCIDENTS_SHARE * len(steered):
         facts = {"beyond": beyond, "rows": len(steered)}

@@ -329,7 +329,7 @@ def stated_focal_mm(source: Path, follow_links: bool = False) -> float | None:
     """Return the focal length that a video states, for film of 36x24 mm; None for none."""
     if not is_labelled_video(source):
         return None
-    with open_video(only_video(source, follow_links)) as video:
+    with open_video(only_video(ImportSettings(source, follow_links=follow_links))) as video:
         return video.focal_mm
 
 

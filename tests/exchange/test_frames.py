@@ -130,7 +130,7 @@ def test_among_sources_a_recording_needs_no_import(tmp_path):
     with pytest.raises(UserError, match="no import.*bcclone preprocess .*car/a$"):
         imported_frames(tmp_path / "car", frame_rate=None)
     make_tub(tmp_path / "car" / "tub")
-    with pytest.raises(UserError, match="the first with: bcclone import .*car/tub -o"):
+    with pytest.raises(UserError, match="the first with: bcclone import .*car/tub --output"):
         imported_frames(tmp_path / "car", frame_rate=None)
 
 

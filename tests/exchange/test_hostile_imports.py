@@ -83,7 +83,7 @@ def refused(folder, words=""):
     reasons = []
     with tempfile.TemporaryDirectory(dir=folder.parent) as target:
         try:
-            format = format_of(folder)
+            format = format_of(ImportSettings(folder))
             settings = ImportSettings(folder, **settings_for(format))
             write(FORMATS[format].read(settings, Seen()), Path(target), reasons)
         except UserError as error:

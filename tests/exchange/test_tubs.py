@@ -89,8 +89,10 @@ def test_what_a_pilot_steered_is_taken_and_no_person_becomes_the_model(tmp_path)
 @pytest.mark.parametrize(
     ("times", "kind"),
     [
-        (lambda index: 1_767_225_600_000 + 3 * index, "fast"),
-        (lambda index: 1_767_225_600 + index // 10, "fast"),
+        (lambda index: 1_767_225_600_000 + 3 * index, "times of a tub"),
+        (lambda index: 1_767_225_600 + index // 10, "times of a tub"),
+        (lambda index: 1_767_225_600.5 + 0.05 * index, "times of a tub"),
+        (lambda index: 1_767_225_600_000_000 + 50_000 * index, "times of a tub"),
         (0, "times"),
     ],
 )
@@ -317,3 +319,20 @@ def test_the_steering_of_a_tub_may_be_positive_to_the_left(tmp_path):
     # --left-positive would mirror the other rows, too
     with pytest.raises(UserError, match=r"NAME && .* --mirror-steering --rows 2 3$"):
         recorded.edit([Edit(MIRROR, ((1, 2),))])
+
+
+def test_a_part_of_a_tub_is_refused_with_the_command_that_imports_all_of_it(tmp_path):
+    tub = make_tub(tmp_path / "tub")
+    for part in (tub / "images", tub / "manifest.json"):
+        with pytest.raises(UserError, match=r"import .*/tub --output .*/out --left-positive$"):
+            imported(part, tmp_path / "out", left_positive=True)
+
+
+def test_the_command_of_one_of_several_tubs_keeps_the_options_that_were_given(tmp_path):
+    make_tub(tmp_path / "drives" / "one")
+    given = {"left_positive": True, "frame_rate": 20.0}
+    with pytest.raises(UserError, match="one --output .*out --left-positive --frame-rate 20$"):
+        imported(tmp_path / "drives", tmp_path / "out", **given)
+    make_tub(tmp_path / "drives" / "two")
+    with pytest.raises(UserError, match="one --output .*out/one --left-positive --frame-rate 20$"):
+        imported(tmp_path / "drives", tmp_path / "out", **given)
