@@ -16,7 +16,7 @@ import numpy as np
 
 from bcclone.exchange.inquiry import Missing
 from bcclone.exchange.table import SourceTable
-from bcclone.exchange.times import Times, times_in_names
+from bcclone.exchange.times import Times, times_of_images
 from bcclone.exchange.units import plain
 from bcclone.recording.written_times import SHORTEST_STEP_MS
 
@@ -96,7 +96,7 @@ def _rate_of_counter(cells: Sequence[str]) -> _Counter | None:
     seconds = Counter(PurePosixPath(short.sub("", cell)).stem for cell in cells)
     sizes = Counter(seconds.values())
     size, groups = sizes.most_common(1)[0]
-    times = times_in_names(list(seconds))
+    times = times_of_images(list(seconds))
     if size < 2 or not isinstance(times, Times) or (times.milliseconds % 1000).any():
         return None
     return _Counter(size, groups >= usual_share * len(seconds))

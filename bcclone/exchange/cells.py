@@ -28,7 +28,7 @@ _CELL = re.compile(
 )
 # decimal mark, and what may stand between thousands
 _MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"))
-_LONGEST_CELL = 100  # characters; a number has fewer
+LONGEST_CELL = 100  # characters; a number or a time has fewer
 # what stands for no number, besides words without a digit that say so to pandas
 _NO_NUMBER = re.compile(
     r"|[-\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}.?]+|[-+]?nan|n/?a|<na>|null|none|nil|missing|"
@@ -142,7 +142,7 @@ def look_of(cells: Sequence[str]) -> Look:
 
 def _parts_of(cell: str) -> re.Match[str] | None:
     """Return the parts of a cell with a number, None for any other."""
-    if len(cell) > _LONGEST_CELL:
+    if len(cell) > LONGEST_CELL:
         return None
     text = cell.translate(ASCII_NUMBERS).strip(_BLANKS + _QUOTES)
     return _CELL.fullmatch("".join(map(_with_hyphen, text)))

@@ -225,11 +225,12 @@ class ImportSettings(Checked):
                 raise SettingError(
                     f"{{{name}}} is of a table, which is not read with {{steering}} {FROM_MOTION}"
                 )
-        if self.frame_rate and self.time_column:
-            raise SettingError(
-                "{frame_rate} and {time_column} both say when the rows were taken; leave one of "
-                "them out"
-            )
+        for name in ("time_column", "time_form"):
+            if self.frame_rate and getattr(self, name):
+                raise SettingError(
+                    f"{{frame_rate}} and {{{name}}} both say when the rows were taken; leave one "
+                    "of them out"
+                )
         if self.fov and self.framing:
             raise SettingError(
                 "{fov} and {framing} both say what the camera sees; leave one of them out"

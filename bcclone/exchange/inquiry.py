@@ -471,13 +471,23 @@ _WORDS: Mapping[str, str] = {
     ),
     "numbers of images": (
         "column {column} counts {first} to {last}, and the names of the pictures {first_picture} "
-        "to {last_picture}, which are not as many: name it if its numbers are those in the names; "
-        "if it counts otherwise, write a column with the name of each row's picture"
+        "to {last_picture}: name it if its numbers are those in the names; if it counts otherwise, "
+        "leave it out of the table, and row N has picture N of as many"
+    ),
+    "numbers that begin anew": (
+        "no column names the pictures, and the numbers in their names, such as {picture}, begin "
+        "anew behind {last}: rename them so that their numbers rise in the order of time, or write "
+        "a column with the name of each row's picture"
     ),
     "images at other times": (
-        "no column names the pictures, and the times in their names are up to {seconds:.1f} s "
+        "no column names the pictures, and the times in their names are up to {seconds:g} s "
         "from those of the rows in their order; write a column with the name of each row's "
         "picture, such as {picture}"
+    ),
+    "falling times": (
+        "no column names the pictures, and the times fall at {rows} rows, which then may not be in "
+        "the order of the pictures; write a column with the name of each row's picture, such as "
+        "{picture}; of several drives, import each by itself"
     ),
     "cameras": (
         "column {column} has the pictures of several cameras: {values}; write a table with the"
@@ -506,6 +516,28 @@ _WORDS: Mapping[str, str] = {
         "nothing states which column has the times; these have dates or clocks, or rise: "
         "{columns}; if none of them is the time, leave it out, and count the rows with "
         "--frame-rate"
+    ),
+    "several times": (
+        "several columns have times that are not alike: which are those of the pictures? {columns}"
+    ),
+    "several times in names": (
+        "{cell} of {column} has two times, which are not alike; write a column with the time of "
+        "each row, or state how many rows there are in a second"
+    ),
+    "parts of a time": (
+        "columns have parts of a time, but not each part from hours or minutes to seconds, as "
+        "whole numbers below 24, 60 and 60: {columns}; write one column of them, such as "
+        "10:59:07.250, called time, and leave these out"
+    ),
+    "minutes or metres": (
+        "column {column} may have the minutes of {seconds}, or metres: call it minute, or "
+        "distance_m"
+    ),
+    "begins anew": (
+        "column {column} falls by nearly {seconds:g} s, as a clock that begins anew, or as where "
+        "another drive begins: of a clock, write one that rises, with pandas: table[{column}] += "
+        "{turn:.10g} * (table[{column}].diff() < 0).cumsum(); of drives, import the rows of each "
+        "as a table of their own"
     ),
     "form perhaps": (
         "of numbers that are not seconds, or dates, if you name one of these: {columns}: s, ms, "
@@ -536,7 +568,8 @@ _WORDS: Mapping[str, str] = {
     "order of dates": ("{cell} of {column} may be read as a date in several ways: {orders}"),
     "part of a second": (
         "{cell} of {column} ends with {digits}, which is not clearly a part of a second; how "
-        "many rows there are in a second, such as 20"
+        "many rows there are in a second, such as 20; or state --time-form ms, us or ns if that is "
+        "what the digits count"
     ),
     "fast": (
         "{column}: most rows follow the one before within {step:g} ms, as of no camera; how many "

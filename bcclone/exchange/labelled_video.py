@@ -23,7 +23,8 @@ from bcclone.exchange.inquiry import Inquiry, Missing, choose_table, import_of
 from bcclone.exchange.source_files import FolderImages, files_inside, path_in_source
 from bcclone.exchange.table import SourceTable, read_table
 from bcclone.exchange.table_files import TABLE_ENDINGS, find_tables, without_table
-from bcclone.exchange.times import Times, no_times, read_times
+from bcclone.exchange.time_columns import no_times, read_times
+from bcclone.exchange.times import Times
 from bcclone.exchange.units import plain
 from bcclone.exchange.video_file import (
     FILM_ENDINGS,

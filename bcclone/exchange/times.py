@@ -1,28 +1,28 @@
-"""The times of a table, or of images by their names -> whole milliseconds.
+"""The times in a column, or in the names of images -> whole milliseconds.
 
 A column has dates or clocks (recording/written_times.py), or numbers: in a unit that its name, its
-cells or the user states, or of one of the calendars in _CALENDARS, if all are of the years 2000 to
-2040. Several columns may hold parts of a time, such as hours, minutes and seconds. Steps that are
-those of no camera are asked about.
+cells or the user states, or of one of the calendars in _CALENDARS, if all are of the years 2001 to
+2033. Steps that are those of no camera are asked about, and so are numbers that begin anew, unless
+the name of the column says after how long. Which columns hold times is told in time_columns.py.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bcclone.exchange.cells import number_in
-from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.inquiry import Inquiry, Missing
-from bcclone.exchange.table import SourceTable
+from bcclone.exchange.cells import LONGEST_CELL, number_in
+from bcclone.exchange.inquiry import Missing
 from bcclone.exchange.units import factor_in, plain, unit_in
 from bcclone.recording import written_times
 from bcclone.recording.time_forms import (
+    DAY_MS,
     DAYS,
-    HOURS,
-    MINUTES,
+    FIRST_SECOND,
+    HOUR_MS,
+    LAST_SECOND,
     MS,
     NS,
     PER_MS,
@@ -31,28 +31,21 @@ from bcclone.recording.time_forms import (
     US,
 )
 from bcclone.recording.written_times import (
+    ENOUGH,
     LONGEST_STEP_MS,
+    MINUTE_MS,
     SHORTEST_STEP_MS,
+    WEEK_MS,
     Unclear,
     WrittenTimes,
     counted_on,
     times_in_cells,
+    turn_of,
     usual_step,
 )
 from bcclone.system.arrays import FloatArray
 
-_NAMED = "|".join(name for name, unit in TIME_UNITS.items() if unit in (SECONDS, MS, US, NS))
-_USUAL = re.compile(  # usual plain names of a column of times
-    "(?:(?:frame|image|cam|camera|elapsed|unix|ros|sim|record|capture|log|sys|system|sensor|header|"
-    "gps|gnss|utc)_)?(?:time_?stamp|date_?time|time|stamp|ts|t|date|clock)"
-    f"(?:_(?:{'|'.join(TIME_UNITS)}|utc|local|unix|iso))?|{_NAMED}"
-)
-# parts of a time in columns of their own, such as tv_sec and tv_usec, or hour, minute and second
-_PARTS = {**TIME_UNITS, "secs": SECONDS, "nsecs": NS, "nanosecs": NS}
-_OF_PARTS = re.compile("|(?:.*_)?(?:time_?stamp|date_?time|time|stamp|tv|clock|utc|gps|header)")
-_LARGEST_PART = {HOURS: 24, MINUTES: 60, MS: 1e3, US: 1e6, NS: 1e9}  # no part is as large
 _LONGEST_UNNAMED_MS = 2000.0  # step of numbers without any unit that are seconds
-_SINCE = (946_684_800.0, 2_208_988_800.0)  # seconds since 1970 of the years 2000 to 2040
 _TICKS = "100 ns"  # the unit of Windows and .NET
 
 
@@ -76,9 +69,15 @@ _CALENDARS = (
 )
 _PER_MS = {**PER_MS, _TICKS: 1e4}
 _OF_CELL = re.compile(r"\d{1,3}(?:,\d{3})*")  # a whole number with commas between thousands
-_LONGEST_CELL = 100  # characters; a time has fewer
+_IN_BRACKETS = re.compile(r"\(\d+\.\d+\)")
 _LARGEST = 1e30  # of numbers that are times; larger ones are none, and infinite in milliseconds
-_ENOUGH = 0.5  # share of the cells that must hold a time
+# after how long numbers may begin anew, by what the name of a column says of it
+_TURNS_MS = {
+    "minute": MINUTE_MS, "hour": HOUR_MS, "half_day": DAY_MS / 2, "day": DAY_MS, "week": WEEK_MS
+}  # fmt: skip
+_OF_TURN = re.compile(rf"(?P<base>.*)_of_(?:the_)?(?P<turn>{'|'.join(_TURNS_MS)})")
+_OF_GPS = re.compile("(?:.*_)?(?:gps|gnss|i?tow)(?:_.*)?")  # which counts the seconds of a week
+_COUNTERS = {MS: (2**32,), US: (2**32,)}  # of 32 bits, as that of a microcontroller
 
 
 @dataclass(frozen=True)
@@ -90,6 +89,7 @@ class Times:
     column: str = ""  # of the table that holds them
     columns: Sequence[str] = ()  # further ones that hold a part of them
     is_written: bool = False  # as dates or clocks
+    uses_form: bool = False  # they are read as --time-form states
 
     def of(self, row: int) -> int | None:
         """Return the milliseconds of a row, None for an unknown time."""
@@ -109,91 +109,26 @@ class Times:
             yield Missing("fast", "frame_rate", "HZ", facts)
 
 
-def read_times(
-    table: SourceTable, settings: ImportSettings, inquiry: Inquiry, stems: Sequence[str] = ()
-) -> Times | None:
-    """Return the times of a table's rows; None if nothing states them, or not clearly, which is
-    asked for in the second case.
-
-    They are those of --time-column; counted with --frame-rate; in columns with usual names; or in
-    the names of the images, which are `stems` without ending.
-    """
-    if settings.frame_rate:
-        return counted(range(len(table.lines)), settings.frame_rate)
-    names = [name for name in table.columns if _USUAL.fullmatch(plain(name))]
-    parts = list(_of_parts(table))
-    if settings.time_column:
-        names = [name for name in [table.find(settings.time_column)] if name]
-        if not names:
-            facts = {"asked": settings.time_column, "columns": table.held()}
-            inquiry.ask([Missing("no such column", "time_column", "TIMES", facts)])
-            return None
-        parts = [times for times in parts if names[0] in (times.column, *times.columns)]
-    found: list[Times | Missing] = [*parts]
-    found += [] if parts else [_of_column(table, name, settings) for name in names]
-    if not found:
-        found += filter(None, [times_in_names(stems, settings.time_form)])
-    for each in found:
-        if isinstance(each, Times):
-            inquiry.note("times", each.words.removeprefix("times: "))
-            return each
-    for each in found:
-        if isinstance(each, Missing):
-            inquiry.ask([each])
-            return None
-    return None
-
-
-def _of_column(table: SourceTable, name: str, settings: ImportSettings) -> Times | Missing:
-    cells = table.columns[name]
-    by_name = {plain(name): cells for name, cells in table.columns.items()}
-    if plain(name) in ("date", "time") and {"date", "time"} <= by_name.keys():
-        days = zip(by_name["date"], by_name["time"], strict=True)
-        both = times_of([f"{date} {time}" for date, time in days], name, settings.time_form)
-        if isinstance(both, Times):
-            return both
-    return times_of(cells, name, settings.time_form)
-
-
-def _of_parts(table: SourceTable) -> Iterator[Times]:
-    """Yield the times in columns that are called alike but for their units, each of which holds
-    what is less than one of the next larger unit.
-    """
-    alike: dict[str, dict[str, str]] = {}  # what stands before the unit -> unit -> column
-    for name in table.columns:
-        before, _, unit = plain(name).rpartition("_")
-        if unit in _PARTS and _OF_PARTS.fullmatch(before):
-            alike.setdefault(before, {}).setdefault(_PARTS[unit], name)
-    for columns in alike.values():
-        units = [unit for unit in (HOURS, MINUTES, SECONDS, MS, US, NS) if unit in columns]
-        if SECONDS not in units or len(units) < 2:
-            continue
-        numbers = {unit: table.numbers(columns[unit]) for unit in units}
-        limits = {**_LARGEST_PART, **({SECONDS: 61} if MINUTES in units else {})}
-        fits = all(
-            np.nanmax(numbers[unit], initial=0.0) < limits.get(unit, np.inf)
-            and (unit == units[-1] or not np.any(numbers[unit] % 1 > 0))
-            for unit in units
-        )
-        milliseconds = np.sum([numbers[unit] / PER_MS[unit] for unit in units], axis=0)
-        if fits and np.isfinite(milliseconds).mean() >= _ENOUGH:
-            first, *others = (columns[unit] for unit in units)
-            raised, turn = counted_on(milliseconds.tolist())
-            words = f"times: {', '.join(columns[unit] for unit in units)}{turn}"
-            yield Times(np.round(raised), words, first, others)
-
-
 def times_of(cells: Sequence[object], name: str, form: str | None = None) -> Times | Missing:
     """Return the times in cells, or what has to be stated of them.
 
-    name: of their column; its end may be the unit of numbers, which are seconds without one
+    name: of their column; its end may be the unit of numbers, which are seconds without one, and
+        say after how long they begin anew, as ms_of_day does
     form: see --time-form; None where it is not stated
     """
-    texts = [str(cell)[:_LONGEST_CELL] for cell in cells]
+    texts = [str(cell)[:LONGEST_CELL] for cell in cells]
     if dated := _stated_or_asked(times_in_cells(texts, form), name):
         return dated
+    if all(map(_IN_BRACKETS.fullmatch, texts)):  # as candump writes them
+        cells = [text[1:-1] for text in texts]
+    return _of_numbers(cells, name, form, texts[0] if texts else "")
+
+
+def _of_numbers(cells: Sequence[object], name: str, form: str | None, cell: str) -> Times | Missing:
+    """Return the times in cells with numbers, as times_of(); cell: one as it is written."""
+    called, turns_ms = _turns_in(name)
     stated = form if form in PER_MS else None
-    factor, called = factor_in(name, TIME_UNITS)
+    factor, called = factor_in(called, TIME_UNITS)
     named = unit_in(called, TIME_UNITS)
     if factor is None and not stated:
         return Missing("multiple of times", "frame_rate", "HZ", {"column": name})
@@ -201,12 +136,12 @@ def times_of(cells: Sequence[object], name: str, form: str | None = None) -> Tim
     if factor and not stated:
         numbers = numbers * factor
     known = np.sort(numbers[np.isfinite(numbers)])
-    facts: dict[str, Any] = {"column": name, "cell": texts[0] if texts else ""}
+    facts: dict[str, Any] = {"column": name, "cell": cell}
     usual = usual_step(known.tolist())
     calendar = None if stated else _calendar_of(known, usual)
     is_known = bool(stated or named or calendar)
     unit = stated or named or (calendar.unit if calendar else SECONDS)
-    if not len(known) or len(known) < _ENOUGH * len(numbers) or not (usual or is_known):
+    if not len(known) or len(known) < ENOUGH * len(numbers) or not (usual or is_known):
         return Missing("no times", "frame_rate", "HZ", facts)
     if calendar and calendar.unit != unit:
         facts |= {"named": unit, "found": calendar.unit}
@@ -225,9 +160,25 @@ def times_of(cells: Sequence[object], name: str, form: str | None = None) -> Tim
     if unit == SECONDS and counts and not (stated or named):
         return Missing("row numbers", "time_form", "FORM", facts)
     since = calendar.at_1970 if calendar else 0.0
-    raised, turn = counted_on(((numbers - since) / _PER_MS[unit]).tolist())
+    milliseconds = ((numbers - since) / _PER_MS[unit]).tolist()
+    turns_ms += [turn / _PER_MS[unit] for turn in _COUNTERS.get(unit, ())]
+    raised, turn = counted_on(milliseconds, turns_ms)
+    turn_ms = turn_of(raised, [] if calendar else [*_TURNS_MS.values(), 2.0**16])
+    if turn_ms:
+        facts |= {"seconds": turn_ms / 1000, "turn": turn_ms * _PER_MS[unit] / (factor or 1)}
+        return Missing("begins anew", facts=facts)
     words = calendar.words if calendar and not named else unit
-    return Times(np.round(raised), f"times: {name}, in {words}{turn}", name)
+    uses_form = stated is not None
+    return Times(np.round(raised), f"times: {name}, in {words}{turn}", name, uses_form=uses_form)
+
+
+def _turns_in(name: str) -> tuple[str, list[float]]:
+    """Return the name of a column without what says after how long it begins anew, and after how
+    many ms that may be.
+    """
+    if match := _OF_TURN.fullmatch(plain(name)):
+        return match["base"], [_TURNS_MS[match["turn"]]]
+    return name, [WEEK_MS] if _OF_GPS.fullmatch(plain(name)) else []
 
 
 def _numbers_in(cells: Sequence[object], unit: str) -> FloatArray:
@@ -251,7 +202,7 @@ def _numbers_in(cells: Sequence[object], unit: str) -> FloatArray:
 
 
 def _calendar_of(known: FloatArray, step: float) -> _Calendar | None:
-    """Return the calendar by which numbers are times of the years 2000 to 2040, None for none.
+    """Return the calendar by which numbers are times of the years 2001 to 2033, None for none.
 
     step: the usual one between the numbers; it must be one of a camera, which days must show
     """
@@ -259,12 +210,13 @@ def _calendar_of(known: FloatArray, step: float) -> _Calendar | None:
         per_ms = _PER_MS[calendar.unit]
         seconds = (known - calendar.at_1970) / per_ms / 1000
         is_of_camera = step / per_ms <= LONGEST_STEP_MS and (step > 0 or calendar.unit != DAYS)
-        if len(known) and is_of_camera and _SINCE[0] <= seconds[0] and seconds[-1] < _SINCE[1]:
+        is_now = len(known) and seconds[0] >= FIRST_SECOND and seconds[-1] < LAST_SECOND
+        if is_now and is_of_camera:
             return calendar
     return None
 
 
-def times_in_names(stems: Sequence[str], form: str | None = None) -> Times | Missing | None:
+def times_of_images(stems: Sequence[str], form: str | None = None) -> Times | Missing | None:
     """Return the times in the names of images, or what has to be stated of them; None if most hold
     no time.
 
@@ -277,7 +229,8 @@ def times_in_names(stems: Sequence[str], form: str | None = None) -> Times | Mis
 def _stated_or_asked(found: WrittenTimes | Unclear | None, name: str) -> Times | Missing | None:
     if isinstance(found, WrittenTimes):
         words = f"times: {name}, as {found.words}"
-        return Times(np.array(found.milliseconds), words, name, is_written=True)
+        milliseconds = np.array(found.milliseconds)
+        return Times(milliseconds, words, name, is_written=True, uses_form=found.uses_stated)
     if found is None:
         return None
     facts = {"column": name, "cell": found.text, "digits": found.digits, "orders": found.orders}
@@ -290,35 +243,3 @@ def counted(numbers: Sequence[int], frame_rate: float) -> Times:
     """Return times that are counted from the numbers of frames, from 0."""
     milliseconds = np.round(1000 * np.array(numbers, float) / frame_rate)
     return Times(milliseconds, f"times: counted as {frame_rate:g} frames a second")
-
-
-def no_times(table: SourceTable | None = None, others: Collection[str] = ()) -> list[Missing]:
-    """Return the questions for rows without times.
-
-    table: whose columns may be the time; None for none
-    others: columns of it that are something else
-    """
-    columns = table.columns if table else {}
-    found = {name: times_of(columns[name], name) for name in columns if name not in others}
-    unclear = [name for name, each in found.items() if _may_be_time(each, of_unit=True)]
-    listed = [name for name, each in found.items() if name in unclear or _may_be_time(each)]
-    if not table or not listed:
-        return [Missing("times", "frame_rate", "HZ")]
-    facts = {"columns": table.held(listed)}
-    questions = [Missing("times of columns", "time_column", "TIMES", facts)]
-    if unclear:
-        facts = {"columns": table.held(unclear)}
-        questions.append(Missing("form perhaps", "time_form", facts=facts, is_optional=True))
-    return questions
-
-
-def _may_be_time(found: Times | Missing, of_unit: bool = False) -> bool:
-    """Return whether what was read of a column may be times: dates and clocks, or what rises.
-
-    of_unit: whether only those count whose unit, or order in a date, has to be stated
-    """
-    if isinstance(found, Missing):
-        return found.kind == written_times.ORDER or found.facts.get("rises", False)
-    steps = np.diff(found.milliseconds)
-    rises = bool(len(steps) and (steps >= 0).all())
-    return not of_unit and bool(steps.any()) and (rises or found.is_written)

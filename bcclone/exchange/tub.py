@@ -37,7 +37,8 @@ from bcclone.exchange.exchanged_rows import (
 )
 from bcclone.exchange.inquiry import Inquiry, Missing
 from bcclone.exchange.source_files import is_image, read_image, read_inside, suffix_of
-from bcclone.exchange.times import Times, counted, no_times, times_of
+from bcclone.exchange.time_columns import no_times
+from bcclone.exchange.times import Times, counted, times_of
 from bcclone.recording.row import RANGES, ROUNDING, RowError
 from bcclone.recording.run_tables import HUMAN, MODEL
 from bcclone.system.codec import (

@@ -1,13 +1,14 @@
 """A text -> the time that is written in it, by a table of forms.
 
 A time is a date such as 2018-07-01 17:09:44.912, 01.07.18 17:09:44,9 or 20180701_170944_912000; a
-clock such as 17:09:44.912; seconds since 1970; or a number with its unit, such as 250ms. What its
-part of a second means, and which number of a date is the day, the texts of a source tell together
-(written_times.py).
+clock such as 17:09:44.912; seconds since 1970; a duration such as PT1M5.25S; or a number with its
+unit, such as 250ms. What its part of a second means, and which number of a date is the day, the
+texts of a source tell together (written_times.py).
 
 Loads neither NumPy nor pandas, so that --help is fast.
 """
 
+import datetime
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -105,6 +106,11 @@ _DATES = tuple(
             r"(?P<name>[^\W\d_]{3})[^\W\d_]*[-. /]{1,2}(?P<day>\d\d?)[-. /,]{1,2}" + _BEHIND,
             ("mdy",),
         ),
+        # 2026-132T10:00:00, with the day of the year
+        (
+            r"(?<!\d)(?P<year>20\d\d)-(?P<of_year>\d{3})[T_ -]" + _CLOCK + _END,
+            ("ymd",),
+        ),
     )
 )
 _MONTHS = {  # in English and German
@@ -112,9 +118,11 @@ _MONTHS = {  # in English and German
     "jul": 7, "aug": 8, "sep": 9, "oct": 10, "okt": 10, "nov": 11, "dec": 12, "dez": 12,
 }  # fmt: skip
 SINCE_1970 = "seconds since 1970"
+FIRST_SECOND, LAST_SECOND = 1e9, 2e9  # of these, in which times are looked for: 2001 to 2033
 OF_NAMES = (
     *_DATES,
-    # seconds from 2001 to 2033; then a part of a second behind a mark, or ms, us or ns without one
+    # seconds from FIRST_SECOND to LAST_SECOND; then a part of a second behind a mark, or ms, us or
+    # ns without one
     Form(
         SINCE_1970,
         re.compile(
@@ -136,6 +144,23 @@ OF_NAMES = (
 )
 OF_CELLS = (
     *_DATES,
+    # 1 days 00:00:01.25, as pandas writes it, and PT1M5.25S of ISO 8601
+    Form(
+        "durations",
+        re.compile(
+            r"\s*(?P<minus>-)?(?P<days>\d{1,5}) days?,? \+?(?P<hour>\d\d?):(?P<minute>\d\d):"
+            r"(?P<second>\d\d(?:\.\d{1,9})?)\s*"
+        ),
+        is_whole=True,
+    ),
+    Form(
+        "durations",
+        re.compile(
+            r"\s*(?P<minus>-)?P(?:(?P<days>\d{1,5})D)?T(?:(?P<hour>\d{1,9})H)?"
+            r"(?:(?P<minute>\d{1,9})M)?(?:(?P<second>\d{1,9}(?:[.,]\d{1,9})?)S)?\s*"
+        ),
+        is_whole=True,
+    ),
     Form(
         "a clock",
         re.compile(r"\s*(?:(?P<hour>\d\d?):)(?P<minute>\d\d?):(?P<second>\d\d?)" + _END + r"\s*"),
@@ -175,6 +200,8 @@ class Written:
     seconds: float  # of the day, in UTC where the text states a zone; or since 1970
     point: str  # mark before the part of a second
     fraction: str  # its digits, "" for none
+    rest: str  # what stands behind the seconds
+    mark: str = ""  # between hours, minutes and seconds
 
 
 def match_of(form: Form, text: str) -> Written | None:
@@ -186,27 +213,42 @@ def match_of(form: Form, text: str) -> Written | None:
     fraction = part.get("fraction", "") or part.get("digits", "")
     point = part.get("point", "") or ("." if part.get("digits") else "")
     if "since" in part:
-        return Written(text, None, int(part["since"]), point, fraction)
+        return Written(text, None, int(part["since"]), point, fraction, text[match.end("since") :])
     if "number" in part:
         unit = TIME_UNITS.get(part["unit"].lower())
         if unit is None:
             return None
         ms = float(part["number"].replace(",", ".")) / PER_MS[unit]
-        return Written(text, None, ms / 1000, "", "")
+        return Written(text, None, ms / 1000, "", "", text[match.end() :])
+    if "days" in part:
+        return Written(text, None, _seconds_of_duration(part), "", "", "")
     seconds = _seconds_of_day(part)
     if seconds is None or not _is_divided(part):
         return None
-    date = None
-    if form.orders:
-        if "name" in part:
-            part["month"] = str(_MONTHS.get(part["name"].lower(), 0))
-        named = {"y": "year", "m": "month", "d": "day"}
-        names = ["one", "two", "three"]
-        if "one" not in part:
-            names = [named[each] for each in form.orders[0]]
-        first, second, third = (int(part[name]) for name in names)
-        date = (first, second, third)
-    return Written(text, date, seconds, point, fraction)
+    date = _date_of(part, form.orders[0]) if form.orders else None
+    rest = text[match.end("second") :]
+    return Written(text, date, seconds, point, fraction, rest, part.get("mark", ""))
+
+
+def _date_of(part: dict[str, str], order: str) -> tuple[int, int, int]:
+    """Return the three numbers of a date as they follow; order: of those that have names."""
+    if "name" in part:
+        part["month"] = str(_MONTHS.get(part["name"].lower(), 0))
+    if "of_year" in part:
+        first = datetime.date(int(part["year"]), 1, 1)
+        day = first + datetime.timedelta(int(part["of_year"]) - 1)
+        return day.year, day.month, day.day
+    named = {"y": "year", "m": "month", "d": "day"}
+    names = ["one", "two", "three"] if "one" in part else [named[each] for each in order]
+    one, two, three = (int(part[name]) for name in names)
+    return one, two, three
+
+
+def _seconds_of_duration(part: Mapping[str, str]) -> float:
+    of_part = {"days": 86_400, "hour": 3600, "minute": 60, "second": 1}
+    numbers = {name: float(part[name].replace(",", ".") or 0) for name in of_part}
+    seconds = sum(seconds * numbers[name] for name, seconds in of_part.items())
+    return -seconds if part["minus"] else seconds
 
 
 def _is_divided(part: Mapping[str, str]) -> bool:

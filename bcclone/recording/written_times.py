@@ -16,11 +16,14 @@ from bcclone.recording.row import LONGEST_MONTH, seconds_of_date
 from bcclone.recording.time_forms import (
     DAY_FIRST,
     DAY_MS,
-    HOUR_MS,
     MONTH_FIRST,
+    MS,
+    NS,
     OF_CELLS,
     OF_NAMES,
+    PER_MS,
     SINCE_1970,
+    US,
     YEAR_FIRST,
     Form,
     Written,
@@ -34,12 +37,10 @@ SHORTEST_STEP_MS = 8.0
 # much are at least 8 s apart, as the camera above is quick
 LONGEST_STEP_MS = 5000.0
 
-# after how long clocks begin anew: a week of GPS, days, hours, minutes; counters of 16 or 32 bits
-_TURNS_MS = (
-    7 * DAY_MS, DAY_MS, DAY_MS / 2, HOUR_MS, 60e3, 2.0**16, 2.0**32, 2**32 / 1e3, 2**32 / 1e6
-)  # fmt: skip
+MINUTE_MS = 60e3
+WEEK_MS = 7 * DAY_MS  # of GPS
 _SAMPLE = 200  # texts that show whether others may have a form
-_ENOUGH = 0.5  # share of the texts that must hold a time
+ENOUGH = 0.5  # share of the texts that must hold a time
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class WrittenTimes:
 
     milliseconds: Sequence[float]  # NaN where a text holds none
     words: str  # how they are written
+    uses_stated: bool = False  # they are read as the user states
 
 
 @dataclass(frozen=True)
@@ -64,24 +66,32 @@ ORDER = "order of dates"  # which number is the day, the month or the year
 FRACTION = "part of a second"  # whether the digits behind the seconds are one
 NO_CAMERA = "no times"  # they are those of no camera
 COUNTED = "row numbers"  # they count up by 1
+SEVERAL = "several times in names"  # each holds two, which differ
 
 
-def times_in_names(stems: Sequence[str], order: str | None = None) -> WrittenTimes | Unclear | None:
+def times_in_names(
+    stems: Sequence[str], stated: str | None = None
+) -> WrittenTimes | Unclear | None:
     """Return the times in the names of images without their ending, or what has to be stated of
     them; None if most hold no time.
 
-    order: what comes first in dates, such as DAY_FIRST; None where it is not stated
+    The first time in a name counts, unless it is the same in all, as the date of a session is.
+
+    stated: what comes first in dates, such as DAY_FIRST, or what the digits behind the seconds
+        count, such as MS; None where it is not stated
     """
-    return _read(stems, order, OF_NAMES)
+    return _read(stems, stated, OF_NAMES)
 
 
-def times_in_cells(cells: Sequence[str], order: str | None = None) -> WrittenTimes | Unclear | None:
+def times_in_cells(
+    cells: Sequence[str], stated: str | None = None
+) -> WrittenTimes | Unclear | None:
     """Return the times in cells that are no plain numbers, as times_in_names()."""
-    return _read(cells, order, OF_CELLS)
+    return _read(cells, stated, OF_CELLS)
 
 
 def _read(
-    texts: Sequence[str], order: str | None, forms: Sequence[Form]
+    texts: Sequence[str], stated: str | None, forms: Sequence[Form]
 ) -> WrittenTimes | Unclear | None:
     """Return the times of texts in the first form that most have, or what is unclear of them."""
     some = texts[:: max(1, len(texts) // _SAMPLE)]
@@ -90,32 +100,82 @@ def _read(
             continue  # so that a long column of numbers is not searched for each form
         found = [match_of(form, text) for text in texts]
         known = [one for one in found if one]
-        if not known or len(known) < _ENOUGH * len(texts):
+        if not known or len(known) < ENOUGH * len(texts):
             continue
-        days = _days_of(known, form, order)
-        if isinstance(days, Unclear):
-            return days
-        if sum(map(isfinite, days)) < _ENOUGH * len(texts):
-            continue  # months that do not exist
-        fractions = _fractions(known)
-        if isinstance(fractions, Unclear):
-            return fractions
-        of_known = iter(
-            1000 * (day + one.seconds) + 1000 * fraction
-            for one, day, fraction in zip(known, days, fractions, strict=True)
-        )
-        milliseconds = [nan if one is None else next(of_known) for one in found]
-        if form.turn_ms:
-            milliseconds = _raised(milliseconds, form.turn_ms, form.turn_ms / 2)
-        are_all = len(known) == sum(map(bool, map(str.strip, texts)))
-        if form.must_prove and not (are_all and _passes_minutes(milliseconds)):
+        behind = None
+        if forms is OF_NAMES:
+            behind = _read([one.rest if one else "" for one in found], stated, forms)
+            is_of_session = len({(one.date, one.seconds) for one in known}) == 1 < len(known)
+            if is_of_session and behind and not _is_one_moment(behind):
+                return behind
+        filled = sum(map(bool, map(str.strip, texts)))
+        if form.must_prove and len(known) < filled:
             continue
-        milliseconds, turn = counted_on(milliseconds)
-        if unclear := _unclear(milliseconds, form, known):
-            return unclear
-        whole = [float(round(each)) if isfinite(each) else nan for each in milliseconds]
-        return WrittenTimes(whole, form.words + turn)
+        times = _in_form(found, form, stated, is_name=forms is OF_NAMES)
+        if times and behind and _rise_otherwise(behind, times):
+            return Unclear(SEVERAL, known[0].text)
+        if times:
+            return times
     return None
+
+
+def _in_form(
+    found: Sequence[Written | None], form: Form, stated: str | None, is_name: bool
+) -> WrittenTimes | Unclear | None:
+    """Return the times that are written in one form, or what is unclear of them; None where they
+    are none in truth.
+
+    is_name: whether they are in names, which may have the number of a picture behind a time
+    """
+    known = [one for one in found if one]
+    order = _order_of(known, form, stated)
+    if isinstance(order, Unclear):
+        return order
+    days = [_seconds_of_date(one.date, order) if one.date else 0.0 for one in known]
+    if sum(map(isfinite, days)) < ENOUGH * len(found):
+        return None  # months that do not exist
+    fractions = _fractions(known, stated, is_name)
+    if isinstance(fractions, Unclear):
+        return fractions
+    of_known = iter(
+        1000 * (day + one.seconds) + 1000 * fraction
+        for one, day, fraction in zip(known, days, fractions, strict=True)
+    )
+    milliseconds = [nan if one is None else next(of_known) for one in found]
+    turn = ""
+    if form.turn_ms:
+        milliseconds, turn = _raised(milliseconds, form.turn_ms, form.turn_ms / 2)
+    if form.must_prove and not _passes_minutes(milliseconds):
+        return None
+    if form.turn_ms == DAY_MS and not turn:  # the clock may have 12 hours
+        milliseconds, turn = counted_on(milliseconds, [DAY_MS / 2])
+    if unclear := _unclear(milliseconds, form, known):
+        return unclear
+    whole = [float(round(each)) if isfinite(each) else nan for each in milliseconds]
+    has_digits = any(one.fraction and one.point not in (".", ",") for one in known)
+    is_used = (has_digits and stated in (MS, US, NS)) or (stated == _ORDERS.get(order, ""))
+    return WrittenTimes(whole, form.words + turn, is_used)
+
+
+def _is_one_moment(times: WrittenTimes | Unclear) -> bool:
+    return isinstance(times, WrittenTimes) and not usual_step(times.milliseconds)
+
+
+def _rise_otherwise(behind: WrittenTimes | Unclear, first: WrittenTimes | Unclear) -> bool:
+    """Return whether the times behind the first ones rise with these, but are not alike."""
+    if not (isinstance(behind, WrittenTimes) and isinstance(first, WrittenTimes)):
+        return False
+    pairs = sorted(zip(first.milliseconds, behind.milliseconds, strict=True))
+    rising = [after for before, after in pairs if isfinite(before) and isfinite(after)]
+    never_fall = all(before <= after for before, after in pairwise(rising))
+    passes = usual_step(rising) > 0
+    return never_fall and passes and not are_alike(first.milliseconds, behind.milliseconds)
+
+
+def are_alike(times: Sequence[float], others: Sequence[float]) -> bool:
+    """Return whether times are as far from others everywhere, but for half of their usual step."""
+    off = [b - a for a, b in zip(times, others, strict=True) if isfinite(a) and isfinite(b)]
+    return bool(off) and max(off) - min(off) <= usual_step(times) / 2
 
 
 def _unclear(milliseconds: Sequence[float], form: Form, known: Sequence[Written]) -> Unclear | None:
@@ -136,20 +196,25 @@ def usual_step(milliseconds: Sequence[float]) -> float:
     return median(steps) if steps else 0.0
 
 
-def _days_of(known: Sequence[Written], form: Form, order: str | None) -> list[float] | Unclear:
-    """Return the seconds since 1970 at the begin of the days, 0 for times without a date; or the
-    question in which order days, months and years stand.
+_ORDERS = {"ymd": YEAR_FIRST, "dmy": DAY_FIRST, "mdy": MONTH_FIRST}
+
+
+def _order_of(known: Sequence[Written], form: Form, stated: str | None) -> str | Unclear:
+    """Return in which order dates have year, month and day, such as "ymd", "" for times without
+    dates; or the question for it.
     """
     if not form.orders:
-        return [0.0] * len(known)
+        return ""
     dates = [one.date for one in known if one.date]
-    by_order = {each: [_seconds_of_date(date, each) for date in dates] for each in form.orders}
-    possible = [each for each, days in by_order.items() if all(map(isfinite, days))]
-    named = {"ymd": YEAR_FIRST, "dmy": DAY_FIRST, "mdy": MONTH_FIRST}
-    possible = [each for each in possible if named[each] == order] or possible
+    possible = [
+        order
+        for order in form.orders
+        if all(isfinite(_seconds_of_date(date, order)) for date in dates)
+    ]
+    possible = [each for each in possible if _ORDERS[each] == stated] or possible
     if len(possible) > 1:
-        return Unclear(ORDER, known[0].text, orders=[named[each] for each in possible])
-    return by_order[(possible or form.orders)[0]]
+        return Unclear(ORDER, known[0].text, orders=[_ORDERS[each] for each in possible])
+    return (possible or form.orders)[0]
 
 
 def _seconds_of_date(date: tuple[int, int, int], order: str) -> float:
@@ -185,12 +250,17 @@ def are_decimals(digits: Sequence[str]) -> bool | None:
     return has_zeros_before
 
 
-def _fractions(known: Sequence[Written]) -> list[float] | Unclear:
+def _fractions(
+    known: Sequence[Written], stated: str | None, is_name: bool
+) -> list[float] | Unclear:
     """Return the part of a second that the digits behind the seconds of all texts mean, or the
     question for those that are not clearly one.
 
     Digits that are no decimals count ms, us or ns without zeros before them, as C# writes 60 ms of
-    17:09:44:60.
+    17:09:44:60. Those in a name, behind another mark than the others, may be the number of a
+    picture, unless the times pass from one second to the next.
+
+    stated: what they count, such as MS
     """
     digits = [one.fraction for one in known]
     filled = [each for each in digits if each]
@@ -200,6 +270,9 @@ def _fractions(known: Sequence[Written]) -> list[float] | Unclear:
     longest = max(lengths)
     are_behind_points = all(one.point in (".", ",") for one in known if one.fraction)
     unclear = Unclear(FRACTION, known[-1].text, filled[-1])
+    if stated in (MS, US, NS) and not are_behind_points:
+        counts = [int(each or 0) / PER_MS[stated] / 1000 for each in digits]
+        return counts if max(counts) < 1 else unclear
     is_decimal = are_decimals(filled)
     has_zeros_before = any(len(each) > 1 and each[0] == "0" for each in filled)
     if is_decimal is None and are_behind_points:
@@ -214,11 +287,17 @@ def _fractions(known: Sequence[Written]) -> list[float] | Unclear:
     at = [1000 * (one.seconds + part) for one, part in zip(known, parts, strict=True)]
     step_ms = usual_step(at)
     lasts_seconds = 3
-    different = len({one.seconds for one in known})
-    if different >= lasts_seconds and step_ms and max(parts) < 1 - 4 * step_ms / 1000:
+    seconds = sorted({one.seconds for one in known})
+    nears_end = max(parts) >= 1 - 4 * step_ms / 1000
+    if len(seconds) >= lasts_seconds and step_ms and not nears_end:
         return unclear
-    is_usual = are_behind_points or longest in (3, 6, 9)
-    if not is_usual and different < lasts_seconds:
+    follow = any(after - before <= LONGEST_STEP_MS / 1000 for before, after in pairwise(seconds))
+    is_usual = longest in (3, 6, 9)
+    if not are_behind_points and not (is_usual or len(seconds) >= lasts_seconds):
+        return unclear
+    # behind the mark between the other numbers, as in 17_09_44_912, it is one more of these
+    is_marked = any(one.point in set("_-:") - {one.mark} for one in known if one.fraction)
+    if is_name and is_marked and not (nears_end and follow):
         return unclear
     return parts
 
@@ -226,24 +305,35 @@ def _fractions(known: Sequence[Written]) -> list[float] | Unclear:
 # ---- clocks that begin anew
 
 
-def counted_on(milliseconds: Sequence[float]) -> tuple[list[float], str]:
-    """Return the times of a clock that begins anew, which then count on, and words for that; times
-    that do not fall, or not as a clock, as they are.
+def counted_on(milliseconds: Sequence[float], turns_ms: Sequence[float]) -> tuple[list[float], str]:
+    """Return the times of a clock that begins anew after one of these, which then count on, and
+    words for that; times that do not fall, or not as that clock, as they are.
+    """
+    if turn_ms := turn_of(milliseconds, turns_ms):
+        return _raised(milliseconds, turn_ms, 0.0)
+    return list(milliseconds), ""
 
-    Each fall is as long as the same clock runs, less a step that is usual in these times.
+
+def turn_of(milliseconds: Sequence[float], turns_ms: Sequence[float]) -> float:
+    """Return after which of these a clock begins anew; 0 for times that do not fall so.
+
+    Each fall is as long as that clock runs, less a step that is usual in these times.
     """
     known = list(filter(isfinite, milliseconds))
     falls = [before - after for before, after in pairwise(known) if after < before]
     longest = 3 * usual_step(known)
-    for turn_ms in _TURNS_MS:
+    for turn_ms in turns_ms:
         if falls and all(0 < turn_ms - fall <= longest for fall in falls):
-            words = f", counted on where they begin anew, after {turn_ms / 1000:g} s"
-            return _raised(milliseconds, turn_ms, 0.0), words
-    return list(milliseconds), ""
+            return turn_ms
+    return 0.0
 
 
-def _raised(milliseconds: Sequence[float], turn_ms: float, least_ms: float) -> list[float]:
-    """Return times, raised by the turn of their clock behind each fall that is so long."""
+def _raised(
+    milliseconds: Sequence[float], turn_ms: float, least_ms: float
+) -> tuple[list[float], str]:
+    """Return times, raised by the turn of their clock behind each fall that is so long, and words
+    for that.
+    """
     raised = []
     offset = 0.0
     before = nan
@@ -253,7 +343,8 @@ def _raised(milliseconds: Sequence[float], turn_ms: float, least_ms: float) -> l
         if isfinite(each):
             before = each
         raised.append(each + offset)
-    return raised
+    words = f", counted on where they begin anew, after {turn_ms / 1000:g} s" if offset else ""
+    return raised, words
 
 
 def _passes_minutes(milliseconds: Sequence[float]) -> bool:

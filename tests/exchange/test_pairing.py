@@ -6,10 +6,12 @@ from tests.exchange.foreign_sources import (
     asked,
     color_of,
     color_shown,
+    imported,
     imported_frames,
     make_frames,
     refusal_of,
     rows_of,
+    write_image,
 )
 
 
@@ -20,11 +22,9 @@ def numbered(folder, numbers, names=None, column="frame_id"):
     return make_frames(folder, names, [(column, "steering"), *cells])
 
 
-@pytest.mark.parametrize(("first", "by"), [(1, 1), (10, 1), (0, 2), (5, 3)])
+@pytest.mark.parametrize(("first", "by"), [(100, 1), (24, 2)])
 @pytest.mark.parametrize("column", ["frame_id", "id"])
-def test_numbers_that_count_otherwise_than_those_in_the_names_are_in_order(
-    tmp_path, first, by, column
-):
+def test_numbers_none_of_which_is_in_the_names_are_in_order(tmp_path, first, by, column):
     folder = numbered(tmp_path / "set", [first + by * row for row in range(24)], column=column)
     given = {"image_column": column, "straight": 0.0}
     result = imported_frames(folder, **(given if column == "id" else {"straight": 0.0}))
@@ -32,6 +32,76 @@ def test_numbers_that_count_otherwise_than_those_in_the_names_are_in_order(
     for row in (0, 20):
         assert color_shown(result.output, row) == pytest.approx(color_of(row), abs=6)
     assert "row N has image N" in result.as_text()
+
+
+@pytest.mark.parametrize(("first", "by"), [(1, 1), (10, 1), (0, 2), (5, 3)])
+@pytest.mark.parametrize("column", ["frame_id", "id"])
+def test_numbers_some_of_which_are_in_the_names_are_asked_about(tmp_path, first, by, column):
+    numbers = [first + by * row for row in range(24)]
+    folder = numbered(tmp_path / "set", numbers, column=column)
+    given = {"frame_rate": 20, "straight": 0.0}
+    assert asked(folder, **given) == {"--image-column": "numbers of images"}
+    # the two answers that the question names
+    result = imported_frames(folder, straight=0.0, image_column=column)
+    assert result.rows == len({*range(24)} & {*numbers})
+    assert color_shown(result.output, 0) == pytest.approx(color_of(first), abs=6)
+    rows = [("steering",), *((f"{0.02 * row:.2f}",) for row in range(24))]
+    without = make_frames(tmp_path / "other" / "set", [f"{n:04}.png" for n in range(24)], rows)
+    assert color_shown(imported_frames(without, straight=0.0).output, 0) == pytest.approx(
+        color_of(0), abs=6
+    )
+
+
+def paired(folder, names, cells, column="time_ms", **settings):
+    """Import pictures and rows of the same moments, (moment, name) and (moment, cell); return the
+    moments of the rows, each of which shows the color of its picture.
+    """
+    for moment, name in names:
+        write_image(folder / name, moment)
+    rows = "".join(f"{cell},{0.01 * moment:.2f}\n" for moment, cell in cells)
+    (folder / "labels.csv").write_text(f"{column},steering\n{rows}")
+    result = imported(folder, folder.parent / "out", straight=0.0, **settings)
+    moments = [round(100 * steering) for steering in rows_of(result.output)["steering"]]
+    for row, moment in enumerate(moments):
+        assert color_shown(result.output, row) == pytest.approx(color_of(moment), abs=6)
+    assert "by the times in their names" in result.as_text()
+    return moments
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "cell"),
+    [
+        (lambda at: f"f_{1_500_000_000_123 + at}", "time_ms", lambda at: 1_500_000_000_123 + at),
+        (lambda at: f"f_{1_500_000_000_123 + at}", "t", lambda at: 1_500_000_000.1234 + at / 1000),
+        (lambda at: f"20260501_1000{at // 1000:02}.{at % 1000:03}", "time",
+         lambda at: f"2026-05-01 10:00:{at // 1000:02}.{at % 1000:03}"),
+        (lambda at: f"f{7_000_000 + 1000 * at}", "t_us", lambda at: 7_000_000 + 1000 * at),
+    ],
+)  # fmt: skip
+def test_pictures_and_rows_of_one_clock_are_paired_by_it(tmp_path, name, column, cell):
+    names = [(moment, f"{name(100 * moment)}.png") for moment in range(24) if moment not in (5, 9)]
+    cells = [(moment, cell(100 * moment)) for moment in range(24) if moment not in (2, 17)]
+    expected = [moment for moment in range(24) if moment not in (2, 5, 9, 17)]
+    assert paired(tmp_path / "set", names, cells, column) == expected
+    assert paired(tmp_path / "reversed" / "set", names, cells[::-1], column) == expected
+
+
+def test_rows_that_may_not_be_in_the_order_of_the_pictures_are_asked_about(tmp_path):
+    names = [f"{number:04}.png" for number in range(24)]
+    rows = [("time_s", "steering"), *((f"{0.1 * row:.1f}", "0.1") for row in reversed(range(24)))]
+    assert asked(make_frames(tmp_path / "set", names, rows)) == {None: "falling times"}
+    # the names have other times, or numbers that begin anew
+    rows = [("time_ms", "steering"), *((1_500_000_000_000 + 100 * row, 0.1) for row in range(24))]
+    near = [f"{1_500_000_000_030 + 100 * (row + (row > 9))}.png" for row in range(24)]
+    assert asked(make_frames(tmp_path / "near", near, rows)) == {None: "images at other times"}
+    wrapped = [f"{(90 + row) % 100:02}.png" for row in range(24)]
+    folder = make_frames(tmp_path / "wrapped", wrapped, rows)
+    assert asked(folder) == {None: "numbers that begin anew"}
+    for row, name in enumerate(wrapped):
+        (folder / name).rename(folder / f"{row:04}.png")
+    assert color_shown(imported(folder, tmp_path / "out").output, 12) == pytest.approx(
+        color_of(12), abs=6
+    )
 
 
 def test_numbers_that_fit_neither_the_names_nor_their_count_are_asked_about(tmp_path):

@@ -3,7 +3,9 @@
 import pytest
 
 from bcclone.exchange.inquiry import Missing, NotStated
-from bcclone.exchange.times import Times, times_in_names, times_of
+from bcclone.exchange.times import Times, times_of, times_of_images
+from bcclone.system.errors import UserError
+from bcclone.system.settings import SettingError
 from tests.exchange.foreign_sources import asked, imported, make_frames, refusal_of, rows_of
 
 NEW_YEAR_MS = 1_672_531_200_000  # 2023-01-01
@@ -104,13 +106,13 @@ def test_a_column_with_a_usual_name_has_the_times(tmp_path, column, cells):
 
 @pytest.mark.parametrize(
     "name",
-    ["2018_7_1_17_9_4_{}", "20250620_141024_{:03}000", "left_1479425441{:03}000000",
-     "frame7-1479425441.{:03}"],
+    ["2018_7_1_17_9_4_{}", "20250620_141024{:03}000", "left_1479425441{:03}000000",
+     "frame7-1479425441.{:03}", "20260501_120000_frame_1479425441{:03}"],
 )  # fmt: skip
 def test_dates_are_found_in_the_names_of_images(tmp_path, name):
     names = [f"{name.format(at)}.jpg" for at in (0, 333, 999)]
     assert of_frames(tmp_path, "x", [1, 1, 1], names) == [0, 333, 999]
-    assert times_in_names(["0_0.1", "1_0.3", "frame_12"]) is None
+    assert times_of_images(["0_0.1", "1_0.3", "frame_12"]) is None
 
 
 @pytest.mark.parametrize(
@@ -183,15 +185,28 @@ def test_an_uptime_that_looks_like_times_since_1970_is_asked_about(first, form, 
     ("column", "start_ms", "turn_ms", "per_ms"),
     [
         ("time_us", 2**32 / 1e3 - 250, 2**32 / 1e3, 1e3),
-        ("time_ms", 65_536 - 250, 65_536, 1),
         ("gps_time", 604_800_000 - 250, 604_800_000, 1e-3),
-        ("time_s", 86_400_000 - 250, 86_400_000, 1e-3),
-        ("second", 60_000 - 250, 60_000, 1e-3),
+        ("ms_of_day", 86_400_000 - 250, 86_400_000, 1),
+        ("second_of_minute", 60_000 - 250, 60_000, 1e-3),
     ],
 )
 def test_counters_that_begin_anew_count_on(column, start_ms, turn_ms, per_ms):
     cells = [f"{(start_ms + at) % turn_ms * per_ms:.4f}" for at in STEPS_MS]
     assert steps_of(times_of(cells, column)) == STEPS_MS
+
+
+@pytest.mark.parametrize(
+    ("column", "turn_ms", "per_ms"),
+    [("time_s", 60e3, 1e-3), ("second", 60e3, 1e-3), ("t", 3.6e6, 1e-3), ("time_ms", 86.4e6, 1),
+     ("time_ms", 65_536, 1)],
+)  # fmt: skip
+def test_a_fall_that_may_begin_another_drive_is_asked_about(tmp_path, column, turn_ms, per_ms):
+    numbers = [(turn_ms - 250 + at) % turn_ms * per_ms for at in STEPS_MS]
+    assert question_of(list(map(str, numbers)), column) == ("begins anew", "")
+    # what the question says of a clock
+    turn = turn_ms * per_ms
+    rising = [number + turn * (number < numbers[0]) for number in numbers]
+    assert steps_of(times_of(list(map(str, rising)), column)) == pytest.approx(STEPS_MS)
 
 
 def test_the_clock_of_a_gps_receiver_passes_from_one_minute_to_the_next():
@@ -210,9 +225,21 @@ def test_the_clock_of_a_gps_receiver_passes_from_one_minute_to_the_next():
     [
         ("hour,minute,second", ["9,59,59.9", "10,0,0.0", "10,0,0.1"]),
         ("hour,min,sec,ms", ["23,59,59,900", "0,0,0,0", "0,0,0,100"]),
+        ("h,m,s,ms", ["10,59,59,900", "11,0,0,0", "11,0,0,100"]),
+        ("HH,MM,SS,mmm", ["10,59,59,900", "11,0,0,0", "11,0,0,100"]),
+        ("mm,ss", ["59,59.9", "0,0", "0,0.1"]),
+        ("time,sec", ["10:59,59.9", "11:00,0.0", "11:00,0.1"]),
+        ("Time,Milliseconds", ["10:59:59,900", "11:00:00,0", "11:00:00,100"]),
+        ("timestamp_s,millis", ["1700000000,900", "1700000001,0", "1700000001,100"]),
+        ("date,ms_of_day", ["2026-05-01,7000", "2026-05-01,7100", "2026-05-01,7200"]),
+        ("date,hour,min,sec", ["01/05/2026,9,0,0.0", "01/05/2026,9,0,0.1", "01/05/2026,9,0,0.2"]),
         ("tv_sec,tv_usec", ["1700000000,900000", "1700000001,0", "1700000001,100000"]),
         ("stamp_secs,stamp_nsecs", ["7,900000000", "8,0", "8,100000000"]),
         ("time", ["0.5 s", "0.6 s", "0.7 s"]),
+        ("timestamp", ["(1700000000.512345)", "(1700000000.612345)", "(1700000000.712345)"]),
+        ("time", [f"0 days 00:00:01.{at}50000" for at in (2, 3, 4)]),
+        ("time", ["PT59.960S", "PT1M0.060S", "PT1M0.160S"]),
+        ("time", [f"2026-132T10:00:00.{at}" for at in (5, 6, 7)]),
         ("date_time", ["26.11.26 09:30:00.1", "26.11.26 09:30:00.2", "26.11.26 09:30:00.3"]),
         ("time", ["11/26/26 9:30:00.1 PM", "11/26/26 9:30:00.2 PM", "11/26/26 9:30:00.3 PM"]),
         ("timestamp_ms", ['"4,900"', '"5,000"', '"5,100"']),
@@ -224,7 +251,7 @@ def test_parts_units_and_marks_of_times_are_read(tmp_path, column, cells):
 
 
 @pytest.mark.parametrize(
-    "name", ["{}_22-13-20-{}00", "frame_{}_{}00ms", "1479425441.{1}", "2026-05-20_10-00-01_{1}00"]
+    "name", ["{}_22-13-20-{}00", "frame_{}_{}00ms", "1479425441.{1}", "2026-05-20_10-00-01.{1}00"]
 )
 def test_clocks_units_and_decimals_in_names_are_times(tmp_path, name):
     names = [f"{name.format(number, 1 + number)}.jpg" for number in range(3)]
@@ -232,7 +259,7 @@ def test_clocks_units_and_decimals_in_names_are_times(tmp_path, name):
 
 
 def test_an_order_of_dates_is_asked_for_only_among_those_that_exist(tmp_path):
-    names = [f"231114221320{at}23.jpg" for at in (1, 2, 3)]
+    names = [f"231114221320.{at}23.jpg" for at in (1, 2, 3)]
     rows = [("image", "steering"), *((name, "0.1") for name in names)]
     source = make_frames(tmp_path / "set", names, rows)
     assert asked(source) == {"--time-form": "order of dates"}
@@ -244,9 +271,9 @@ def test_an_order_of_dates_is_asked_for_only_among_those_that_exist(tmp_path):
 def test_a_column_that_may_be_the_time_is_asked_for_before_a_rate(tmp_path):
     cells = ["86399.8", "86399.9", "0.0", "0.1", "0.2"]
     with pytest.raises(NotStated) as refused:
-        of_frames(tmp_path, "seconds_of_day", cells)
+        of_frames(tmp_path, "clock_of_day", cells)
     assert "--time-column TIMES" in refused.value.facts["command"]
-    again = of_frames(tmp_path / "asked", "x", cells, time_column="x")
+    again = of_frames(tmp_path / "asked", "clock_of_day", cells, time_column="clock_of_day")
     assert again == [0, 100, 200, 300, 400]
 
 
@@ -262,3 +289,70 @@ def test_columns_named_and_a_rate_are_not_both_asked_for(tmp_path):
 def test_a_number_too_large_for_a_time_is_none(cell):
     times = times_of([cell, *(str(0.05 * n) for n in range(20))], "time")
     assert (times.of(0), times.of(2)) == (None, 50)
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "kind"),
+    [
+        ("hour,second", ["9,0.0", "9,0.1", "9,0.2"], "parts of a time"),
+        ("hour,minute,second", ["25,1,0.0", "25,1,0.1", "25,1,0.2"], "parts of a time"),
+        ("m,s", ["7,0.0", "7,0.1", "7,0.2"], "minutes or metres"),
+        ("timestamp,time", ["0,0.0", "0.1,0.2", "0.2,0.4"], "several times"),
+        ("timestamp,time", ["0,0.0", "100,0.2", "200,0.4"], "several times"),
+    ],
+)
+def test_parts_and_columns_that_do_not_make_one_time_are_asked_about(tmp_path, column, cells, kind):
+    with pytest.raises(NotStated) as refused:
+        of_frames(tmp_path, column, cells)
+    assert [one["kind"] for one in refused.value.facts["missing"] if not one["optional"]] == [kind]
+    if kind == "several times":
+        assert of_frames(tmp_path / "named", column, cells, time_column="time") == [0, 200, 400]
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells"),
+    [
+        ("timestamp,time", ["1700000000.5,0.0", "1700000000.603,0.1", "1700000000.7,0.2"]),
+        ("timestamp,time", ["1700000000,0.0", "1700000000,0.1", "1700000000,0.2"]),
+        ("time_s,time_ms", ["0.0,0", "0.1,100", "0.2,200"]),
+        ("time_s,timestamp", ["0.0,0", "0.1,100", "0.2,200"]),
+        ("date,time", ["monday,0.0", "monday,0.1", "monday,0.2"]),
+    ],
+)
+def test_several_columns_of_times_that_are_alike_are_read(tmp_path, columns, cells):
+    assert of_frames(tmp_path, columns, cells) == pytest.approx([0, 100, 200], abs=3)
+
+
+def test_the_number_of_a_picture_behind_the_date_of_a_session_is_no_part_of_a_second(tmp_path):
+    names = [f"20260501_120000_{20 * row:03}.jpg" for row in range(40)]
+    with pytest.raises(NotStated) as refused:
+        of_frames(tmp_path, "x", [1] * 40, names)
+    assert [one["kind"] for one in refused.value.facts["missing"]] == ["part of a second"]
+    expected = [20 * row for row in range(40)]
+    assert of_frames(tmp_path / "ms", "x", [1] * 40, names, time_form="ms") == expected
+    assert of_frames(tmp_path / "rate", "x", [1] * 40, names, frame_rate=50) == expected
+
+
+def test_two_times_in_names_that_are_not_alike_are_asked_about():
+    names = [f"2026050{1 + row // 2}_120000_{1_500_000_000_123 + row * 100}" for row in range(4)]
+    assert steps_of(times_of_images(names[:2])) == [0, 100]
+    found = times_of_images(names)
+    assert isinstance(found, Missing)
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "form"),
+    [
+        ("time_s", ["0.0", "0.1", "0.2"], "day-first"),
+        ("time", [f"2026-05-01 10:00:00.{at}" for at in range(3)], "ms"),
+        ("time", [f"2026-05-01 10:00:00.{at}" for at in range(3)], "day-first"),
+        ("time", [f"10:00:00.{at}" for at in range(3)], "month-first"),
+        ("minute,second", ["1,0.0", "1,0.1", "1,0.2"], "ms"),
+    ],
+)
+def test_a_form_by_which_no_time_is_read_is_refused(tmp_path, column, cells, form):
+    with pytest.raises(UserError, match=f"--time-form {form} states nothing"):
+        of_frames(tmp_path, column, cells, time_form=form)
+    assert of_frames(tmp_path / "without", column, cells) == [0, 100, 200]
+    with pytest.raises(SettingError, match="time_form"):
+        of_frames(tmp_path / "counted", column, cells, time_form=form, frame_rate=10)

@@ -1,0 +1,375 @@
+"""A table and the images of a folder -> which image each row has.
+
+A column names it, or has the number in its name. Where no column does, rows and images are paired
+by their times, if both are of the same clock; or row N has image N, if there are as many of both,
+in the order of the times or numbers in the names. Where these contradict the rows, the import asks.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath, PureWindowsPath
+
+import numpy as np
+
+from bcclone.exchange.exchange_settings import ImportSettings
+from bcclone.exchange.exchanged_rows import MISSING, LeftOut
+from bcclone.exchange.inquiry import Inquiry, Missing
+from bcclone.exchange.source_files import IMAGE_ENDINGS, FolderImages, is_image, is_number
+from bcclone.exchange.table import SourceTable, camera_of_name, with_center
+from bcclone.exchange.times import Times, times_of_images
+from bcclone.exchange.units import plain
+from bcclone.recording.row import CAMERAS, camera_of
+from bcclone.recording.written_times import are_decimals, usual_step
+
+_CENTER = CAMERAS[0]
+# usual plain names of a column whose cells name images without their ending
+_IMAGES = re.compile(
+    "(?:image|img|frame|picture|photo|file)(?:_?(?:id|name|file|path|index|number))?|center|name"
+)
+_NUMBERS = re.compile(r"(\d+)")
+_MOST_LISTED = 12  # folders of a question
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Which images the rows of a table have."""
+
+    words: str  # how that is known
+    columns: Mapping[str, str] = field(default_factory=dict)  # camera -> column of its images
+    by_row: Sequence[str] = ()  # without columns: path of each row's image, "" for none
+
+    def of(self, row: int, table: SourceTable, images: FolderImages) -> dict[str, str]:
+        """Return camera -> path of a row's image; raises LeftOut and RowError for none."""
+        if self.columns:
+            cells = {camera: table.columns[name][row] for camera, name in self.columns.items()}
+            return images.of_cameras(cells)
+        if not self.by_row[row]:
+            raise LeftOut("no image has its time or number in its name", MISSING)
+        return {_CENTER: self.by_row[row]}
+
+    def paths(self, table: SourceTable) -> Sequence[str]:
+        """Return what names the center image of each row."""
+        return table.columns[self.columns[_CENTER]] if self.columns else self.by_row
+
+    def stems(self, table: SourceTable) -> list[str]:
+        """Return the name of each row's image without folders and ending."""
+        names = [PurePosixPath(cell.replace("\\", "/")) for cell in self.paths(table)]
+        # a name may end with a time such as 12.345, whose point begins no ending of a file
+        return [name.stem if is_image(name.name) else name.name for name in names]
+
+
+def find_pictures(
+    table: SourceTable,
+    settings: ImportSettings,
+    images: FolderImages,
+    controls: Collection[str],
+    times: Times | None,
+    inquiry: Inquiry,
+) -> Pictures | None:
+    """Return which images the rows have; None where that is asked for.
+
+    controls: columns of the steering and of other controls
+    times: of the rows by the table, None for none
+    """
+    columns = _image_columns(table, settings, images, controls, inquiry)
+    if columns == {}:
+        return None
+    if not columns:
+        return _without_column(table, settings, images, controls, times, inquiry)
+    center = columns[_CENTER]
+    asked = len(inquiry.missing)
+    counted = _counted_otherwise(table, center, images, inquiry)
+    if counted:
+        return _row_by_row(table, settings, images, times, inquiry, counted)
+    if len(inquiry.missing) > asked:
+        return None
+    inquiry.note("pictures", f"column {center!r}", pictures=len(images.paths))
+    if folders := images.folders_of(table.columns[center]):
+        _ask_which_folder(table, folders, inquiry)
+    return Pictures(f"by {', '.join(columns.values())}", columns)
+
+
+# ---- a column of names or numbers
+
+
+def _image_columns(
+    table: SourceTable,
+    settings: ImportSettings,
+    images: FolderImages,
+    controls: Collection[str],
+    inquiry: Inquiry,
+) -> dict[str, str] | None:
+    """Return camera -> column of the names of its images; {} where that is asked for, and None
+    where no column names images.
+
+    It is the column that --image-column names; those called center, left and right; the only one
+    whose first filled cell names an image file; or the only one with a usual name whose cells name
+    images of the folder.
+    """
+    if settings.image_column:
+        if found := table.find(settings.image_column):
+            return {_CENTER: found}
+        facts = {"asked": settings.image_column, "columns": table.held()}
+        inquiry.ask([Missing("no such column", "image_column", "IMAGES", facts)])
+        return {}
+    firsts = {name: next(filter(None, cells), "") for name, cells in table.columns.items()}
+    of_files = [name for name, first in firsts.items() if is_image(first)]
+    by_camera: dict[str, str] = {}
+    for name in of_files:
+        # a column is called like its camera, or its images are, as those of the simulator
+        for called in (camera_of_name(name), camera_of(PureWindowsPath(firsts[name]).name)):
+            if called:
+                by_camera.setdefault(called, name)
+    by_camera = with_center(by_camera)
+    if _CENTER in by_camera:
+        return {camera: by_camera[camera] for camera in CAMERAS if camera in by_camera}
+    if len(of_files) > 1:  # only those whose images are there, if there are any
+        of_files = [name for name in of_files if images.are_paths(table.columns[name])] or of_files
+    others = [name for name in table.columns if name not in controls]
+    usual = [name for name in of_files or others if _IMAGES.fullmatch(plain(name))]
+    naming = of_files or [
+        name for name in others if images.are_named(table.columns[name], name in usual)
+    ]
+    usual = [name for name in usual if name in naming]
+    fitting = usual or of_files
+    if len(fitting) == 1:
+        return {_CENTER: fitting[0]}
+    if naming:
+        kind = "several images" if fitting else "images"
+        facts = {"columns": table.held(fitting or naming)}
+        inquiry.ask([Missing(kind, "image_column", "IMAGES", facts)])
+        return {}
+    return None
+
+
+def _counted_otherwise(
+    table: SourceTable, image_column: str, images: FolderImages, inquiry: Inquiry
+) -> str:
+    """Return in words how a column counts the images otherwise than their names, with no number
+    that is in these, so that row N has image N; "" where it has the numbers in their names.
+
+    That is asked for where its numbers are among those in the names only in part, as they are where
+    one of them begins later.
+    """
+    cells = table.columns[image_column]
+    if not images.numbered or not all(map(is_number, cells)):
+        return ""
+    rows = np.array(list(map(int, cells)))
+    named = np.array(sorted(images.numbered))
+    are_shared = bool(set(rows.tolist()) & images.numbered.keys())
+    if are_shared and inquiry.settings.image_column:
+        return ""
+    facts = _facts_of_numbers(image_column, rows.tolist(), images)
+    is_in_step = False
+    if len(rows) == len(named) and (np.diff(rows) > 0).all() and (rows != named).any():
+        by = (rows[-1] - rows[0]) / max(1, named[-1] - named[0])
+        is_in_step = np.allclose(rows - rows[0], by * (named - named[0]), atol=1e-6)
+    if is_in_step and not are_shared:
+        of_rows = f"{facts['first']} to {facts['last']}"
+        of_names = f"{facts['first_picture']} to {facts['last_picture']}"
+        return f": {image_column} counts {of_rows}, and their names {of_names}"
+    is_shifted = (rows.min() - named[0]) * (rows.max() - named[-1]) > 0
+    if is_in_step or is_shifted:
+        inquiry.ask([Missing("numbers of images", "image_column", "IMAGES", facts)])
+    return ""
+
+
+def _facts_of_numbers(
+    column: str, numbers: Sequence[int], images: FolderImages
+) -> dict[str, object]:
+    named = images.numbered.keys()
+    facts = {"first": min(numbers), "last": max(numbers), "column": column}
+    return facts | {"first_picture": min(named), "last_picture": max(named)}
+
+
+def _ask_which_folder(table: SourceTable, folders: Sequence[str], inquiry: Inquiry) -> None:
+    source = inquiry.settings.source
+    folder = source if source.is_dir() else source.parent
+    facts = {"folders": [str(folder / each) for each in folders[:_MOST_LISTED]]}
+    if "." in folders:  # a source has all the pictures in its folders
+        kind = "pictures in folders" if len(folders) > 1 else "names without endings"
+        inquiry.ask([Missing(kind, facts=facts)])
+        return
+    inquiry.settings = replace(inquiry.settings, table=table.path)
+    inquiry.ask([Missing("folder", "source", "FOLDER", facts)])
+
+
+# ---- no column of names
+
+
+def _without_column(
+    table: SourceTable,
+    settings: ImportSettings,
+    images: FolderImages,
+    controls: Collection[str],
+    times: Times | None,
+    inquiry: Inquiry,
+) -> Pictures | None:
+    """Return the images of rows by their times, or in order; None where that is asked for."""
+    if by_time := _by_time(table, times, images):
+        inquiry.note("pictures", by_time.words, pictures=len(images.paths))
+        return by_time
+    of_times = [times.column, *times.columns] if times else []
+    for name in table.columns:
+        if name in controls or name in of_times or not _may_count_images(table, name, images):
+            continue
+        numbers = list(map(int, table.columns[name]))
+        facts = _facts_of_numbers(name, numbers, images)
+        inquiry.ask([Missing("numbers of images", "image_column", "IMAGES", facts)])
+        return None
+    return _row_by_row(table, settings, images, times, inquiry)
+
+
+def _by_time(table: SourceTable, times: Times | None, images: FolderImages) -> Pictures | None:
+    """Return the images by their times, where most of the rows or images have the same times; None
+    for others.
+
+    They are the same to a millisecond; or the numbers in the names are those of the column, which
+    does not count up by 1 as numbers of images do.
+    """
+    if not times or not times.column:
+        return None
+    paths = sorted(images.paths)
+    of_names = times_of_images([PurePosixPath(path).stem for path in paths])
+    by_row: list[str] = []
+    if isinstance(of_names, Times) and len(np.unique(of_names.milliseconds)) == len(paths):
+        at = {
+            round(ms): path
+            for ms, path in zip(of_names.milliseconds, paths, strict=True)
+            if ms == ms
+        }
+        known = [times.of(row) for row in range(len(table.lines))]
+        by_row = [
+            "" if ms is None else at.get(ms) or at.get(ms + 1) or at.get(ms - 1) or ""
+            for ms in known
+        ]
+    elif images.numbered and not times.columns and times.column in table.columns:
+        cells = table.columns[times.column]
+        numbers = [int(cell) if is_number(str(cell)) else -1 for cell in cells]
+        if usual_step(list(map(float, numbers))) > 1:
+            by_row = [images.numbered.get(number, "") for number in numbers]
+    found = len(set(filter(None, by_row)))
+    if 2 * found <= min(len(by_row), len(paths)):
+        return None
+    return Pictures(f"by the times in their names, which are those of {times.column}", {}, by_row)
+
+
+def _may_count_images(table: SourceTable, name: str, images: FolderImages) -> bool:
+    """Return whether a column numbers its rows, and some of the numbers are in the names of images,
+    but not all in the same order.
+    """
+    cells = table.columns[name]
+    if not images.numbered or not all(is_number(str(cell)) for cell in cells):
+        return False
+    numbers = list(map(int, cells))
+    shared = len(set(numbers) & images.numbered.keys())
+    is_numbered = len(set(numbers)) == len(numbers)
+    is_same = numbers == sorted(images.numbered)
+    is_often = shared > 1 and 4 * shared > min(len(numbers), len(images.numbered))
+    return is_numbered and not is_same and is_often
+
+
+def _row_by_row(
+    table: SourceTable,
+    settings: ImportSettings,
+    images: FolderImages,
+    times: Times | None,
+    inquiry: Inquiry,
+    counted: str = "",
+) -> Pictures | None:
+    """Return the images where row N has image N; None where that is not so, which is asked for.
+
+    That is so for as many images of one camera as the table has rows, whose times do not contradict
+    those of the rows. A line that could not be read has an image, too.
+
+    counted: in words, how a column counts the images otherwise than their names
+    """
+    asked = len(inquiry.missing)
+    paths = in_order(images.paths, inquiry)
+    rows = len(table.lines) + len(table.broken)
+    folders = Counter(str(PurePosixPath(path).parent) for path in paths)
+    fitting = sorted(folder for folder, pictures in folders.items() if pictures == rows)
+    example = paths[0] if paths else ""
+    if len(folders) > 1 and fitting:
+        _ask_which_folder(table, sorted(folders) if "." in fitting else fitting, inquiry)
+        return None
+    if not paths:
+        inquiry.ask([Missing("no pictures", facts={"endings": list(IMAGE_ENDINGS)})])
+        return None
+    if len(paths) != rows:
+        facts = {"rows": rows, "pictures": len(paths), "picture": example}
+        inquiry.ask([Missing("no images", facts=facts)])
+        return None
+    kinds = sorted({re.sub(r"\d+(?:\.\d+)?", "#", path) for path in paths})
+    if len(kinds) > 1:
+        facts = {"pictures": len(paths), "folders": kinds[:_MOST_LISTED], "picture": example}
+        inquiry.ask([Missing("images of several folders", facts=facts)])
+        return None
+    broken = [int(left_out.place.rpartition(" ")[2]) for left_out in table.broken]
+    by_row = [
+        paths[row + int(np.searchsorted(broken, line))] for row, line in enumerate(table.lines)
+    ]
+    if times and times.column and not settings.frame_rate:
+        inquiry.ask(_other_times(times, by_row))
+    if len(inquiry.missing) > asked:
+        return None
+    inquiry.note("pictures", f"row N has picture N, as there are {rows} of both")
+    words = f"row N has image N, in the order of their times or numbers{counted}"
+    return Pictures(words, {}, by_row)
+
+
+def _other_times(times: Times, by_row: Sequence[str]) -> Iterator[Missing]:
+    """Yield a question where the times in the names of images are farther from those of their rows
+    than half of the usual step, but for what all are; or where the times of rows fall.
+    """
+    of_names = times_of_images([PurePosixPath(path).stem for path in by_row])
+    if isinstance(of_names, Times):
+        off = of_names.milliseconds - times.milliseconds
+        differ = float(np.nanmax(np.abs(off - np.nanmedian(off))))
+        if differ > usual_step(of_names.milliseconds.tolist()) / 2:
+            facts = {"seconds": differ / 1000, "picture": by_row[0]}
+            yield Missing("images at other times", facts=facts)
+        return
+    known = times.milliseconds[np.isfinite(times.milliseconds)]
+    if falls := int((np.diff(known) < 0).sum()):
+        yield Missing("falling times", facts={"rows": falls, "picture": by_row[0]})
+
+
+def in_order(paths: Iterable[str], inquiry: Inquiry) -> list[str]:
+    """Return the paths of images in the order of the times in their names; without these, in that
+    of their numbers, so that frame2 comes before frame10, and 0.25 before 0.3.
+
+    Numbers that begin anew are asked about.
+    """
+    ordered = sorted(paths, key=lambda path: [part.zfill(20) for part in _NUMBERS.split(path)])
+    stems = [PurePosixPath(path).stem for path in ordered]
+    times = times_of_images(stems)
+    if isinstance(times, Times) and np.isfinite(times.milliseconds).all():
+        return [ordered[place] for place in np.argsort(times.milliseconds, kind="stable")]
+    inquiry.ask(_begin_anew(stems))
+    numbers = [re.fullmatch(r"\D*(\d+)(?:\.(\d+))?", stem) for stem in stems]
+    found = [number for number in numbers if number]
+    if len(found) == len(stems) and are_decimals([number[2] or "" for number in found]):
+        keys = [float(f"{number[1]}.{number[2] or 0}") for number in found]
+        return [ordered[place] for place in np.argsort(keys, kind="stable")]
+    return ordered
+
+
+def _begin_anew(stems: Sequence[str]) -> Iterator[Missing]:
+    """Yield a question where the last numbers in names, which are else the same, go up to the
+    greatest of as many digits, are also 0 or 1, and lack many between, as a counter that began anew
+    does.
+    """
+    longer = 3  # times as long as the usual step
+    matches = [re.fullmatch(r"(.*?)(\d+)(\D*)", stem) for stem in stems]
+    digits = [match[2] for match in matches if match]
+    others = {(match[1], match[3]) for match in matches if match}
+    if len(digits) < len(stems) or len(others) != 1 or len(set(map(len, digits))) != 1:
+        return
+    numbers = np.unique([int(each[:18]) for each in digits])
+    steps = np.diff(numbers)
+    is_whole = len(steps) > 1 and numbers[0] <= 1 and set(max(digits)) == {"9"}
+    if is_whole and steps.max() > longer * np.median(steps):
+        yield Missing("numbers that begin anew", facts={"picture": stems[0], "last": max(digits)})
