@@ -5,6 +5,7 @@ new_clip() says where to write a clip, and puts it into its place when it is com
 The pictures are RGB uint8 (height, width, 3), all of one size.
 """
 
+import errno
 import os
 import re
 import subprocess
@@ -74,7 +75,11 @@ def new_clip(path: Path, follow: bool = False) -> Iterator[Path]:
     follow: whether a link at the path is followed
     """
     with replacing(path, follow=follow) as temporary:
-        yield temporary
+        try:
+            yield temporary
+        except UserError as error:
+            shown = str(error).replace(str(temporary), str(path))
+            raise UserError(shown, error.exit_code) from None
         with temporary.open("r+b") as file:
             if path.suffix == GIF:
                 file.seek(-1, os.SEEK_END)  # _GIF_END repeats the last byte, which ends a GIF
@@ -154,6 +159,8 @@ class ClipWriter:
                 ffmpeg_params=options,
             )
         except OSError as error:
+            if error.errno in _ERRORS_OF_LIMITS:
+                raise
             raise _no_ffmpeg(error) from None
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -176,6 +183,8 @@ def _find_ffmpeg() -> str:
     try:
         return str(get_ffmpeg_exe())
     except (OSError, RuntimeError) as error:
+        # if no process can start at all, ffmpeg is not missing, and this error says so
+        subprocess.run([sys.executable, "-c", ""], check=False)
         raise _no_ffmpeg(error) from None
 
 
@@ -210,14 +219,32 @@ def _no_ffmpeg(error: Exception) -> UserError:
     )
 
 
+# what ffmpeg prints of a full disk, and where it gets no memory, process or thread
+_OF_DISKS = re.compile("No space left|File too large|quota exceeded")
+_OF_LIMITS = re.compile("pthread_create|Resource temporarily unavailable|Cannot allocate memory")
+_ERRORS_OF_LIMITS = (errno.EAGAIN, errno.ENOMEM)
+
+
 def _failure(path: Path, errors: str) -> UserError:
     """Return the error of a clip that could not be written.
 
-    errors: what ffmpeg printed
+    errors: what ffmpeg printed, perhaps with words of moviepy
     """
-    lines = errors.strip().splitlines() or ["no reason is known"]
+    of_ffmpeg = errors.rpartition("while writing file")[2] if "MoviePy" in errors else errors
+    # the first line is the cause, without the module of ffmpeg: "[libx264 @ 0x55e5] "
+    lines = [re.sub(r"\[[^\]]* @ \w+\] *", "", line).strip() for line in of_ffmpeg.splitlines()]
+    if "MoviePy" in errors:
+        del lines[:1]  # the end of moviepy's own line
+    reason = next(filter(None, lines), "it ended without a word")
+    remedies = []
+    if not _OF_LIMITS.search(errors):
+        remedies.append(f"free some space in {path.parent}, or name another -o")
+    if not _OF_DISKS.search(errors):
+        remedies.append(
+            "close other programs, or raise the limits of this process (ulimit -v, ulimit -u) or "
+            "of its container"
+        )
     return UserError(
-        f"{path}: ffmpeg cannot write the clip: {lines[-1].strip()}; is the disk full? "
-        f"free some space in {path.parent}, or name another -o; to check "
-        f"ffmpeg: {shown_command('doctor')}"
+        f"{path}: ffmpeg cannot write the clip: {reason.rstrip('.')}; {'; or '.join(remedies)}; to "
+        f"check ffmpeg: {shown_command('doctor')}"
     )

@@ -3,6 +3,7 @@ fails.
 """
 
 import os
+import re
 import subprocess
 import sys
 import weakref
@@ -15,6 +16,7 @@ import pytest
 from bcclone.pictures.encoder import encode
 from tests.pictures.video_runs import read_frames
 from tests.processes import said
+from tests.running import ROOT
 
 
 def test_the_encoder_ends_when_a_picture_cannot_be_drawn(tmp_path):
@@ -102,3 +104,46 @@ def test_a_file_of_variables_in_the_current_folder_or_above_is_not_read(tmp_path
     assert (ended.returncode, (folder / "clip.mp4").is_file()) == (0, True), ended.stderr
     assert "Error" not in ended.stderr  # -i goes on after one
     assert not mark.exists()
+
+
+WRITES_A_CLIP = """
+from pathlib import Path
+import numpy as np
+from bcclone.pictures.encoder import encode, new_clip
+from bcclone.system.errors import UserError
+try:
+    with new_clip(Path("clip.mp4")) as path:
+        encode(path, [np.zeros((160, 320, 3), np.uint8)] * 100, 60.0)
+except UserError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the ffmpeg of this test is a script")
+@pytest.mark.parametrize(
+    ("printed", "told", "left_out"),
+    [
+        ("[out#0/mp4 @ 0x5] No space left on device", "No space .*; free some space", "ulimit"),
+        ("[a @ 0x5] pthread_create() failed: 11", "pthread_create.*ulimit", "space"),
+        (
+            "[a @ 0x5] Error while opening encoder",
+            "Error while opening encoder; free some space.*ulimit",
+            "0x5",
+        ),
+        ("", "it ended without a word; free some space.*ulimit", "MoviePy"),
+    ],
+)
+def test_what_may_be_short_is_said_where_ffmpeg_fails(tmp_path, printed, told, left_out):
+    """ffmpeg does not always say whether room, memory or threads are short."""
+    ffmpeg = tmp_path / "ffmpeg"
+    errors = [printed, "Conversion failed!"] if printed else []
+    ffmpeg.write_text(
+        f"#!{sys.executable}\nimport sys\n"
+        f"sys.exit('-version' not in sys.argv and {os.linesep.join(errors)!r})\n"
+    )
+    ffmpeg.chmod(0o755)
+    environment = os.environ | {"IMAGEIO_FFMPEG_EXE": str(ffmpeg), "PYTHONPATH": str(ROOT)}
+    done = said(sys.executable, "-c", WRITES_A_CLIP, cwd=tmp_path, env=environment, check=True)
+    assert re.match(f"clip.mp4: ffmpeg cannot write the clip: {told}", done.stdout), done.stdout
+    assert left_out not in done.stdout
+    assert list(tmp_path.iterdir()) == [ffmpeg]
