@@ -235,27 +235,29 @@ def after_check(inputs: Sequence[str], reports: Sequence["RecordingReport"]) -> 
     has_faults = any(diagnosis.findings for diagnosis in found)
     if not found or (has_faults and not any(each.usable_seconds for each in found)):
         return ""
-    return _lines_of_good(recordings, logs)
+    made, values = _good(recordings, logs)
+    return _lines(made, **values)
 
 
 def after_editing(recording: str, log: Location) -> str:
     """Return the command that comes first after a recording in which the editor finds no fault."""
-    first, *_ = _lines_of_good([recording], [log]).splitlines()
-    return first.removeprefix("next: ")
+    made, values = _good([recording], [log])
+    _, command, _ = _filled(_NEXT[made][0], values)
+    return command
 
 
-def _lines_of_good(recordings: Sequence[str], logs: Sequence[Location]) -> str:
-    """Return what comes after recordings that can be used as they are."""
+def _good(recordings: Sequence[str], logs: Sequence[Location]) -> tuple[str, dict[str, object]]:
+    """Return what recordings are in _NEXT that can be used as they are, and the values there."""
+    values: dict[str, object] = {"recordings": recordings}
     if any(map(_is_framed, logs)):
-        return _lines("good recording of a framed car", recordings=recordings)
+        return "good recording of a framed car", values
     for log in filter(framing_of, logs):
-        return _lines(
-            "good recording of a car, not framed yet",
-            any_camera=_shown(shipped_model("any-camera.h5")),
-            recording=_shown(log.parent),
-            recordings=recordings,
-        )
-    return _lines("good recording", recordings=recordings)
+        values |= {
+            "any_camera": _shown(shipped_model("any-camera.h5")),
+            "recording": _shown(log.parent),
+        }
+        return "good recording of a car, not framed yet", values
+    return "good recording", values
 
 
 # ---- stores and models

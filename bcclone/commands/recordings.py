@@ -25,6 +25,7 @@ from bcclone.system.values import to_json
 from bcclone.web.access import Access, AllowedNames, check_access
 
 if TYPE_CHECKING:  # it loads OpenCV
+    from bcclone.diagnosis.first_check import FirstCheck
     from bcclone.exchange.recording_import import ImportResult
 
 _SHOWN_SKIPS = 10  # how many rows that were left out are named
@@ -162,13 +163,26 @@ def _described_import(result: "ImportResult", settings: ImportSettings) -> Resul
             f"to change that: {shown_command('edit', result.output)}"
         )
     check = None if settings.steering else checked_import(result, settings)
-    lines = [result.as_text(), *([f"check: {check['words']}"] if check else [])]
+    lines = [result.as_text(), *([f"check: {check.words}"] if check else [])]
     lines.append(after_import(result, settings))
-    return Result({**to_json(result), "check": check}, "\n".join(lines), notes=notes)
+    facts = check.as_json() if check else None
+    return Result({**to_json(result), "check": facts}, "\n".join(lines), notes=notes)
 
 
-def checked_import(result: "ImportResult", settings: ImportSettings) -> dict[str, Any]:
-    """Return what the turns of the pictures say of an imported steering, and in words.
+@dataclass(frozen=True)
+class ImportCheck:
+    """What the turns of the pictures say of an imported steering."""
+
+    found: "FirstCheck"
+    words: str
+    remedy: str  # the command that mends it, or shows what is wrong; "" for none
+
+    def as_json(self) -> dict[str, Any]:
+        return {**to_json(self.found), "words": self.words, "remedy": self.remedy or None}
+
+
+def checked_import(result: "ImportResult", settings: ImportSettings) -> ImportCheck:
+    """Compare an imported steering with the turns of the pictures.
 
     Of several recordings, the longest is looked at. A check that fails is said in these words: it
     comes after a complete import.
@@ -216,7 +230,7 @@ def checked_import(result: "ImportResult", settings: ImportSettings) -> dict[str
         words += f"; see what is wrong: {remedy}"
     elif remedy:
         words += f"; that is not usual: {remedy}"
-    return {**to_json(found), "words": words, "remedy": remedy or None}
+    return ImportCheck(found, words, remedy)
 
 
 @command(ExportSettings, ExportModelSettings)

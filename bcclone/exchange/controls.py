@@ -32,7 +32,6 @@ from bcclone.exchange.units import (
     last_name,
     plain,
     suffix_in,
-    unit_in,
 )
 from bcclone.recording.row import NUMBERS, RANGES, ROUNDING
 from bcclone.system.arrays import FloatArray
@@ -78,15 +77,16 @@ def read_controls(
     if column:
         columns["steering"] = column
         values["steering"] = _read_steering(table, column, settings, seen, inquiry)
+    read: dict[str, str] = {}  # control -> how it is read, in words
     for name in ("throttle", "brake", "speed_mph"):
         found = _usual_columns(table, name, preferred.get(name, ""))
         found = [column for column in found if column not in columns.values()]
         if not found:
             continue
         column = found[0]
-        factor = unit_in(column, MPH_OF) if name == "speed_mph" else 1.0
+        unit, factor = _unit_of_speed(column) if name == "speed_mph" else ("", 1.0)
         if plain(column) == "speed" and is_like_log(table):
-            factor = 1.0
+            unit, factor = "mph", 1.0
         problem = _problem_of(name, table.numbers(column), factor)
         if len(found) > 1:
             problem = f"several columns may be it: {', '.join(found)}"
@@ -95,9 +95,22 @@ def read_controls(
             continue
         columns[name] = column
         values[name] = table.numbers(column) * factor
+        read[name] = f"{column}, in {unit}" if unit else column
     for name in NUMBERS[1:]:
-        seen.notes.append(f"{name.removesuffix('_mph')}: {_how_read(name, columns)}")
+        words = read.get(name, "not read; 0 in each row of the recording")
+        seen.notes.append(f"{name.removesuffix('_mph')}: {words}")
     return values, columns
+
+
+def _unit_of_speed(column: str) -> tuple[str, float | None]:
+    """Return the unit in the name of a speed, in words, and miles an hour in it; None for none, and
+    for a multiple that is not clear.
+    """
+    multiple, called = factor_in(column, MPH_OF)
+    unit = suffix_in(called, MPH_OF)
+    if not unit or not multiple:
+        return "", None
+    return unit if multiple == 1 else f"{multiple:g} {unit}", multiple * MPH_OF[unit]
 
 
 def _problem_of(name: str, numbers: FloatArray, factor: float | None) -> str:
@@ -106,7 +119,7 @@ def _problem_of(name: str, numbers: FloatArray, factor: float | None) -> str:
     factor: miles an hour in the unit of a speed; None for a speed without a unit
     """
     if factor is None:
-        return "no unit is in its name, such as speed_kmh, _mps or _mph"
+        return "no unit is in its name, or no clear one, such as speed_kmh, _mps or _mph"
     low, high = RANGES[name]
     wrong = numbers[(numbers < low - ROUNDING) | (numbers > high + ROUNDING)]
     if name != "speed_mph" and len(wrong) > ACCIDENTS_SHARE * len(numbers):
@@ -114,15 +127,6 @@ def _problem_of(name: str, numbers: FloatArray, factor: float | None) -> str:
     if np.isnan(numbers).mean() > 0.5:
         return "it has no number in most rows"
     return ""
-
-
-def _how_read(name: str, columns: Mapping[str, str]) -> str:
-    if name not in columns:
-        return "not read; 0 in each row of the recording"
-    column = columns[name]
-    if name == "speed_mph":
-        return f"{column}, in {suffix_in(column, MPH_OF) or 'mph'}"
-    return column
 
 
 def numbers_at(

@@ -297,8 +297,8 @@ _WORDS: Mapping[str, str] = {
     "no steering": ("no column is called steering, or alike; there are: {columns}"),
     "no steering at all": (
         "no column holds numbers, as a steering does: {columns}; of classes such as left and "
-        "right, write a table with the steering of each; cells that hold several values need one "
-        "mark between all of them"
+        "right, write a table with a column steering, which has -0.5 or 0.5 and the like for each; "
+        "cells that hold several values need one mark between all of them"
     ),
     "cells": (
         "column {column} has {others} cells of {rows} that hold no numbers, such as {cell} at "
@@ -324,10 +324,11 @@ _WORDS: Mapping[str, str] = {
     ),
     "cells as text": (
         "other programs read column {column} as text: write plain numbers first, such as {number} "
-        "for {cell}"
+        "for {cell} at {place}"
     ),
     "hexadecimal as text": (
-        "other programs read column {column} as text, such as {cell}; write numbers first, with "
+        "other programs read column {column} as text, such as {cell} at {place}; write numbers "
+        "first, with "
         "pandas: table[{column}] = [int(cell, 16) for cell in table[{column}]]"
     ),
     "a steering for each side": (
@@ -390,7 +391,8 @@ _WORDS: Mapping[str, str] = {
     ),
     "classes": (
         "the steering has whole numbers that count up, as those of classes, expected angles; "
-        "write a table with the steering of each class, such as -0.5, 0 and 0.5; if they are "
+        "write a table with a column steering in its place, which has the steering of each class, "
+        "such as -0.5, 0 and 0.5; if they are "
         "angles, name the column with their unit, such as steering_deg"
     ),
     "wrapped": (

@@ -163,10 +163,8 @@ def _without_side(
     if question and column in table.as_written:
         look = look_of(list(map(str, table.as_written[column])))
         kind = "hexadecimal as text" if look.kind == "hexadecimal" else "cells as text"
-        number = str(table.columns[column][0])
-        yield Missing(
-            kind, facts={"column": column, "cell": table.written(column, 0), "number": number}
-        )
+        facts = {"column": column, "cell": table.written(column, 0), "place": table.place(0)}
+        yield Missing(kind, facts=facts | {"number": str(table.columns[column][0])})
     if question:
         yield question
 

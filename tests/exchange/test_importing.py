@@ -238,13 +238,13 @@ def test_the_remedy_of_the_first_check_writes_where_nothing_is(tmp_path):
 def test_a_first_check_that_cannot_be_made_is_one_line_after_a_complete_import(tmp_path):
     settings = ImportSettings(turning_camera(tmp_path / "set"), tmp_path / "out")
     result = import_recording(settings)
-    assert checked_import(result, settings)["turning"] == "as steered"
+    assert checked_import(result, settings).found.turning == "as steered"
     (tmp_path / "out" / "driving_log.csv").unlink()
     check = checked_import(result, settings)
-    assert check["turning"] == "not made"
-    assert "the recording is complete" in check["words"]
-    assert check["words"].count("\n") == 0
-    assert f"preprocess {tmp_path / 'out'} --check" in check["remedy"]
+    assert check.found.turning == "not made"
+    assert "the recording is complete" in check.words
+    assert check.words.count("\n") == 0
+    assert f"preprocess {tmp_path / 'out'} --check" in check.remedy
 
 
 def test_a_first_check_takes_no_longer_than_its_seconds(tmp_path):

@@ -103,11 +103,15 @@ def test_a_unit_or_a_part_of_one_in_the_name_is_read(tmp_path, name, per):
     assert steering_of(folder, tmp_path / "out", max_degrees=375.0).tolist() == EXPECTED
 
 
-def test_a_part_of_another_unit_is_not_read_as_the_unit(tmp_path):
-    columns = {"image": NAMES, "steering": ["0.1"] * ROWS, "speed [0.1 km/h]": ["10"] * ROWS}
+@pytest.mark.parametrize(
+    ("name", "mph"),
+    [("speed [0.1 km/h]", 0.621), ("speed (1/10 m/s)", 2.237), ("speed_x10_kmh", 0)],
+)
+def test_a_speed_in_a_part_of_a_unit_is_read_and_in_an_unclear_one_left_out(tmp_path, name, mph):
+    columns = {"image": NAMES, "steering": ["0.1"] * ROWS, name: ["10"] * ROWS}
     folder = labelled(tmp_path / "set", columns)
     rows = rows_of(imported(folder, tmp_path / "out", frame_rate=20).output)
-    assert rows["speed_mph"].eq(0).all()
+    assert rows["speed_mph"].tolist() == pytest.approx([mph] * ROWS, abs=1e-3)
 
 
 # ---- cells that are no numbers
