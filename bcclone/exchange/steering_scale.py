@@ -32,6 +32,7 @@ from bcclone.exchange.units import (
     names_a_side,
     names_an_angle,
     plain,
+    states_a_side,
 )
 from bcclone.recording.row import CAMERAS, ROUNDING
 from bcclone.system.arrays import FloatArray
@@ -60,7 +61,15 @@ def unit_of(table: SourceTable, column: str, settings: ImportSettings) -> Steeri
 
 def _with_units(table: SourceTable, column: str) -> list[str]:
     """Return the texts in a table that name a unit which a steering may have."""
-    return [text for text in table.texts_of(column) if names_an_angle(text)]
+    texts = [*table.remarks, table.described.get(column, "")]
+    return [text for text in texts if names_an_angle(text)]
+
+
+def _with_sides(table: SourceTable, column: str) -> list[str]:
+    """Return the name of a column and the texts in a table that speak of the side of a steering."""
+    names = [column, table.described.get(column, "")]
+    sides = [name for name in names if names_a_side(name)]
+    return sides + [text for text in table.remarks if states_a_side(text)]
 
 
 def steering_questions(
@@ -103,7 +112,7 @@ def steering_questions(
         away = known = signed_angle(known)
     elif needs_middle:  # at best, it is in the middle
         away = known - np.quantile(known, (ACCIDENTS_SHARE / 2, 1 - ACCIDENTS_SHARE / 2)).mean()
-    sides = [text for text in (column, *table.texts_of(column)) if names_a_side(text)]
+    sides = _with_sides(table, column)
     if sides and settings.left_positive is None:
         yield Missing("side in the table", "left_positive", SIDE, {"texts": sides})
     yield from scale_questions(table, column, known, away, settings, needs_middle)

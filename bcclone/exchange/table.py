@@ -1,19 +1,15 @@
 """A table of another program -> its columns of cells.
 
-A table is text with a separator: tabs, semicolons, bars, commas with a blank, two blanks beside
-commas, commas or blanks, the first of these that most of its lines have; or what a line such as
-sep=; states. Lines of comments before the first row are left out, except one that names the
-columns. The first line has the names of the columns, unless it holds a number or an image: then the
-columns are called 1, 2 and so on. A line of units or of descriptions below it belongs to the names.
+The first line has the names of the columns, unless it holds a number or an image: then the columns
+are called 1, 2 and so on. Lines of units or of descriptions below it belong to the names. How the
+lines are divided is in table_lines.py.
 """
 
-import csv
-import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import dropwhile, pairwise, zip_longest
+from itertools import pairwise, takewhile
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -23,31 +19,28 @@ from bcclone.exchange.cells import is_empty, may_be_thousands, number_in, read_n
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, LeftOut
 from bcclone.exchange.inquiry import Inquiry, Missing, quoted
-from bcclone.exchange.source_files import IMAGE_ENDINGS, is_image
+from bcclone.exchange.source_files import IMAGE_ENDINGS
+from bcclone.exchange.table_lines import (
+    COMMENTS,
+    are_names,
+    fault_of,
+    is_number_cell,
+    is_value,
+    read_lines,
+)
 from bcclone.exchange.units import is_unit, plain, with_unit
-from bcclone.recording.dialect import ASCII_NUMBERS, COLUMNS, nul_characters, text_of
-from bcclone.recording.log import other_file
+from bcclone.recording.dialect import COLUMNS
 from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.system.arrays import FloatArray, runs
-from bcclone.system.codec import explained, read_bytes
-from bcclone.system.errors import UserError, number_of
+from bcclone.system.errors import UserError
 
-# in this order; beside all but the single comma, a comma in a number is its decimal mark
-_SEPARATORS = ("\t", ";", "|", ", ", "  ", ",", " ")
-_STATED_SEPARATOR = re.compile(r'"?sep=(\\t|[^"])"?\s*', re.IGNORECASE)  # of Excel
-_COMMENTS = ("#", "%", "//")  # how a comment begins
-_SAMPLE_LINES = 1000  # that show the separator
-_MOST_BEFORE = 50  # lines before the names of the columns
-_LONGEST_BEGIN = 10_000  # bytes that may stand before the names of the columns
-_SECTION = re.compile(r"\[\s*[^\W\d][\w .-]*\]")
-_MOST_COLUMNS = 1000
+_MOST_BELOW = 3  # lines below the names of the columns that belong to them
 _WHOLE = re.compile(r"[-+]?\d+")
 _DECIMALS = re.compile(r"\d+(?:[eE][-+]?\d+)?")
-_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _IMAGE_AND_NUMBER = re.compile(
     rf"(.+(?:{'|'.join(map(re.escape, IMAGE_ENDINGS))}))\s+([-+\d.eE]+)", re.IGNORECASE
 )
-_OF_UNITS = re.compile(r"(?:(?:steer\w*|angle)_)?units?(?:_(?:of_)?(?:steer\w*|angle))?")
+_OF_TEXT = re.compile(r"(?:\w+_)?(?:units?|conventions?|comments?|notes?|descriptions?|remarks?)")
 # behind a comma alone: a program that writes an exponent sets the point behind the first digit
 _DIVIDED_DECIMALS = re.compile(r"\d{2,}[eE][-+]?\d+")
 
@@ -65,8 +58,8 @@ class SourceTable:
     # the cells of columns whose numbers the file writes in another way, as they stand there
     as_written: Mapping[str, Sequence[str]] = field(default_factory=dict)
     doubtful: Collection[str] = ()  # columns whose points may be decimal, or between thousands
-    remarks: Sequence[str] = ()  # what stands in the table beside its cells, such as comments
-    described: Mapping[str, str] = field(default_factory=dict)  # column -> the text below its name
+    remarks: Sequence[str] = ()  # texts beside the cells, such as comments
+    described: Mapping[str, str] = field(default_factory=dict)  # column -> text below its name
     _numbers: dict[str, FloatArray] = field(default_factory=dict, compare=False, repr=False)
 
     def place(self, row: int) -> str:
@@ -82,11 +75,6 @@ class SourceTable:
     def written(self, column: str, row: int) -> Any:
         """Return a cell as it stands in the file."""
         return self.as_written.get(column, self.columns[column])[row]
-
-    def texts_of(self, column: str) -> list[str]:
-        """Return the texts that may say of what kind the numbers of a column are."""
-        below = self.described.get(column)
-        return [*self.remarks, *([below] if below else [])]
 
     def not_read(self, column: str) -> list[int]:
         """Return the rows whose cell holds something else than a number, and is not empty."""
@@ -143,11 +131,9 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
 
     Decimal commas that are not stated are asked for, and the table is read as if they were.
     """
-    lines = _read_lines(path)
+    lines = read_lines(path)
     first = lines.numbered[0][1]
     width = len(first)
-    if width > _MOST_COLUMNS:
-        raise UserError(f"{path}: a line of {width} cells, expected at most {_MOST_COLUMNS}")
     divided = None
     if lines.separator == "," and not settings.decimal_comma:
         divided = _decimal_commas(lines.numbered, _has_names(lines.numbered))
@@ -162,13 +148,14 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
     if not has_names and lines.separator != " ":
         body, width = _with_blank_behind_image(body, width)
     _refuse_other_widths(path, body, width, lines.separator, settings.decimal_comma)
+    body, comments = _without_comments(body, width, lines.separator)
     rows, numbers, broken = _rows_of(path, body, width, first if has_names else None)
     below = _below_names(rows) if has_names else ()
     notes = list(lines.notes)
-    if below:
-        inquiry.note("line below the names", f"line {numbers[0]}: {quoted(below)}")
-        notes.append(f"table: line {numbers[0]} belongs to the names: {quoted(below)}")
-        rows, numbers = rows[1:], numbers[1:]
+    for number, line in zip(numbers, below, strict=False):
+        inquiry.note("line below the names", f"line {number}: {quoted(line)}")
+        notes.append(f"table: line {number} belongs to the names: {quoted(line)}")
+    rows, numbers = rows[len(below) :], numbers[len(below) :]
     header = _header_of(first, below) if has_names else []
     if not rows:
         first_error = f"; the first: {broken[0].shown}" if broken else ""
@@ -181,7 +168,9 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
     decimal_comma = lines.separator != "," or settings.decimal_comma
     columns = _columns_of(rows, header)
     read = _numbers_of(columns, decimal_comma)
-    remarks = [*lines.remarks, *_constant_units(columns)]
+    if comments:
+        notes.append(f"table: comments among the rows: {quoted(comments)}")
+    remarks = [*lines.remarks, *comments, *_constant_texts(columns)]
     if remarks:
         inquiry.note("text in the table", quoted(remarks))
     return SourceTable(
@@ -190,7 +179,9 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
         broken=broken,
         notes=notes,
         remarks=remarks,
-        described=dict(zip(read["columns"], below, strict=False)),
+        described=dict(
+            zip(read["columns"], map("; ".join, zip(*below, strict=True)), strict=False)
+        ),
         **read,
     )
 
@@ -263,60 +254,45 @@ def _has_names(numbered: Sequence[tuple[int, list[str]]]) -> bool:
     shapes = [[re.sub(r"[-+.\d]+", "#", cell) for cell in cells] for cells in (first, *others)]
     is_alike = len(shapes) > 1 and shapes[0] == shapes[1] and "#" in "".join(shapes[0])
     counted = [str(number) for number in range(len(first))]
-    return _are_names(first) and (not is_alike or first == counted)
+    return are_names(first) and (not is_alike or first == counted)
 
 
-def _are_names(first: Sequence[str]) -> bool:
-    """Return whether the first line of a table names its columns.
-
-    No name is a number or an image, but pandas writes 0, 1, 2 ...
+def _below_names(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """Return the lines below the names of columns that have their units, such as s, [deg] or km/h,
+    or describe them: they hold no value, but a text where the first row has a number.
     """
-    filled = [cell for cell in first if cell]
-    counted = [str(number) for number in range(len(filled))]
-    return filled == counted or not any(map(_is_value, filled))
+    first = next((place for place, row in enumerate(rows) if any(map(is_value, row))), 0)
+    are_numbers = [is_number_cell(cell) for cell in rows[first]] if rows else []
+
+    def has_text(row: Sequence[str]) -> bool:
+        return any(
+            is_one and not is_empty(cell) for is_one, cell in zip(are_numbers, row, strict=True)
+        )
+
+    return list(takewhile(has_text, rows[: min(first, _MOST_BELOW)]))
 
 
-def _is_value(cell: str) -> bool:
-    return is_image(cell) or _is_number(cell)
-
-
-def _is_number(cell: str) -> bool:
-    is_with_comma = _DECIMAL_COMMA.fullmatch(cell.translate(ASCII_NUMBERS))
-    return bool(is_with_comma) or math.isfinite(number_in(cell))
-
-
-def _below_names(rows: Sequence[Sequence[str]]) -> Sequence[str]:
-    """Return the line below the names of columns if it has their units, such as s, [deg] or km/h,
-    or describes them: it holds no value, but a text where the next one has a number. () otherwise.
-    """
-    if len(rows) < 2 or any(map(_is_value, rows[0])):
-        return ()
-    has_text = any(
-        not is_empty(cell) and _is_number(number)
-        for cell, number in zip(rows[0], rows[1], strict=True)
-    )
-    return rows[0] if has_text else ()
-
-
-def _constant_units(columns: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the unit that a column such as `unit` states for all rows, as a text."""
-    named = [name for name in columns if _OF_UNITS.fullmatch(plain(name))]
+def _constant_texts(columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return what a column such as `unit` or `comment` states for all rows."""
+    named = [name for name in columns if _OF_TEXT.fullmatch(plain(name))]
     return [f"{name}: {columns[name][0]}" for name in named if len(set(columns[name])) == 1]
 
 
-def _header_of(names: Sequence[str], below: Sequence[str]) -> list[str]:
+def _header_of(names: Sequence[str], below: Sequence[Sequence[str]]) -> list[str]:
     """Return the names of columns with the units that stand below them; those of several columns
     that are called alike get their numbers.
     """
     counts = Counter(names)
-    numbered = [
+    header = [
         f"{name}#{number}" if name and counts[name] > 1 else name
         for number, name in enumerate(names, start=1)
     ]
-    return [
-        with_unit(name, unit.strip("[]()")) if name and is_unit(unit) else name
-        for name, unit in zip_longest(numbered, below, fillvalue="")
-    ]
+    for line in below:
+        header = [
+            with_unit(name, unit.strip("[]()")) if name and is_unit(unit) else name
+            for name, unit in zip(header, line, strict=True)
+        ]
+    return header
 
 
 def _decimal_commas(numbered: Sequence[tuple[int, list[str]]], has_names: bool) -> Missing | None:
@@ -372,8 +348,23 @@ def _refuse_other_widths(
         remedy += "; numbers with decimal commas need another separator, as pandas writes with "
         remedy += "sep=';', or --decimal-comma where only commas divide the cells"
     raise UserError(
-        f"{path}: line {line}: {_fault_of(cells, width)}: {cells!r:.200}; {remedy}", exit_code=2
+        f"{path}: line {line}: {fault_of(cells, width)}: {cells!r:.200}; {remedy}", exit_code=2
     )
+
+
+def _without_comments(
+    body: Sequence[tuple[int, list[str]]], width: int, separator: str
+) -> tuple[Sequence[tuple[int, list[str]]], list[str]]:
+    """Return the lines without the comments among them, and the text of these."""
+    are_comments = [
+        len(cells) not in (0, width) and cells[0].startswith(COMMENTS) for _, cells in body
+    ]
+    comments = [
+        separator.join(cells)
+        for (_, cells), is_one in zip(body, are_comments, strict=True)
+        if is_one
+    ]
+    return [line for line, is_one in zip(body, are_comments, strict=True) if not is_one], comments
 
 
 def _rows_of(
@@ -388,7 +379,7 @@ def _rows_of(
     broken = []
     for line, cells in body:
         place = f"{path}: line {line}"
-        fault = _fault_of(cells, width)
+        fault = fault_of(cells, width)
         if cells == names:
             continue
         if not fault:
@@ -402,152 +393,6 @@ def _rows_of(
         elif any(cells):
             broken.append(LeftOut(fault, place=place))
     return rows, lines, broken
-
-
-def _fault_of(cells: Sequence[str], width: int) -> str:
-    """Return why a line is not a row of so many cells, "" if it is one."""
-    if nul_count := "".join(cells).count("\0"):
-        return nul_characters(nul_count)
-    if len(cells) != width:
-        return f"{len(cells)} cells, expected {width} as in the first line"
-    return ""
-
-
-@dataclass(frozen=True)
-class _Lines:
-    """The lines of a table, divided into cells."""
-
-    separator: str
-    numbered: Sequence[tuple[int, list[str]]]  # number of a line and its cells; at least one
-    notes: Sequence[str]  # which lines were left out, in words
-    remarks: Sequence[str]  # their text
-    encoding: str  # what is said of it where it is not known; "" where it is
-
-
-def _read_lines(path: Path) -> _Lines:
-    """Return the lines of a table from the names of its columns on.
-
-    Lines before these are left out: blank ones, Excel's sep=;, and comments.
-    """
-    with explained(path, "a table", "expected one of text, such as CSV"):
-        content = read_bytes(path, "cells")
-        _refuse_sections(path, content)
-        if other := other_file(path, content[:512]):  # an image, an archive and so on
-            raise UserError(f"{path}: not a table: {other}", exit_code=2)
-        lines = text_of(content).rstrip("\n ").split("\n")
-        begin, stated, comments = _before_rows(lines)
-        separator, before = _find_separator(lines[begin : begin + _SAMPLE_LINES])
-        if stated:
-            separator, before = stated, 0
-        remarks = [*comments, *filter(None, map(str.strip, lines[begin : begin + before]))]
-        begin += before
-        numbered = _divided(lines[begin:], separator, begin)
-        filled = list(dropwhile(lambda numbered: not any(numbered[1]), numbered))
-        if not filled:
-            raise UserError(f"{path}: it has no rows; expected one for each frame")
-        if comments:  # the last one may name the columns, as NumPy and ROS write them
-            named = _divided(comments[-1:], separator, begin - 1)
-            are_same = len(named[0][1]) == len(filled[0][1]) > 1
-            if are_same and _are_names(named[0][1]) and not _are_names(filled[0][1]):
-                filled = [*named, *filled]
-                remarks.remove(comments[-1])
-    notes = []
-    if (left_out := filled[0][0] - 1) and (comments or before):
-        notes = [f"table: {number_of(left_out, 'line')} before the first one of cells"]
-        notes[0] += f": {quoted(remarks)}" if remarks else ""
-    number, first = filled[0]
-    if fault := _fault_of(first, len(first)):
-        raise UserError(f"{path}: line {number}: {fault}; write the names of the columns there")
-    return _Lines(separator, filled, notes, remarks, _unknown_encoding(content))
-
-
-def _unknown_encoding(content: bytes) -> str:
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        is_utf_16 = b"\0" in content[:_LONGEST_BEGIN]
-        return "" if is_utf_16 else "not UTF-8: save it so if its letters look wrong"
-    return ""
-
-
-def _refuse_sections(path: Path, content: bytes) -> None:
-    """Raise UserError for a file with sections, which begin with lines such as [header]."""
-    for number, line in enumerate(text_of(content[:_LONGEST_BEGIN]).split("\n")[:_MOST_BEFORE], 1):
-        if _SECTION.fullmatch(line.strip()):
-            raise UserError(
-                f"{path}: line {number}: {line.strip()!r:.60} begins a section, as of a file of "
-                "settings; write the lines of the section with the rows into a table of their own, "
-                "with the names of the columns first",
-                exit_code=2,
-            )
-
-
-def _before_rows(lines: Sequence[str]) -> tuple[int, str, list[str]]:
-    """Return the place of the first line that is no comment, the separator that Excel states before
-    it, "" for none, and the comments without their marks.
-    """
-    separator = ""
-    comments: list[str] = []
-    for place, line in enumerate(lines):
-        if stated := _STATED_SEPARATOR.fullmatch(line):
-            separator = stated[1].replace("\\t", "\t")
-        elif line.strip().startswith(_COMMENTS):
-            comments.append(line.strip().lstrip("#%/ "))
-        elif line.strip():
-            return place, separator, comments
-    return len(lines), separator, comments
-
-
-def _divided(lines: Sequence[str], separator: str, before: int) -> list[tuple[int, list[str]]]:
-    """Return the number and the cells of each line. before: number of lines before these"""
-    text = "\n".join(lines)
-    mark = separator
-    if len(separator) == 2:
-        text = re.sub(f"{separator}+", ";", text)
-        mark = ";"
-    # with their ends, since a cell in quotes may have several lines
-    ended = (f"{line}\n" for line in text.split("\n"))
-    reader = csv.reader(ended, delimiter=mark, skipinitialspace=True)
-    return [(before + reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
-
-
-def _find_separator(lines: Sequence[str]) -> tuple[str, int]:
-    """Return the separator of most lines, and how many lines of text stand before the first one
-    that has it, which then names the columns.
-    """
-    filled = [place for place, line in enumerate(lines) if line.strip()]
-    bare = [re.sub(r'"[^"]*"', '""', lines[place].strip()) for place in filled]
-    for mark in _SEPARATORS:
-        has = [_divides(mark, line) for line in bare]
-        before = has.index(True) if any(has) else len(has)
-        if 2 * sum(has) <= len(has) - before or (mark == "  " and "," not in "".join(bare)):
-            continue
-        widths = [line.count(mark) for line in bare]
-        usual = Counter(widths).most_common(1)[0][0]
-        if before == 0 and widths[0] < usual:  # lines such as "Device,Pixel 7" stand before
-            before = widths.index(usual)
-        if not before:
-            return mark, 0
-        body = [line.split(mark) for line in bare[before + 1 :]]
-        of_values = sum(any(_is_value(cell.strip()) for cell in cells) for cells in body)
-        names = [cell.strip() for cell in bare[before].split(mark)]
-        if before <= _MOST_BEFORE and _are_names(names) and 2 * of_values > len(body):
-            return mark, filled[before]
-        if has[0]:
-            return mark, 0
-    return ",", 0
-
-
-def _divides(mark: str, line: str) -> bool:
-    """Return whether a mark divides the cells of a line; of two characters, only where each comma
-    without them is the decimal mark of a number.
-    """
-    if mark not in line:
-        return False
-    if len(mark) == 1:
-        return True
-    with_comma = (cell for cell in re.split(f"{mark}+", line) if "," in cell)
-    return all(_DECIMAL_COMMA.fullmatch(cell.translate(ASCII_NUMBERS)) for cell in with_comma)
 
 
 def _joined(cells: Sequence[str], width: int) -> list[str] | None:

@@ -93,6 +93,11 @@ _SIDED = re.compile(
     rf"{_BEGIN}(?:(?:counter|anti)[-_ ]?clockwise|clockwise|ccw|cw){_END})",
     re.IGNORECASE,
 )
+_OF_SIGN = re.compile(
+    r"[-+]\d|[<>+]|(?<![^\W_])(?:positive|pos|negative|neg|plus|minus|sign\w*|above|below|greater|less|"
+    r"increas\w*|decreas\w*|steer\w*|angle)(?![^\W_])",
+    re.IGNORECASE,
+)
 _ANY_SIDE = re.compile(rf"{_BEGIN}(?:{_SIDE}|inverted|mirrored|flipped|reversed){_END}", re.I)
 
 
@@ -202,6 +207,13 @@ def names_a_side(text: str) -> bool:
     """Return whether a text has a word for a side, or for one that is turned round."""
     divided = _divided(text)
     return bool(_SIDED.search(divided) or _ANY_SIDE.search(divided))
+
+
+def states_a_side(text: str) -> bool:
+    """Return whether a text has a word for a side, and one for a sign; or a sense of turning."""
+    divided = _divided(text)
+    is_of_sign = bool(_OF_SIGN.search(divided))
+    return bool(_SIDED.search(divided) or (is_of_sign and _ANY_SIDE.search(divided)))
 
 
 def names_an_angle(text: str) -> bool:

@@ -119,11 +119,40 @@ def test_a_text_that_speaks_of_unit_and_side_is_shown_and_asked_about(tmp_path, 
     assert (rows["steering"].tolist(), len(rows)) == (LEFT, ROWS)
 
 
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [("# left positive", 1), ("# positive means to the left", 20), ("// ccw is +", ROWS + 1)],
+)
+def test_a_comment_among_the_rows_is_no_row_and_may_speak_of_the_side(tmp_path, line, place):
+    folder = steered(tmp_path / "set", "steering_deg", SMALL)
+    lines = (folder / "labels.csv").read_text().splitlines()
+    (folder / "labels.csv").write_text("\n".join([*lines[:place], line, *lines[place:]]))
+    assert asked(folder) == {"--left-positive": "side in the table"}
+    result = imported(folder, tmp_path / "out", left_positive=True)
+    assert (result.rows, result.seen.broken_lines) == (ROWS, 0)
+
+
+def test_lines_of_units_and_of_descriptions_belong_to_the_names(tmp_path):
+    folder = steered(tmp_path / "set", "angle", SMALL)
+    lines = (folder / "labels.csv").read_text().splitlines()
+    below = [",deg,s", "file,left is negative,time"]
+    (folder / "labels.csv").write_text("\n".join([lines[0], *below, *lines[1:]]))
+    assert asked(folder) == {"--left-positive": "side in the table"}
+    read = steering_of(folder, tmp_path / "out", left_positive=False)
+    assert read.tolist() == OF_SMALL
+
+
+def test_a_column_that_says_the_convention_of_all_rows_is_a_text(tmp_path):
+    words = {"sign_convention": ["left positive"] * ROWS}
+    folder = steered(tmp_path / "set", "steering_deg", SMALL, **words)
+    assert asked(folder) == {"--left-positive": "side in the table"}
+
+
 def test_a_text_of_something_else_is_shown_and_nothing_is_asked(tmp_path):
     cells = [str(angle / 25) for angle in SMALL]
     columns = {"image": NAMES, "steering": cells, "time_s": TIMES}
-    folder = labelled(tmp_path / "set", columns, before="# recorded on Monday\n")
-    assert "'recorded on Monday'" in " ".join(imported(folder, tmp_path / "out").seen.notes)
+    folder = labelled(tmp_path / "set", columns, before="# turned left on Monday\n")
+    assert "'turned left on Monday'" in " ".join(imported(folder, tmp_path / "out").seen.notes)
 
 
 def test_a_column_with_one_unit_for_all_rows_is_a_text_that_names_it(tmp_path):
