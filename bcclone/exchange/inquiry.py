@@ -476,6 +476,15 @@ _WORDS: Mapping[str, str] = {
         "to {last_picture}: name it if its numbers are those in the names; if it counts otherwise, "
         "leave it out of the table, and row N has picture N of as many"
     ),
+    "numbers beside others": (
+        "no column names the pictures, and column {column} has numbers that are in their names "
+        "beside others, such as {picture}; write a column with the name of each row's picture"
+    ),
+    "numbers left out": (
+        "no column names the pictures, and the numbers in their names leave some out, such as "
+        "behind {picture}, where the times of the rows go on; write a column with the name of each "
+        "row's picture"
+    ),
     "numbers that begin anew": (
         "no column names the pictures, and the numbers in their names, such as {picture}, begin "
         "anew behind {last}: rename them so that their numbers rise in the order of time, or write "
@@ -487,9 +496,9 @@ _WORDS: Mapping[str, str] = {
         "picture, such as {picture}"
     ),
     "falling times": (
-        "no column names the pictures, and the times fall at {rows} rows, which then may not be in "
-        "the order of the pictures; write a column with the name of each row's picture, such as "
-        "{picture}; of several drives, import each by itself"
+        "no column names the pictures, and the times of its rows fall ({rows} times), so that "
+        "these may not be in the order of the pictures; write a column with the name of each row's "
+        "picture, such as {picture}; of several drives, import each by itself"
     ),
     "cameras": (
         "column {column} has the pictures of several cameras: {values}; write a table with the"

@@ -16,7 +16,7 @@ import numpy as np
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, LeftOut
 from bcclone.exchange.inquiry import Inquiry, Missing
-from bcclone.exchange.source_files import IMAGE_ENDINGS, FolderImages, is_image, is_number
+from bcclone.exchange.source_files import IMAGE_ENDINGS, FolderImages, is_image, number_of_image
 from bcclone.exchange.table import SourceTable, camera_of_name, with_center
 from bcclone.exchange.times import Times, times_of_images
 from bcclone.exchange.units import plain
@@ -153,15 +153,15 @@ def _counted_otherwise(
     That is asked for where its numbers are among those in the names only in part, as they are where
     one of them begins later.
     """
-    cells = table.columns[image_column]
-    if not images.numbered or not all(map(is_number, cells)):
+    numbers = _numbers_of(table, image_column)
+    if not images.numbered or not numbers:
         return ""
-    rows = np.array(list(map(int, cells)))
+    rows = np.array(numbers)
     named = np.array(sorted(images.numbered))
-    are_shared = bool(set(rows.tolist()) & images.numbered.keys())
+    are_shared = bool(set(numbers) & images.numbered.keys())
     if are_shared and inquiry.settings.image_column:
         return ""
-    facts = _facts_of_numbers(image_column, rows.tolist(), images)
+    facts = _facts_of_numbers(image_column, numbers, images.numbered)
     is_in_step = False
     if len(rows) == len(named) and (np.diff(rows) > 0).all() and (rows != named).any():
         by = (rows[-1] - rows[0]) / max(1, named[-1] - named[0])
@@ -176,10 +176,15 @@ def _counted_otherwise(
     return ""
 
 
+def _numbers_of(table: SourceTable, column: str) -> list[int]:
+    """Return the numbers of images that the cells of a column may be; [] if one is none."""
+    numbers = list(map(number_of_image, table.columns[column]))
+    return [number for number in numbers if number is not None] if None not in numbers else []
+
+
 def _facts_of_numbers(
-    column: str, numbers: Sequence[int], images: FolderImages
+    column: str, numbers: Sequence[int], named: Mapping[int, str]
 ) -> dict[str, object]:
-    named = images.numbered.keys()
     facts = {"first": min(numbers), "last": max(numbers), "column": column}
     return facts | {"first_picture": min(named), "last_picture": max(named)}
 
@@ -213,12 +218,18 @@ def _without_column(
         return by_time
     of_times = [times.column, *times.columns] if times else []
     for name in table.columns:
-        if name in controls or name in of_times or not _may_count_images(table, name, images):
+        numbers = _numbers_of(table, name)
+        if name in controls or name in of_times or not numbers:
             continue
-        numbers = list(map(int, table.columns[name]))
-        facts = _facts_of_numbers(name, numbers, images)
-        inquiry.ask([Missing("numbers of images", "image_column", "IMAGES", facts)])
-        return None
+        named = next((each for each in images.numberings if _may_count(numbers, each)), None)
+        if named and images.numbered:
+            facts = _facts_of_numbers(name, numbers, named)
+            inquiry.ask([Missing("numbers of images", "image_column", "IMAGES", facts)])
+            return None
+        if named:
+            facts = {"column": name, "picture": min(images.paths)}
+            inquiry.ask([Missing("numbers beside others", facts=facts)])
+            return None
     return _row_by_row(table, settings, images, times, inquiry)
 
 
@@ -245,30 +256,25 @@ def _by_time(table: SourceTable, times: Times | None, images: FolderImages) -> P
             "" if ms is None else at.get(ms) or at.get(ms + 1) or at.get(ms - 1) or ""
             for ms in known
         ]
-    elif images.numbered and not times.columns and times.column in table.columns:
-        cells = table.columns[times.column]
-        numbers = [int(cell) if is_number(str(cell)) else -1 for cell in cells]
+    if not any(by_row) and not times.columns and times.column in table.columns:
+        numbers = _numbers_of(table, times.column)
         if usual_step(list(map(float, numbers))) > 1:
-            by_row = [images.numbered.get(number, "") for number in numbers]
+            of_each = [[named.get(each, "") for each in numbers] for named in images.numberings]
+            by_row = max(of_each, key=lambda paths: len(set(paths)), default=[])
     found = len(set(filter(None, by_row)))
     if 2 * found <= min(len(by_row), len(paths)):
         return None
     return Pictures(f"by the times in their names, which are those of {times.column}", {}, by_row)
 
 
-def _may_count_images(table: SourceTable, name: str, images: FolderImages) -> bool:
-    """Return whether a column numbers its rows, and some of the numbers are in the names of images,
-    but not all in the same order.
+def _may_count(numbers: Sequence[int], named: Mapping[int, str]) -> bool:
+    """Return whether numbers are those of rows, and some of them are in the names of images, but
+    not all in the same order.
     """
-    cells = table.columns[name]
-    if not images.numbered or not all(is_number(str(cell)) for cell in cells):
-        return False
-    numbers = list(map(int, cells))
-    shared = len(set(numbers) & images.numbered.keys())
+    shared = len(set(numbers) & named.keys())
+    is_often = shared > 1 and 4 * shared > min(len(numbers), len(named))
     is_numbered = len(set(numbers)) == len(numbers)
-    is_same = numbers == sorted(images.numbered)
-    is_often = shared > 1 and 4 * shared > min(len(numbers), len(images.numbered))
-    return is_numbered and not is_same and is_often
+    return is_numbered and is_often and numbers != sorted(named)
 
 
 def _row_by_row(
@@ -288,6 +294,8 @@ def _row_by_row(
     """
     asked = len(inquiry.missing)
     paths = in_order(images.paths, inquiry)
+    if len(inquiry.missing) > asked:
+        return None
     rows = len(table.lines) + len(table.broken)
     folders = Counter(str(PurePosixPath(path).parent) for path in paths)
     fitting = sorted(folder for folder, pictures in folders.items() if pictures == rows)
@@ -312,7 +320,7 @@ def _row_by_row(
         paths[row + int(np.searchsorted(broken, line))] for row, line in enumerate(table.lines)
     ]
     if times and times.column and not settings.frame_rate:
-        inquiry.ask(_other_times(times, by_row))
+        inquiry.ask(_other_times(times, by_row, images.numberings))
     if len(inquiry.missing) > asked:
         return None
     inquiry.note("pictures", f"row N has picture N, as there are {rows} of both")
@@ -320,9 +328,12 @@ def _row_by_row(
     return Pictures(words, {}, by_row)
 
 
-def _other_times(times: Times, by_row: Sequence[str]) -> Iterator[Missing]:
+def _other_times(
+    times: Times, by_row: Sequence[str], numberings: Sequence[Mapping[int, str]]
+) -> Iterator[Missing]:
     """Yield a question where the times in the names of images are farther from those of their rows
-    than half of the usual step, but for what all are; or where the times of rows fall.
+    than half of the usual step, but for what all are; where the times of rows fall; or where
+    numbers in the names are left out, and the times go on.
     """
     of_names = times_of_images([PurePosixPath(path).stem for path in by_row])
     if isinstance(of_names, Times):
@@ -335,6 +346,17 @@ def _other_times(times: Times, by_row: Sequence[str]) -> Iterator[Missing]:
     known = times.milliseconds[np.isfinite(times.milliseconds)]
     if falls := int((np.diff(known) < 0).sum()):
         yield Missing("falling times", facts={"rows": falls, "picture": by_row[0]})
+    if falls or len(by_row) < 3:
+        return
+    steps_ms = np.diff(times.milliseconds)
+    goes_on = steps_ms < 1.3 * np.nanmedian(steps_ms)
+    for named in numberings:
+        number_of = {path: number for number, path in named.items()}
+        steps = np.diff([number_of.get(path, np.nan) for path in by_row])
+        left_out = np.flatnonzero((steps >= 1.9 * np.nanmedian(steps)) & goes_on)
+        if len(left_out) and (steps > 0).all():
+            yield Missing("numbers left out", facts={"picture": by_row[left_out[0]]})
+            return
 
 
 def in_order(paths: Iterable[str], inquiry: Inquiry) -> list[str]:
@@ -359,17 +381,18 @@ def in_order(paths: Iterable[str], inquiry: Inquiry) -> list[str]:
 
 def _begin_anew(stems: Sequence[str]) -> Iterator[Missing]:
     """Yield a question where the last numbers in names, which are else the same, go up to the
-    greatest of as many digits, are also 0 or 1, and lack many between, as a counter that began anew
-    does.
+    greatest of so many digits or bits, begin at 0 or 1, and lack many between, as those of a
+    counter that began anew do.
     """
     longer = 3  # times as long as the usual step
     matches = [re.fullmatch(r"(.*?)(\d+)(\D*)", stem) for stem in stems]
     digits = [match[2] for match in matches if match]
     others = {(match[1], match[3]) for match in matches if match}
-    if len(digits) < len(stems) or len(others) != 1 or len(set(map(len, digits))) != 1:
+    if len(digits) < len(stems) or len(others) != 1:
         return
     numbers = np.unique([int(each[:18]) for each in digits])
     steps = np.diff(numbers)
-    is_whole = len(steps) > 1 and numbers[0] <= 1 and set(max(digits)) == {"9"}
-    if is_whole and steps.max() > longer * np.median(steps):
-        yield Missing("numbers that begin anew", facts={"picture": stems[0], "last": max(digits)})
+    last = int(numbers[-1]) if len(numbers) > 2 else 0
+    is_greatest = set(str(last)) == {"9"} or last in (2**8 - 1, 2**15 - 1, 2**16 - 1)
+    if is_greatest and numbers[0] <= 1 and steps.max() > longer * np.median(steps):
+        yield Missing("numbers that begin anew", facts={"picture": stems[0], "last": last})

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote
 
 from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, LeftOut
@@ -40,9 +41,13 @@ def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGE_ENDINGS)
 
 
-def is_number(cell: str) -> bool:
-    """Return whether a cell may be the number of an image; int() would take long for a huge one."""
-    return cell.isdecimal() and len(cell) < 18
+def number_of_image(cell: Any) -> int | None:
+    """Return the number of an image that a cell may be, such as 12 of 12 and 12.0; None for none.
+
+    int() would take long for a huge one.
+    """
+    digits = str(cell).removesuffix(".0")
+    return int(digits) if digits.isdecimal() and len(digits) < 18 else None
 
 
 def suffix_of(image: bytes) -> str:
@@ -232,7 +237,7 @@ class FolderImages:
             the column may have further rows, of images that are not there
         """
         if by_number and self.numbered:
-            numbers = {int(cell) for cell in cells if is_number(cell)}
+            numbers = set(map(number_of_image, cells))
             if 2 * len(numbers & self.numbered.keys()) > len(self.numbered):
                 return True
         first = [cell for cell in cells[:200] if cell]
@@ -268,15 +273,27 @@ class FolderImages:
         first = [cell.replace("\\", "/").removeprefix("./") for cell in cells[:200] if cell]
         return 2 * sum(cell in self._written for cell in first) > len(first)
 
-    @cached_property
+    @property
     def numbered(self) -> dict[int, str]:
-        """Return number -> path of the image with it in its name; of images of one camera alone."""
+        """Return number -> path of the image with it in its name; {} where names differ in several
+        numbers, or are of several cameras.
+        """
+        return self.numberings[0] if len(self.numberings) == 1 else {}
+
+    @cached_property
+    def numberings(self) -> list[dict[int, str]]:
+        """Return number -> path of the image with it in its name, for each number in which names
+        differ that have the same text around it; [] for images of several cameras.
+        """
         if len({re.sub(r"\d+", "#", path) for path in self.paths}) != 1:
-            return {}
-        stems = {path: re.findall(r"\d+", PurePosixPath(path).stem) for path in self.paths}
-        if any(len(numbers) != 1 for numbers in stems.values()):
-            return {}
-        return {int(numbers[0][:18]): path for path, numbers in stems.items()}
+            return []
+        paths = sorted(self.paths)
+        places = zip(*(re.findall(r"\d+", PurePosixPath(path).stem) for path in paths), strict=True)
+        return [
+            {int(digits[:18]): path for digits, path in zip(numbers, paths, strict=True)}
+            for numbers in places
+            if len(set(numbers)) > 1 or len(paths) == 1
+        ]
 
     def find(self, cell: str, by_number: bool = True) -> str:
         """Return the path of the image that a cell names, or whose number it is.
@@ -296,8 +313,9 @@ class FolderImages:
         if not paths:  # a path that lacks the mark before the name: IMG/0.jpg as C:/data/IMG0.jpg
             tails = (last[begin:] for begin in range(len(last)))
             paths = next(filter(None, map(self._unmarked.get, tails)), [])
-        if not paths and by_number and is_number(cell):
-            paths = [path for path in [self.numbered.get(int(cell))] if path]
+        number = number_of_image(cell)
+        if not paths and by_number and number is not None:
+            paths = [path for path in [self.numbered.get(number)] if path]
         if not paths:
             raise LeftOut(
                 f"image {cell[:60]!r} is not in the folder; a row names its image with or without "

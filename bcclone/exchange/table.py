@@ -143,8 +143,8 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
         return read_table(inquiry.settings, path, inquiry)
     has_names = _has_names(lines.numbered)
     body = lines.numbered[has_names:]
-    if lines.separator == "," and settings.decimal_comma:
-        body = _with_decimal_commas(path, body, width, has_names)
+    if settings.decimal_comma:
+        body = _with_decimal_commas(path, body, width, has_names, lines.separator)
     if not has_names and lines.separator != " ":
         body, width = _with_blank_behind_image(body, width)
     _refuse_other_widths(path, body, width, lines.separator, settings.decimal_comma)
@@ -187,15 +187,30 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
 
 
 def _with_decimal_commas(
-    path: Path, body: Sequence[tuple[int, list[str]]], width: int, has_names: bool
+    path: Path,
+    body: Sequence[tuple[int, list[str]]],
+    width: int,
+    has_names: bool,
+    separator: str,
 ) -> Sequence[tuple[int, list[str]]]:
-    """Return the lines with the numbers joined that were divided at their decimal commas."""
-    if not has_names:
+    """Return the lines with the numbers joined that were divided at their decimal commas.
+
+    Raises UserError for lines without a decimal comma.
+    """
+    if separator == "," and not has_names:
         raise UserError(
             f"{path}: without names of columns nothing says how many numbers a row has; write "
             "their names into its first line, and state --decimal-comma",
             exit_code=2,
         )
+    if all(len(cells) <= width and "," not in "".join(cells) for _, cells in body):
+        raise UserError(
+            f"{path}: --decimal-comma states nothing of its numbers, none of which has a comma; "
+            "leave it out",
+            exit_code=2,
+        )
+    if separator != ",":
+        return body
     return [(line, _joined(cells, width) or cells) for line, cells in body]
 
 

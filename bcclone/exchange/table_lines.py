@@ -55,7 +55,8 @@ def read_lines(path: Path) -> Lines:
         _refuse_sections(path, content)
         if other := other_file(path, content[:512]):  # an image, an archive and so on
             raise UserError(f"{path}: not a table: {other}", exit_code=2)
-        lines = text_of(content).rstrip("\n ").split("\n")
+        text = text_of(content)
+        lines = text.rstrip("\n ").split("\n")
         begin, stated, comments = _before_rows(lines)
         separator, before = _find_separator(lines[begin : begin + _SAMPLE_LINES])
         if stated:
@@ -76,6 +77,11 @@ def read_lines(path: Path) -> Lines:
     if (left_out := filled[0][0] - 1) and (comments or before):
         notes = [f"table: {number_of(left_out, 'line')} before the first one of cells"]
         notes[0] += f": {quoted(remarks)}" if remarks else ""
+    if not text.endswith("\n") and _is_shorter(filled):
+        notes.append(
+            f"careful: the last line, {filled[-1][0]}, has no end, and a shorter number than all "
+            f"others, {quoted(filled[-1][1][-1:])}; if it was cut off there, remove it"
+        )
     number, first = filled[0]
     if len(first) > _MOST_COLUMNS:
         raise UserError(f"{path}: a line of {len(first)} cells, expected at most {_MOST_COLUMNS}")
@@ -103,6 +109,15 @@ def _refuse_sections(path: Path, content: bytes) -> None:
                 "with the names of the columns first",
                 exit_code=2,
             )
+
+
+def _is_shorter(numbered: Sequence[tuple[int, list[str]]]) -> bool:
+    """Return whether the last line ends with a number that is shorter than those of all others."""
+    fewest = 10  # lines, of which not just one has less digits by chance
+    *others, (_, last) = numbered[1:] or numbered
+    longer = [cells[-1] for _, cells in others if len(cells) == len(last)]
+    is_number = bool(last) and is_number_cell(last[-1])
+    return is_number and len(longer) >= fewest and len(last[-1]) < min(map(len, longer))
 
 
 def _before_rows(lines: Sequence[str]) -> tuple[int, str, list[str]]:

@@ -183,7 +183,11 @@ def _unclear(milliseconds: Sequence[float], form: Form, known: Sequence[Written]
     usual = usual_step(milliseconds)
     if usual > LONGEST_STEP_MS or (form.turn_ms and usual < SHORTEST_STEP_MS):
         return Unclear(NO_CAMERA, known[0].text)
-    is_plain = form.words == SINCE_1970 and not any(one.fraction for one in known)
+    # seconds since 1970, or six digits that may be no clock from midnight on
+    may_count = form.words == SINCE_1970 or all(
+        one.date and not one.mark and one.seconds < 600 for one in known
+    )
+    is_plain = may_count and not any(one.fraction for one in known)
     if is_plain and usual == 1000 and len(set(milliseconds)) == len(milliseconds):
         return Unclear(COUNTED, known[0].text)
     return None

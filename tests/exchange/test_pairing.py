@@ -52,6 +52,22 @@ def test_numbers_some_of_which_are_in_the_names_are_asked_about(tmp_path, first,
     )
 
 
+@pytest.mark.parametrize("cell", ["{}", "{}.0"])
+@pytest.mark.parametrize("name", ["{:04}.png", "cam2_{:04}.png"])
+def test_a_number_that_differs_in_all_names_is_that_of_the_picture(tmp_path, name, cell):
+    names = [name.format(number) for number in range(24)]
+    rows = [("time_ms", "seq", "steering")]
+    rows += [(100 * row, cell.format(number), "0.1") for row, number in enumerate(range(2, 26))]
+    folder = make_frames(tmp_path / "set", names, rows)
+    assert asked(folder) == {"--image-column": "numbers of images"}
+    result = imported(folder, tmp_path / "out", image_column="seq")
+    assert result.rows == 22
+    assert color_shown(result.output, 0) == pytest.approx(color_of(2), abs=6)
+    for number, old in enumerate(names):  # two numbers differ, and no cell has both
+        (folder / old).rename(folder / f"{number:04}_{7 * number}.png")
+    assert asked(folder) == {None: "numbers beside others"}
+
+
 def paired(folder, names, cells, column="time_ms", **settings):
     """Import pictures and rows of the same moments, (moment, name) and (moment, cell); return the
     moments of the rows, each of which shows the color of its picture.
@@ -94,7 +110,18 @@ def test_rows_that_may_not_be_in_the_order_of_the_pictures_are_asked_about(tmp_p
     rows = [("time_ms", "steering"), *((1_500_000_000_000 + 100 * row, 0.1) for row in range(24))]
     near = [f"{1_500_000_000_030 + 100 * (row + (row > 9))}.png" for row in range(24)]
     assert asked(make_frames(tmp_path / "near", near, rows)) == {None: "images at other times"}
-    wrapped = [f"{(90 + row) % 100:02}.png" for row in range(24)]
+    gap = [f"{row + (row > 9):04}.png" for row in range(24)]
+    assert asked(make_frames(tmp_path / "gap", gap, rows)) == {None: "numbers left out"}
+    with_gap = [rows[0], *((time + 100 * (row > 9), 0.1) for row, (time, _) in enumerate(rows[1:]))]
+    assert imported(make_frames(tmp_path / "both", gap, with_gap), tmp_path / "of-both").rows == 24
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "turn"), [("{:02}", 90, 100), ("IMG_{:04}", 9990, 10_000), ("{}", 250, 256)]
+)
+def test_pictures_whose_numbers_begin_anew_have_no_order(tmp_path, name, first, turn):
+    rows = [("time_ms", "steering"), *((1_500_000_000_000 + 100 * row, 0.1) for row in range(24))]
+    wrapped = [f"{name.format((first + row) % turn)}.png" for row in range(24)]
     folder = make_frames(tmp_path / "wrapped", wrapped, rows)
     assert asked(folder) == {None: "numbers that begin anew"}
     for row, name in enumerate(wrapped):

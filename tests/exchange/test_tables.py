@@ -457,3 +457,21 @@ def test_a_row_that_repeats_another_is_taken_once_and_a_shared_picture_is_said(t
 def test_a_minus_sign_of_typography_is_one(tmp_path):
     folder = frames(tmp_path, "steering", "\N{MINUS SIGN}0.5", "0.25", "\N{MINUS SIGN}0.125")
     assert rows_of(imported_frames(folder).output)["steering"].tolist() == [-0.5, 0.25, -0.125]
+
+
+def test_a_decimal_comma_that_no_number_has_is_refused(tmp_path):
+    folder = frames(tmp_path, "steering", "0.1", "0.1", "0.1")
+    with pytest.raises(UserError, match="--decimal-comma states nothing"):
+        imported_frames(folder, decimal_comma=True)
+    assert imported_frames(folder).rows == 3
+
+
+@pytest.mark.parametrize("last", ["0.1", "0.1011"])
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_last_line_that_may_be_cut_off_is_said(tmp_path, last, end):
+    names = [f"{row:02}.png" for row in range(12)]
+    lines = ["image,steering", *(f"{name},0.1{row:03}" for row, name in enumerate(names[:-1]))]
+    folder = make_frames(tmp_path / "set", names)
+    (folder / "labels.csv").write_text("\n".join([*lines, f"{names[-1]},{last}"]) + end)
+    is_said = "cut off" in imported_frames(folder, straight=0.0).as_text()
+    assert is_said == (last == "0.1" and not end)

@@ -333,6 +333,12 @@ def test_the_number_of_a_picture_behind_the_date_of_a_session_is_no_part_of_a_se
     assert of_frames(tmp_path / "rate", "x", [1] * 40, names, frame_rate=50) == expected
 
 
+def test_six_digits_behind_a_date_that_count_up_by_1_are_no_clock():
+    assert times_of_images([f"20260501_{row:06}" for row in range(50)]).kind == "row numbers"
+    later = times_of_images([f"20260501_1200{row:02}" for row in range(50)])
+    assert steps_of(later)[:2] == [0, 1000]
+
+
 def test_two_times_in_names_that_are_not_alike_are_asked_about():
     names = [f"2026050{1 + row // 2}_120000_{1_500_000_000_123 + row * 100}" for row in range(4)]
     assert steps_of(times_of_images(names[:2])) == [0, 100]
