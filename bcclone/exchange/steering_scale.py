@@ -30,8 +30,8 @@ from bcclone.exchange.units import (
     factor_in,
     last_name,
     names_a_side,
-    names_an_angle,
     plain,
+    says_another_angle,
     states_a_side,
 )
 from bcclone.recording.row import CAMERAS, ROUNDING
@@ -49,20 +49,23 @@ def is_like_log(table: SourceTable) -> bool:
 def unit_of(table: SourceTable, column: str, settings: ImportSettings) -> SteeringUnit | None:
     """Return the unit of a steering, as the user or the column's name states it; None for none.
 
-    A name that means -1 to 1 states no unit where a text in the table names one.
+    A name states no unit where a text in the table names another one.
     """
     if settings.unit:
         return STEERING_UNITS[settings.unit]
+    if _with_units(table, column):
+        return None
     if unit := angle_unit_in(column):
         return unit
     is_ratio = last_name(factor_in(column, ANGLES)[1]) in _RATIO_NAMES
-    return STEERING_UNITS[RATIO] if is_ratio and not _with_units(table, column) else None
+    return STEERING_UNITS[RATIO] if is_ratio else None
 
 
 def _with_units(table: SourceTable, column: str) -> list[str]:
-    """Return the texts in a table that name a unit which a steering may have."""
+    """Return the texts in a table that name another unit than a column's name does, if it does."""
     texts = [*table.remarks, table.described.get(column, "")]
-    return [text for text in texts if names_an_angle(text)]
+    unit = angle_unit_in(column)
+    return [text for text in texts if says_another_angle(text, unit)]
 
 
 def _with_sides(table: SourceTable, column: str) -> list[str]:

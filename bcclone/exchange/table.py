@@ -28,7 +28,7 @@ from bcclone.exchange.table_lines import (
     is_value,
     read_lines,
 )
-from bcclone.exchange.units import is_unit, plain, with_unit
+from bcclone.exchange.units import bare, is_unit, plain, with_unit
 from bcclone.recording.dialect import COLUMNS
 from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.system.arrays import FloatArray, runs
@@ -179,9 +179,7 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
         broken=broken,
         notes=notes,
         remarks=remarks,
-        described=dict(
-            zip(read["columns"], map("; ".join, zip(*below, strict=True)), strict=False)
-        ),
+        described=dict(zip(read["columns"], _descriptions(below), strict=False)),
         **read,
     )
 
@@ -287,6 +285,14 @@ def _below_names(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
     return list(takewhile(has_text, rows[: min(first, _MOST_BELOW)]))
 
 
+def _descriptions(below: Sequence[Sequence[str]]) -> list[str]:
+    """Return what the lines below the names say of each column, besides its unit."""
+    return [
+        "; ".join(cell for cell in cells if cell and not is_unit(cell))
+        for cells in zip(*below, strict=True)
+    ]
+
+
 def _constant_texts(columns: Mapping[str, Sequence[str]]) -> list[str]:
     """Return what a column such as `unit` or `comment` states for all rows."""
     named = [name for name in columns if _OF_TEXT.fullmatch(plain(name))]
@@ -304,7 +310,7 @@ def _header_of(names: Sequence[str], below: Sequence[Sequence[str]]) -> list[str
     ]
     for line in below:
         header = [
-            with_unit(name, unit.strip("[]()")) if name and is_unit(unit) else name
+            with_unit(name, bare(unit)) if name and is_unit(unit) else name
             for name, unit in zip(header, line, strict=True)
         ]
     return header

@@ -74,7 +74,7 @@ _THOUSANDS = re.compile(r"\d+,\d{3}")
 # words of a plain name beside a unit that make a multiple of it, which is not said clearly
 _MULTIPLE = re.compile(
     r"x?\d+x?|\d+(?:st|nd|rd|th)s?|x?\d+e\d*|(?:ten|hundred|thousand|million|billion)(?:th)?s?|"
-    r"deci|centi|milli|micro|nano|kilo|times|scaled?"
+    r"half|quarters?|double|deci|centi|milli|micro|nano|kilo|times|scaled?"
 )
 _BETWEEN = ("of", "a", "per", "x", "by")  # words between a multiple and its unit
 _NUMBER_OF_COLUMN = re.compile(r"#\d+$")  # of one of several columns of one name
@@ -216,10 +216,13 @@ def states_a_side(text: str) -> bool:
     return bool(_SIDED.search(divided) or (is_of_sign and _ANY_SIDE.search(divided)))
 
 
-def names_an_angle(text: str) -> bool:
-    """Return whether a text has the name of a unit of an angle or of a share."""
+def says_another_angle(text: str, unit: SteeringUnit | None) -> bool:
+    """Return whether a text names a unit of an angle or of a share, and not this one alone."""
     words = set(plain(text).split("_"))
-    return any(name in words and unit.per < 360 for name, unit in ANGLES.items())
+    named = {of.per for name, of in ANGLES.items() if name in words and of.per < 360}
+    if not named:
+        return False
+    return unit is None or unit.per not in named or factor_in(text, ANGLES)[0] != 1
 
 
 def with_unit(name: str, unit: str) -> str:
@@ -231,6 +234,17 @@ def with_unit(name: str, unit: str) -> str:
 
 
 def is_unit(cell: str) -> bool:
-    """Return whether a cell is a unit alone, such as [deg], °/s or km/h."""
-    name = plain(cell)
-    return name in ANGLES or name in MPH_OF or name in TIME_UNITS
+    """Return whether a cell is a unit alone, or a multiple of one, such as [deg], °/s, km/h, 0.1 s.
+
+    A side that is positive may stand beside it: deg (left +).
+    """
+    written = f"[{bare(cell)}]"
+    return any(
+        plain(factor_in(written, units)[1]) in units for units in (ANGLES, MPH_OF, TIME_UNITS)
+    )
+
+
+def bare(cell: str) -> str:
+    """Return a cell without brackets around all of it."""
+    match = re.fullmatch(r"\s*[\[(]([^\[\]()]*)[\])]\s*", cell)
+    return match[1] if match else cell

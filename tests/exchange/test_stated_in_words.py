@@ -142,6 +142,27 @@ def test_lines_of_units_and_of_descriptions_belong_to_the_names(tmp_path):
     assert read.tolist() == OF_SMALL
 
 
+@pytest.mark.parametrize("unit", ["0.1 deg", "[1/10 \xb0]", "(10^-1 deg)"])
+def test_a_part_of_a_unit_below_the_names_is_read(tmp_path, unit):
+    folder = steered(tmp_path / "set", "angle", [10 * angle for angle in SMALL])
+    lines = (folder / "labels.csv").read_text().splitlines()
+    (folder / "labels.csv").write_text("\n".join([lines[0], f",{unit},s", *lines[1:]]))
+    assert steering_of(folder, tmp_path / "out").tolist() == OF_SMALL
+
+
+@pytest.mark.parametrize("words", ["steering_deg in tenths of degrees", "all angles in rad"])
+def test_a_text_that_names_another_unit_than_the_column_is_asked_about(tmp_path, words):
+    columns = {"image": NAMES, "steering_deg": list(map(str, SMALL)), "time_s": TIMES}
+    folder = labelled(tmp_path / "set", columns, before=f"# {words}\n")
+    assert asked(folder) == {"--unit": "unit in the table", "--max-degrees": "full"}
+
+
+def test_a_text_that_names_the_unit_of_the_column_is_shown_alone(tmp_path):
+    columns = {"image": NAMES, "steering_deg": list(map(str, SMALL)), "time_s": TIMES}
+    folder = labelled(tmp_path / "set", columns, before="# steering in deg, throttle in percent\n")
+    assert steering_of(folder, tmp_path / "out").tolist() == OF_SMALL
+
+
 def test_a_column_that_says_the_convention_of_all_rows_is_a_text(tmp_path):
     words = {"sign_convention": ["left positive"] * ROWS}
     folder = steered(tmp_path / "set", "steering_deg", SMALL, **words)
