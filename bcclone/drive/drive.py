@@ -58,7 +58,8 @@ def serve_typed(
     next_step: returns the line that says what to do with the recording in a folder
     """
     check_model_path(settings.model, inside=False)
-    return _serve(partial(_load, settings), settings, notify, stop, typed, next_step)
+    load = partial(_load, settings)
+    return _serve(load, settings.model, settings, notify, stop, typed, next_step)
 
 
 def serve_policy(
@@ -68,7 +69,7 @@ def serve_policy(
     stop: threading.Event | None = None,
 ) -> DriveResult:
     """Serve a policy of your own, as serve() does a model; the settings' model is not loaded."""
-    return _serve(lambda server: policy, settings, notify, stop, (), lambda folder: "")
+    return _serve(lambda server: policy, None, settings, notify, stop, (), lambda folder: "")
 
 
 def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
@@ -103,13 +104,18 @@ def _load(settings: DriveSettings, server: WebServer) -> SteeringPolicy:
 
 def _serve(
     open_policy: Callable[[WebServer], SteeringPolicy],
+    model: Path | None,
     settings: DriveSettings,
     notify: Notify,
     stop: threading.Event | None,
     typed: tuple[str, ...],
     next_step: Callable[[Path], str],
 ) -> DriveResult:
-    """Serve as serve() does. open_policy: called once the server listens."""
+    """Serve as serve() does.
+
+    open_policy: called once the server listens
+    model: the file of the policy, for the page; None for a policy of one's own
+    """
     with ExitStack() as resources:
         # what the user can mend is said before anything large is loaded
         if settings.run_folder is not None:
@@ -140,6 +146,7 @@ def _serve(
         # the parts that speak with cars and pages
         cars = Cars(arbiter, stats, recorder, server)
         session = DriveSession(cars, hands, saliency, policy)
+        session.names = {"model": model, "folder": settings.run_folder}
         with Pages(session, server, typed, next_step) as pages, recorder, saliency:
             server.show(cars.with_page(pages.app()), cars.check)
             server.wait(

@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +71,7 @@ class Session(ABC):
     """A drive or a play, for its pages."""
 
     program = ""  # name of the command, such as bcclone drive
+    names: Mapping[str, object] = {}  # what the page shows -> its name: model -> lake.h5
     default_port = 0  # of the command
     track = ""  # name of the built-in world's track, "" for the car of another program
     track_map: dict[str, Any] | None = None  # `line`: x and z of its centre line in metres
@@ -90,6 +91,11 @@ class Session(ABC):
         self.recorder = recorder
         self.driver = driver  # the model and its controller, None if only a person drives
         self.saliency = saliency  # None without a model
+
+    @property
+    def subject(self) -> str:
+        """Return what the page shows, such as "model lake.h5, folder run1"; "" for nothing."""
+        return ", ".join(f"{what} {name}" for what, name in self.names.items() if name)
 
     @property
     def has_model(self) -> bool:

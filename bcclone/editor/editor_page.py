@@ -185,7 +185,12 @@ class Viewed:
         # a tub is imported before it is trained on, which its owner has to name
         is_log = self.recorded.kind == "recording"
         self._next = next_step(path, self.recorded.path) if is_log else ""
-        self.name = str(self.recorded.path)  # path of the log, or of the tub's folder
+        # path of the log, or of the tub's folder, as it was typed; where that names no folder, as
+        # `.` and `..` do, with the folder's name
+        place = self.recorded.path
+        if {place.name, place.parent.name} & {"", ".."}:
+            place = Path(*place.resolve().parts[-2:])
+        self.name = str(place)
         self.rows = self.recorded.rows
         self._model = model.name if model else ""
         self._lock = threading.Lock()  # held while the edits are changed or read

@@ -72,6 +72,7 @@ def play_typed(
             open_in_browser(server.url)
         from bcclone.drive.live_page import Pages
         from bcclone.game.played_world import Play, play_recorder
+        from bcclone.recording.run_folder import free_folder
         from bcclone.simulator.render import Renderer
         from bcclone.simulator.traced import RecordedWorld
         from bcclone.simulator.track import load_track
@@ -93,6 +94,8 @@ def play_typed(
             start_offset_m=settings.start_offset_m,
             awaited=settings if settings.model is not None else None,
         )
+        folder = settings.folder and free_folder(settings.folder)
+        game.names = {"track": game.track, "model": settings.model, "folder": folder}
         # serve the page, while a thread drives the world
         try:
             with Pages(game, server, typed, next_step) as pages, recorder, ExitStack() as resources:

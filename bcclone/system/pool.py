@@ -103,8 +103,8 @@ def open_pool(jobs: int = 0, scheduler: str = "") -> Iterator[Executor]:
                 guard = "each worker imports your program, so put its main code under "
                 guard += '`if __name__ == "__main__":`; '
             raise UserError(
-                f"a worker process ended unexpectedly; {guard}if memory ran out, close other "
-                "programs, or use fewer --jobs"
+                f"a worker process ended unexpectedly; {guard}if memory, processes or threads ran "
+                "out, close other programs, or use fewer --jobs"
             ) from None
         raise
     finally:
@@ -147,6 +147,10 @@ class _ProcessPool(ProcessPoolExecutor):
     """Starts its processes, which it does when it gets a task, without Ctrl-C."""
 
     def submit(self, *arguments: Any, **options: Any) -> "Future[Any]":
+        # Its own thread would start this thread for the first task, and if that cannot start, end
+        # without a word: the tasks would wait for ever. Here, that raises RuntimeError
+        if self._call_queue._thread is None:
+            self._call_queue._start_thread()
         with interrupts_kept_from_children():
             return super().submit(*arguments, **options)
 

@@ -52,7 +52,10 @@ def become_worker() -> None:
     for number in OF_TERMINALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    except RuntimeError:  # no further thread may start; the parent says that a worker has ended
+        os._exit(1)
 
 
 def _end_with_parent() -> None:

@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 import numpy as np
 import pytest
 
-from bcclone.editor.editor_page import serve_page
+from bcclone.editor.editor_page import Viewed, serve_page
 from bcclone.editor.fault_search import FaultSearch
 from bcclone.exchange.edited_tub import EditedTub
 from bcclone.recording.editing import EditedRecording
@@ -47,6 +47,23 @@ def test_a_search_for_faults_that_fails_says_so_instead_of_checking_for_ever(tmp
         closed.set()
         search.look_again()
         thread.join()
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        (".", "monday/driving_log.csv"),
+        ("driving_log.csv", "monday/driving_log.csv"),
+        ("IMG/..", "monday/driving_log.csv"),
+        ("../monday", "../monday/driving_log.csv"),
+    ],
+)
+def test_the_page_names_the_folder_of_a_recording(recording, tmp_path, monkeypatch, typed, shown):
+    monday = tmp_path / "monday"
+    shutil.copytree(recording, monday)
+    monkeypatch.chdir(monday)
+    with Viewed(typed) as viewed:
+        assert viewed.name == shown
 
 
 def test_edits_of_others_are_seen_and_not_overwritten(recording):

@@ -162,6 +162,41 @@ def test_a_pool_that_ctrl_c_ends_leaves_no_process_behind(tmp_path):
     assert stderr == "interrupted\n"
 
 
+WITHOUT_THREADS = """
+import sys
+import threading
+from bcclone.system.pool import open_pool, run_tasks
+from tests.pool_tasks import square
+
+start = threading.Thread.start
+left = int(sys.argv[1])
+
+def start_while_allowed(self):
+    global left
+    if left == 0:
+        raise RuntimeError("can't start new thread")
+    left -= 1
+    start(self)
+
+if __name__ == "__main__":
+    threading.Thread.start = start_while_allowed
+    with open_pool(2) as pool:
+        print(dict(run_tasks(pool, square, [1, 2])))
+"""
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2])
+def test_a_pool_that_may_start_no_thread_ends_with_an_error(tmp_path, threads):
+    (tmp_path / "program.py").write_text(WITHOUT_THREADS)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    line = [sys.executable, tmp_path / "program.py", threads]
+    done = said(*line, env=environment, timeout=60)
+    if threads < 2:
+        assert done.stderr.endswith("RuntimeError: can't start new thread\n")
+    else:
+        assert done.stdout == "{0: 1, 1: 4}\n", done.stderr
+
+
 @dataclass(frozen=True)
 class Figures:
     number: int

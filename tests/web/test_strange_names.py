@@ -46,15 +46,16 @@ def test_the_page_of_a_recording_shows_its_name(name, written, simulated_recordi
 @pytest.mark.slow
 @each_name
 @pytest.mark.parametrize("program", ["drive", "play"])
-def test_the_page_of_a_drive_has_the_name_of_its_model(
+def test_the_page_of_a_drive_has_the_names_of_its_model_and_folder(
     name, written, program, untrained_model, tmp_path
 ):
     model = tmp_path / f"{name}.h5"
     shutil.copy(untrained_model, model)
     typed = ("bcclone", program, str(model))
+    folder = tmp_path / name
     serve, settings, until = {
-        "drive": (serve_typed, DriveSettings(model, port=0), "loading"),
-        "play": (play_typed, PlaySettings(model, browser=False, port=0), "listening"),
+        "drive": (serve_typed, DriveSettings(model, folder, port=0), "loading"),
+        "play": (play_typed, PlaySettings(model, folder, browser=False, port=0), "listening"),
     }[program]
     begin = partial(serve, typed, lambda folder: "")
     with held_at(until, begin, settings) as server:
@@ -66,3 +67,4 @@ def test_the_page_of_a_drive_has_the_name_of_its_model(
         server.goes_on.set()
         answer = wait_for(lambda: (it := requests.get(url, timeout=60)).status_code == 200 and it)
         assert command_line(typed) in unescape(answer.text)
+        assert f"/{written}.h5, folder {tmp_path}/{written}</title>" in unescape(answer.text)
