@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.exchange.cells import number_in
+from bcclone.exchange.cells import look_of, number_in
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, Seen
 from bcclone.exchange.inquiry import Inquiry, Missing
@@ -195,6 +195,7 @@ def _steering_column(
         inquiry.ask(one for one in questions if one.setting)
         raise inquiry.refusal()  # its rows are no rows of pictures and times
     may_be = fitting or [name for name in _numeric(table) if name not in of_pairs]
+    may_be = may_be or [name for name in table.columns if look_of(table.columns[name]).kind]
     if not may_be and not asked:
         inquiry.ask([Missing("no steering at all", facts={"columns": table.held()})])
         return ""

@@ -325,3 +325,17 @@ def test_a_packed_table_and_subtitles_beside_pictures_are_named(tmp_path, name):
     folder = make_frames(tmp_path / "set", NAMES)
     (folder / name).write_bytes(b"1")
     assert name in str(refusal_of(folder))
+
+
+def test_a_column_of_another_name_whose_cells_are_not_read_is_named_with_what_to_write(tmp_path):
+    cells = [f'"{1500 + round(angle):,}"' for angle in ANGLES]
+    folder = steered(tmp_path / "set", "pwm", cells)
+    given = {"unit": "deg", "straight": 1500.0, "max_degrees": 250.0}
+    refusal = refusal_of(folder, **given)
+    kinds = {"--steering-column": "no steering", None: "cells: thousands"}
+    assert asked(folder, **given) == kinds
+    text = (folder / "labels.csv").read_text()
+    (folder / "labels.csv").write_text(re.sub(r'"(\d),(\d+)"', r"\1\2", text))
+    rows = answered(refusal, tmp_path, COLUMN="pwm")
+    expected = [round(angle) / 250 for angle in ANGLES]
+    assert rows["steering"].tolist() == pytest.approx(expected, abs=1e-4)
