@@ -138,6 +138,8 @@ def flag_column(table: SourceTable, column: str) -> Flag | None:
             continue
         is_of_errors = bool(re.search("invalid|bad|err|fault", plain(name)))
         unfit = [value for value in values if (_word(value) in _NOT) != is_of_errors]
+        if len(unfit) != 1 and re.search("status|state|flag", plain(name)):
+            continue  # such as manual and auto
         first = unfit[0] if len(unfit) == 1 else values[1]  # or the rarer one
         return Flag(name, (str(first), str(values[values[0] == first])))
     return None

@@ -247,9 +247,10 @@ def test_a_flag_of_the_steering_is_named_until_its_rows_have_none(tmp_path, name
     assert len(answered(refusal, tmp_path)) == ROWS - 10
 
 
-def test_a_flag_that_is_the_sign_of_the_numbers_or_always_the_same_is_none(tmp_path):
+def test_a_flag_that_is_the_sign_of_the_numbers_always_the_same_or_a_mode_is_none(tmp_path):
     signs = [str(int(angle > 0)) for angle in SMALL]
-    columns = {"steering_sign": signs, "steering_valid": ["1"] * ROWS}
+    modes = ["manual" if number < 30 else "auto" for number in range(ROWS)]
+    columns = {"steering_sign": signs, "steering_valid": ["1"] * ROWS, "steering_status": modes}
     folder = steered(tmp_path / "set", "steering_deg", SMALL, **columns)
     assert steering_of(folder, tmp_path / "out").tolist() == OF_SMALL
 
