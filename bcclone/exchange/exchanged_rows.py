@@ -17,6 +17,7 @@ from bcclone.camera.framing import Framing
 from bcclone.dataset.labels import FEWEST_STEERED, LOST_STEERING
 from bcclone.recording.row import EPISODE_GAP_MS, NUMBERS, RowError, check_numbers
 from bcclone.recording.run_tables import DrivenBy, TracePoint
+from bcclone.recording.written_times import are_newest_first
 from bcclone.system.arrays import BoolArray, FloatArray
 from bcclone.system.codec import number, one_line, whole_number
 from bcclone.system.errors import UserError, number_of, shown
@@ -417,12 +418,18 @@ class Seen:
                 f"name{'s' * (self._sharing == 1)} a picture that another row has, with another "
                 "time or steering; keep one row of each picture, and import again"
             )
-        if back := sum(int(np.sum(np.diff(times) < 0)) for times in self._times.values()):
-            counted = ", or count them with --frame-rate" if "frame_rate" in self._options else ""
+        back = sum(int(np.sum(np.diff(times) < 0)) for times in self._times.values())
+        counted = ", or count them with --frame-rate" if "frame_rate" in self._options else ""
+        remedy = f"if they were driven in the order of the source, correct the times{counted}"
+        if any(map(are_newest_first, self._times.values())):
+            yield (
+                "careful: the rows stand newest first, and are taken in the order of their times; "
+                f"{remedy}"
+            )
+        elif back:
             yield (
                 f"careful: the time falls at {number_of(back, 'row')}, and every command takes "
-                "the rows in order of time; if they were driven in the order of the source, "
-                f"correct the times{counted}"
+                f"the rows in order of time; {remedy}; of several drives, import each by itself"
             )
 
     def _steps(self) -> list[tuple[FloatArray, BoolArray]]:

@@ -29,7 +29,13 @@ from bcclone.recording.time_forms import (
     TIME_UNITS,
     US,
 )
-from bcclone.recording.written_times import ENOUGH, are_alike, counted_on, usual_step
+from bcclone.recording.written_times import (
+    ENOUGH,
+    are_alike,
+    are_newest_first,
+    counted_on,
+    usual_step,
+)
 from bcclone.system.errors import UserError
 
 _NAMED = "|".join(name for name, unit in TIME_UNITS.items() if unit in (SECONDS, MS, US, NS))
@@ -161,10 +167,10 @@ def _of_column(table: SourceTable, name: str, form: str | None) -> _Found:
     """Return what is read of a column of times, with that of dates beside it."""
     cells = table.columns[name]
     alone = times_of(cells, name, form)
-    dates, names = _dates(table)
+    dates, names = _dates(table, plain(name).removesuffix("time"))
     if plain(name).endswith("of_day") and isinstance(alone, Times):
         cells = [_clock(each) for each in alone.milliseconds.tolist()]
-    elif plain(name) != "time":
+    elif not re.fullmatch("(?:.*_)?time", plain(name)):
         return [name], alone
     return _with_date(dates, names, cells, ([name], alone), form)
 
@@ -213,13 +219,13 @@ def _joined(table: SourceTable, columns: dict[str, str], form: str | None) -> It
     milliseconds = np.sum([table.numbers(columns[unit]) / PER_MS[unit] for unit in units], axis=0)
     if not fits or np.isfinite(milliseconds).mean() < ENOUGH:
         return
-    turns_ms = {HOURS: [DAY_MS], MINUTES: [HOUR_MS]}.get(units[0], [])
+    turns_ms = {HOURS: [DAY_MS, DAY_MS / 2], MINUTES: [HOUR_MS]}.get(units[0], [])
     raised, turn = counted_on(milliseconds.tolist(), turns_ms)
     times = Times(np.round(raised), f"times: {', '.join(names)}{turn}", names[0], names[1:])
     if units[0] != HOURS:
         yield names, times
         return
-    dates, of_dates = _dates(table)
+    dates, of_dates = _dates(table, plain(names[0]).rpartition("_")[0])
     clocks = [_clock(each) for each in milliseconds.tolist()]
     yield _with_date(dates, of_dates, clocks, (names, times), form)
 
@@ -261,7 +267,8 @@ def _part_of_a_second(table: SourceTable, names: Sequence[str], times: Times) ->
         if not is_part or not _are_counts(table, name, _LARGEST_PART[unit]):
             continue
         parts = table.numbers(name)
-        begins = np.diff(parts) < 0
+        later = -1 if are_newest_first(times.milliseconds.tolist()) else 1
+        begins = later * np.diff(parts) < 0
         if begins.any() and not (begins & (np.diff(times.milliseconds) == 0)).any():
             milliseconds = np.round(times.milliseconds + parts / PER_MS[unit])
             words = f"{times.words}, and {name}"
@@ -271,11 +278,16 @@ def _part_of_a_second(table: SourceTable, names: Sequence[str], times: Times) ->
     return None
 
 
-def _dates(table: SourceTable) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the date of each row, and the columns that have it; [] for none."""
+def _dates(table: SourceTable, before: str) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the date of each row, and the columns that have it; [] for none.
+
+    before: what stands before the word time, or the unit, in the name of the clock's column, such
+        as utc_
+    """
     by_name = {plain(name): name for name in table.columns}
-    if "date" in by_name:
-        return table.columns[by_name["date"]], [by_name["date"]]
+    named = filter(None, map(by_name.get, (f"{before}date", f"{before}_date", "date")))
+    if name := next(named, ""):
+        return table.columns[name], [name]
     names = [by_name[each] for each in ("year", "month", "day") if each in by_name]
     if len(names) < 3 or not all(_are_counts(table, name, 10_000) for name in names):
         return [], []

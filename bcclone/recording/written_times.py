@@ -324,6 +324,8 @@ def turn_of(milliseconds: Sequence[float], turns_ms: Sequence[float]) -> float:
     Each fall is as long as that clock runs, less a step that is usual in these times.
     """
     known = list(filter(isfinite, milliseconds))
+    if are_newest_first(known):
+        known.reverse()
     falls = [before - after for before, after in pairwise(known) if after < before]
     longest = 3 * usual_step(known)
     for turn_ms in turns_ms:
@@ -332,12 +334,22 @@ def turn_of(milliseconds: Sequence[float], turns_ms: Sequence[float]) -> float:
     return 0.0
 
 
+def are_newest_first(milliseconds: Sequence[float]) -> bool:
+    """Return whether times fall more often than they rise."""
+    steps = [after - before for before, after in pairwise(milliseconds)]
+    falls = sum(step < 0 for step in steps)
+    return falls > max(2, sum(step > 0 for step in steps))
+
+
 def _raised(
     milliseconds: Sequence[float], turn_ms: float, least_ms: float
 ) -> tuple[list[float], str]:
     """Return times, raised by the turn of their clock behind each fall that is so long, and words
     for that.
     """
+    if are_newest_first(milliseconds):
+        raised, words = _raised(milliseconds[::-1], turn_ms, least_ms)
+        return raised[::-1], words
     raised = []
     offset = 0.0
     before = nan

@@ -362,3 +362,27 @@ def test_a_form_by_which_no_time_is_read_is_refused(tmp_path, column, cells, for
     assert of_frames(tmp_path / "without", column, cells) == [0, 100, 200]
     with pytest.raises(SettingError, match="time_form"):
         of_frames(tmp_path / "counted", column, cells, time_form=form, frame_rate=10)
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("time_s", [f"{0.5 * row:.1f}" for row in range(8)]),
+        ("time", [f"{(59 + row // 4) % 60:02}:{(56 + row) % 60:02}.0" for row in range(8)]),
+        ("second_of_minute", [f"{(57 + row) % 60}" for row in range(8)]),
+        ("minute,second", [f"{(59 + row // 4) % 60},{(56 + row) % 60}" for row in range(8)]),
+        ("time,ms", [f"10:00:0{row // 2},{500 * (row % 2)}" for row in range(8)]),
+        ("utc_date,utc_time", [f"2026-05-0{1 + row // 4},0:00:0{row % 4}.5" for row in range(8)]),
+    ],
+)
+def test_rows_that_stand_newest_first_have_the_same_times(tmp_path, column, cells):
+    names = [f"{number}.jpg" for number in range(len(cells))]
+    table = [("image", "steering", column)]
+    table += [(name, "0.1", cell) for name, cell in zip(names, cells, strict=True)]
+    results = [
+        imported(make_frames(tmp_path / str(number) / "set", names, rows), tmp_path / f"{number}o")
+        for number, rows in enumerate((table, [table[0], *table[:0:-1]]))
+    ]
+    first, again = (rows_of(result.output)["time_ms"].tolist() for result in results)
+    assert first == again == sorted(first)
+    assert "newest first" in results[1].as_text()
