@@ -1,10 +1,10 @@
 """The format video: a video and a table -> a row for each frame that has values. Needs PyAV.
 
-Row 1 belongs to frame 1, and so on, if the table has as many rows as the film has frames; each
-frame has the time of its row. Otherwise a column of a table without times numbers the frames, or
-the user says with --film-offset when the film begins: the values of a frame are interpolated
-between the rows before and after it, by the film's own times. A frame between rows that are far
-apart gets no values, and no row.
+A column numbers the frames of the rows; or row 1 belongs to frame 1, and so on, if the table has as
+many rows as the film has frames. Each frame has the time of its row. Otherwise the user says with
+--film-offset when the film begins: the values of a frame are interpolated between the rows before
+and after it, by the film's own times. A frame between rows that are far apart gets no values, and
+no row.
 """
 
 import re
@@ -285,10 +285,14 @@ def _frame_numbers(
 ) -> tuple[str, Sequence[int]]:
     """Return the column that numbers the frames, "" for none, and the frame of each row, from 0.
 
-    Rows with times count in the order of the table.
+    Rows with times count in the order of the table, unless each has another number, from 0.
     """
     column = next((name for name in table.columns if _FRAME_NUMBERS.fullmatch(plain(name))), "")
-    if is_timed or not column:
+    named = table.numbers(column) if column else np.empty(0)
+    is_numbered = bool(len(named)) and bool(np.isfinite(named).all()) and named.min() == 0
+    is_numbered = is_numbered and not (named % 1).any()
+    is_numbered = is_numbered and len(np.unique(named)) == len(named)
+    if not column or (is_timed and not is_numbered):
         # a line that could not be read belongs to a frame, too, so the frames after it count it
         broken = [int(left_out.place.rpartition(" ")[2]) for left_out in table.broken]
         return "", [

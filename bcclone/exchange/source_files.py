@@ -282,8 +282,8 @@ class FolderImages:
 
     @cached_property
     def numberings(self) -> list[dict[int, str]]:
-        """Return number -> path of the image with it in its name, for each number in which names
-        differ that have the same text around it; [] for images of several cameras.
+        """Return number -> path of the image with it in its name, for each number in which all
+        names differ that have the same text around it; [] for images of several cameras.
         """
         if len({re.sub(r"\d+", "#", path) for path in self.paths}) != 1:
             return []
@@ -292,7 +292,7 @@ class FolderImages:
         return [
             {int(digits[:18]): path for digits, path in zip(numbers, paths, strict=True)}
             for numbers in places
-            if len(set(numbers)) > 1 or len(paths) == 1
+            if len({int(digits[:18]) for digits in numbers}) == len(paths)
         ]
 
     def find(self, cell: str, by_number: bool = True) -> str:

@@ -101,6 +101,18 @@ def test_a_row_that_is_deleted_or_no_number_does_not_shift_those_after_it(tmp_pa
     assert numbers_shown(result) == KEPT
 
 
+@pytest.mark.parametrize("order", [KEPT, KEPT[::-1], range(20)])
+def test_rows_with_times_that_number_their_frames_are_of_these(tmp_path, order):
+    make_video(tmp_path / "set" / "drive.mp4", count=20)
+    rows = [(n, f"{0.3 * n:.1f}", steering(n)) for n in order]
+    write_table(tmp_path / "set", rows, "frame_index,time_s,steering")
+    result = imported(tmp_path / "set", tmp_path / "out")
+    read = rows_of(result.output)
+    assert read["steering"].tolist() == [steering(n) for n in sorted(order)]
+    assert read["time_ms"].tolist() == [300 * n for n in sorted(order)]
+    assert numbers_shown(result) == sorted(order)
+
+
 @pytest.mark.parametrize("number", ["inf", "1e999", "2.5"])
 def test_a_frame_number_that_is_no_whole_number_is_refused_with_its_row(tmp_path, number):
     make_video(tmp_path / "set" / "drive.mp4", count=20)
