@@ -43,7 +43,8 @@ _USUAL = re.compile(  # usual plain names of a column of times
     "(?:(?:frame|image|cam|camera|elapsed|unix|ros|sim|record|capture|log|sys|system|sensor|header|"
     "gps|gnss|utc)_)?(?:time_?stamp|date_?time|time|stamp|ts|t|date|clock)"
     f"(?:_(?:{'|'.join(TIME_UNITS)}|utc|local|unix|iso))?|"
-    f"(?:{_NAMED})(?:_of_(?:the_)?(?:minute|hour|day|week))?"
+    f"(?:{_NAMED})(?:_of_(?:the_)?(?:minute|hour|day|week))?|"
+    f"time_of_(?:the_)?(?:minute|hour|day|week)_(?:{'|'.join(TIME_UNITS)})"
 )
 # parts of a time in columns of their own, such as tv_sec and tv_usec, or hour, minute and second
 _MINUTES_OR_METRES = "minutes or metres"
@@ -168,7 +169,7 @@ def _of_column(table: SourceTable, name: str, form: str | None) -> _Found:
     cells = table.columns[name]
     alone = times_of(cells, name, form)
     dates, names = _dates(table, plain(name).removesuffix("time"))
-    if plain(name).endswith("of_day") and isinstance(alone, Times):
+    if "_of_day" in plain(name) and isinstance(alone, Times):
         cells = [_clock(each) for each in alone.milliseconds.tolist()]
     elif not re.fullmatch("(?:.*_)?time", plain(name)):
         return [name], alone

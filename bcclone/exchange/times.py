@@ -75,7 +75,9 @@ _LARGEST = 1e30  # of numbers that are times; larger ones are none, and infinite
 _TURNS_MS = {
     "minute": MINUTE_MS, "hour": HOUR_MS, "half_day": DAY_MS / 2, "day": DAY_MS, "week": WEEK_MS
 }  # fmt: skip
-_OF_TURN = re.compile(rf"(?P<base>.*)_of_(?:the_)?(?P<turn>{'|'.join(_TURNS_MS)})")
+_OF_TURN = re.compile(
+    rf"(?P<base>.*)_of_(?:the_)?(?P<turn>{'|'.join(_TURNS_MS)})(?P<unit>_(?:{'|'.join(TIME_UNITS)}))?"
+)
 _OF_GPS = re.compile("(?:.*_)?(?:gps|gnss|i?tow)(?:_.*)?")  # which counts the seconds of a week
 _COUNTERS = {MS: (2**32,), US: (2**32,)}  # of 32 bits, as that of a microcontroller
 
@@ -177,7 +179,7 @@ def _turns_in(name: str) -> tuple[str, list[float]]:
     many ms that may be.
     """
     if match := _OF_TURN.fullmatch(plain(name)):
-        return match["base"], [_TURNS_MS[match["turn"]]]
+        return match["base"] + (match["unit"] or ""), [_TURNS_MS[match["turn"]]]
     return name, [WEEK_MS] if _OF_GPS.fullmatch(plain(name)) else []
 
 

@@ -188,6 +188,7 @@ def test_an_uptime_that_looks_like_times_since_1970_is_asked_about(first, form, 
         ("gps_time", 604_800_000 - 250, 604_800_000, 1e-3),
         ("ms_of_day", 86_400_000 - 250, 86_400_000, 1),
         ("second_of_minute", 60_000 - 250, 60_000, 1e-3),
+        ("time_of_week_ms", 604_800_000 - 250, 604_800_000, 1),
     ],
 )
 def test_counters_that_begin_anew_count_on(column, start_ms, turn_ms, per_ms):
