@@ -247,11 +247,14 @@ def are_decimals(digits: Sequence[str]) -> bool | None:
     filled = [each for each in digits if each]
     if len({len(each) for each in filled}) == 1:
         return True
-    has_zeros_before = any(len(each) > 1 and each[0] == "0" for each in filled)
     has_zeros_behind = any(len(each) > 1 and each[-1] == "0" for each in filled)
-    if has_zeros_before == has_zeros_behind:
+    if _have_zeros_before(filled) == has_zeros_behind:
         return None
-    return has_zeros_before
+    return not has_zeros_behind
+
+
+def _have_zeros_before(digits: Sequence[str]) -> bool:
+    return any(len(each) > 1 and each[0] == "0" for each in digits)
 
 
 def _fractions(
@@ -278,10 +281,9 @@ def _fractions(
         counts = [int(each or 0) / PER_MS[stated] / 1000 for each in digits]
         return counts if max(counts) < 1 else unclear
     is_decimal = are_decimals(filled)
-    has_zeros_before = any(len(each) > 1 and each[0] == "0" for each in filled)
     if is_decimal is None and are_behind_points:
         is_decimal = True
-    if not is_decimal and has_zeros_before:
+    if not is_decimal and _have_zeros_before(filled):
         return unclear
     if is_decimal and not are_behind_points and len(lengths) > 1:
         return unclear
