@@ -6,9 +6,9 @@
 
 FOLDER keeps stores, models and recordings that were needed. A result keeps, as `made_by`, the
 commands that gave it and, as `code`, the folders and files of what it measures and measures by,
-with their digest. Docstrings, comments, how the lines are set, and in which of the files a function
-stands do not count. A page quotes a result if it links to its file, or has a table or a picture of
-it. gpu.json is made by measure_gpu.py.
+with their digest. Docstrings, comments, texts of several words, how the lines are set, and in which
+of the files a function stands do not count. A page quotes a result if it links to its file, or has
+a table or a picture of it. gpu.json is made by measure_gpu.py.
 """
 
 import argparse
@@ -316,7 +316,7 @@ def digest_of(places: Sequence[str], root: Path = ROOT) -> str:
 
 def _code_in(path: Path) -> Iterator[bytes]:
     """Yield what a file does: its bytes; or the syntax trees of a module's statements, without
-    docstrings and imports.
+    imports, docstrings, and texts of several words, which are for readers.
     """
     content = path.read_bytes()
     if path.suffix != ".py":
@@ -324,10 +324,12 @@ def _code_in(path: Path) -> Iterator[bytes]:
         return
     tree = ast.parse(content)
     for node in ast.walk(tree):
-        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
-            continue
-        if ast.get_docstring(node):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(
+            node
+        ):
             del node.body[0]
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+            node.value = ""
     for statement in tree.body:
         if not isinstance(statement, (ast.Import, ast.ImportFrom)):
             yield ast.dump(statement).encode()

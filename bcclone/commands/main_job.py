@@ -197,7 +197,7 @@ def _draw(result: "TrainResult", files: RunFiles) -> Path | None:
 # ---- drive and video
 
 
-@command(after_interrupt="a run folder keeps what was recorded")
+@command(after_interrupt="frames that were recorded are in the folder of the run")
 def drive(given: Given, settings: DriveSettings) -> Result:
     """Serve a trained model to the simulator, which connects to port 4567 in its autonomous mode.
 
@@ -237,7 +237,11 @@ def video(
     if run is None:
         from bcclone.pictures.recorded_run import find_runs
 
-        remedy = f"record one with: {shown_command('drive', 'model.h5', 'run1')}"
+        remedy = (
+            f"record one with: {shown_command('drive', 'model.h5', 'run1')}; without Udacity's "
+            f"simulator: {shown_command('evaluate', 'model.h5', '-o', 'score')}, whose drive is "
+            "score/drive"
+        )
         runs = find_runs(Path())[:_SHOWN_RUNS]
         if runs:
             remedy = f"in this folder, the newest first: {', '.join(map(str, runs))}"

@@ -262,7 +262,7 @@ def choose_feed(data: Store, gpu_memory: float = 0.0) -> tuple[str, str]:
     gpu_memory: number of free bytes on the GPU that trains, 0.0 without a GPU
     """
     if data.frames.are_images:
-        return "files", "there is no store; preprocess.py makes one, which is many times faster"
+        return "files", "there is no store; preprocess.py makes one, so that a GPU waits less"
     if data.frames.is_far:
         return "shards", "the store is at a URL"
     frames_gb = data.frames.nbytes / 1e9

@@ -47,10 +47,7 @@ def make_clip(settings: ClipSettings) -> Clip:
     Broken frames are skipped, and frames of another size. Raises UserError if no frame can be shown
     or the encoder fails; the file at settings.path is then unchanged.
     """
-    # the clip beside a run, with its name, is of this run; another one may be of another
-    is_beside = settings.path.absolute().parent == settings.run.absolute().parent
-    may_replace = settings.force or (settings.output is None and is_beside)
-    with writing(settings.path, CLIP, may_replace, inputs_of(settings)):
+    with writing(settings.path, CLIP, settings.force, inputs_of(settings)):
         return _made_clip(settings)
 
 

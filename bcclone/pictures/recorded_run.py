@@ -148,6 +148,12 @@ def _images(folder: Path, pattern: str) -> list[Path]:
     return [path for path in folder.glob(pattern) if not is_hidden(path.name)]
 
 
+def _named_runs(folder: Path) -> str:
+    """Return in words which runs a folder without frames may have been named for."""
+    runs = find_runs(folder)
+    return ", or ".join(map(str, runs[:3])) if runs else "the folder of a run, such as run1"
+
+
 def _find_names(folder: Path) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return the names of the frames in order of time; and name -> reason, for skipped frames.
 
@@ -169,8 +175,7 @@ def _find_names(folder: Path) -> tuple[tuple[str, ...], dict[str, str]]:
     ]
     if not names:
         raise UserError(
-            f"{folder}: there are no frames (*.jpg) in this folder; "
-            "name the folder of a run, such as run1"
+            f"{folder}: there are no frames (*.jpg) in this folder; name {_named_runs(folder)}"
         )
     skipped = {}
     timed = []

@@ -309,6 +309,9 @@ def write_suite(
     clean = {model: result.clean_rows(model) for model in result.models}
     rows = len(result.scenarios)
     stays = f"stays on the road in {clean[result.best]} of {rows} drives"
+    laps = {row.settings.laps for row in result.scenarios}
+    if laps != {1.0}:
+        stays += f" of {' or '.join(f'{each:g}' for each in sorted(laps))} laps"
     best = result.models[result.best].name
     if len(clean) > 1:
         best += f", the best of {len(clean)},"

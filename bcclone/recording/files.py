@@ -234,7 +234,8 @@ def _expand(name: str) -> list[Location]:
     if not glob.has_magic(name):
         remedy = did_you_mean_beside(location, is_recording)
         if not remedy:
-            remedy = f"name a folder with a {LOG_NAME}, or a CSV file"
+            record = shown_command("simulate", "record", "recordings/lake")
+            remedy = f"name a folder with a {LOG_NAME}, or a CSV file, or record one: {record}"
         raise UserError(f"{name}: no such file or folder; {remedy}")
     found: list[Location]
     if is_url(location):

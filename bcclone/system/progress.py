@@ -80,7 +80,8 @@ class ProgressBar:
         self._line_at = self._clock()
         rate = self.done / max(self._line_at - self._begin, 1e-9)
         line = f"{self.label}: {self.done:.0f}/{self.total} {self.unit}, {rate:.0f}/s"
-        if rate and self.done < self.total:
+        # the first thousandth tells nothing: what is computed once is computed in it
+        if self.done > 0.001 * self.total and self.done < self.total:
             line += f", {(self.total - self.done) / rate:.0f} s left"
         if figures:
             line += f", {printable(figures)}"

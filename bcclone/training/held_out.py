@@ -111,7 +111,7 @@ class HeldOut:
         return (
             "in the driving that was held back, its steering agrees with the driver's by "
             f"{self.agreement:.2f} ({self.least:.2f} to {self.greatest:.2f}), where 1 is the same, "
-            "and always steering the same is 0"
+            "and always steering the same is 0, even where its mean error is smaller"
         )
 
     def remedy(self) -> str:

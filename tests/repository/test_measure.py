@@ -8,7 +8,10 @@ import pytest
 
 from tests.running import ROOT
 
-MODULE = '"""Doubles numbers."""\n\n\ndef double(x):\n    """Return twice x."""\n    return 2 * x\n'
+MODULE = (
+    '"""Doubles numbers."""\n\nUNIT = "m"\n\n\ndef double(x):\n    """Return twice x."""\n'
+    '    assert x > 0, "too small a number"\n    return 2 * x\n'
+)
 
 MEASURED = {"feeds": measure.Result(lambda run: {}, ["feed"])}
 
@@ -45,12 +48,15 @@ def test_only_a_change_of_what_the_code_does_counts(clone):
     assert list(measure.changed(clone, MEASURED)) == []
     module = clone / "bcclone" / "feed" / "double.py"
     told_otherwise = MODULE.replace("Return twice x.", "Double x.\n\n    Of any number.\n    ")
+    told_otherwise = told_otherwise.replace("too small a number", "expected more than 0")
     module.write_text(f"# a comment\n{told_otherwise}")
     assert list(measure.changed(clone, MEASURED)) == []
     moved = module.rename(module.with_name("twice.py"))
     moved.write_text(MODULE.replace("def", "import math\n\n\ndef"))
     assert list(measure.changed(clone, MEASURED)) == []
     moved.rename(module)
+    module.write_text(MODULE.replace('"m"', '"km"'))
+    assert list(measure.changed(clone, MEASURED)) == ["feeds"]
     module.write_text(MODULE.replace("2 * x", "x + x"))
     assert list(measure.changed(clone, MEASURED)) == ["feeds"]
     module.write_text(MODULE)
