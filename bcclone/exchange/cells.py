@@ -35,7 +35,7 @@ _NO_NUMBER = re.compile(
     r"[-+]?inf(?:inity)?|#.*",
     re.IGNORECASE,
 )
-_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:[.,]\d{3})*")
+_THOUSANDS = re.compile(r"[-+]?(?:0|[1-9]\d{0,2}(?:[.,]\d{3})*)")
 _HEXADECIMAL = re.compile(r"(?:0[xX])?[0-9a-fA-F]{2,16}")
 _WITH_SIDE = re.compile(r"(?P<number>[-+]?[\d.]+)\s*(?P<side>[^\W\d_]+|[<>\u2190\u2192])")
 _SAMPLE = 200  # cells that show whether a column may hold numbers
@@ -108,11 +108,14 @@ def read_numbers(cells: Sequence[str], decimal_comma: bool) -> Numbers:
 
 def may_be_thousands(cells: Sequence[str]) -> bool:
     """Return whether points or commas in the numbers of a column may all stand between thousands,
-    or be decimal, as those of 1.234 and 567.
+    or be decimal, as those of 1.234 and 5.678.
     """
     filled = [cell for cell in cells if not is_empty(cell)]
-    has_marks = any("." in cell or "," in cell for cell in filled[:_SAMPLE])
-    return has_marks and all(map(_THOUSANDS.fullmatch, filled))
+    return any(map(has_mark, filled)) and all(map(_THOUSANDS.fullmatch, filled))
+
+
+def has_mark(cell: str) -> bool:
+    return "." in cell or "," in cell
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,8 @@ def look_of(cells: Sequence[str]) -> Look:
         numbers = [signs[match["side"]] * number_in(match["number"]) for match in matches if match]
         return Look("sides", sides, numbers)
     if may_be_thousands(filled):
-        return Look("thousands")
+        without_marks = [number_in(cell.replace(".", "").replace(",", "")) for cell in filled]
+        return Look("thousands", numbers=without_marks)
     if all(map(_HEXADECIMAL.fullmatch, filled)) and len(set(map(len, filled))) == 1:
         return Look("hexadecimal", numbers=[float(int(cell, 16)) for cell in filled])
     return Look()

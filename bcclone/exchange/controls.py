@@ -88,6 +88,8 @@ def read_controls(
         if plain(column) == "speed" and is_like_log(table):
             unit, factor = "mph", 1.0
         problem = _problem_of(name, table.numbers(column), factor)
+        if column in table.doubtful:
+            problem = "its points may be decimal, or stand between thousands"
         if len(found) > 1:
             problem = f"several columns may be it: {', '.join(found)}"
         if problem or factor is None:

@@ -206,7 +206,10 @@ def _read_labels(
     if own is None and not of_table.missing:
         own = read_times(table, without_rate, of_table, stems)
     before = len(inquiry.missing)
-    if paths and not _is_of_export(table):
+    if own and not settings.frame_rate:
+        inquiry.ask(table.doubts(own.column))
+    are_doubtful = len(inquiry.missing) > before
+    if paths and not are_doubtful and not _is_of_export(table):
         image_column = pictures.columns.get(_CENTER, "") if pictures else ""
         rate = settings.frame_rate
         inquiry.ask(ask_of_cameras(table, image_column, own, paths, rate))
@@ -221,7 +224,7 @@ def _read_labels(
     if times is None and not is_asked and not of_table.missing:
         of_images = pictures.columns.values() if pictures else ()
         inquiry.ask(no_times(table, [*control_columns.values(), *of_images]))
-    if times and paths and not are_several and not _is_of_export(table):
+    if times and paths and not (are_several or are_doubtful) and not _is_of_export(table):
         inquiry.ask(times.check_rate(paths))
     if times and pictures:
         seen.notes += [times.words, f"images: {pictures.words}"]

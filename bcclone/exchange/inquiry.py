@@ -314,7 +314,11 @@ _WORDS: Mapping[str, str] = {
     ),
     "cells: thousands": (
         "column {column} may be read in two ways: its marks, such as that of {cell} at {place}, "
-        "are decimal, or stand between thousands; write the numbers without those of thousands"
+        "are decimal, or stand between thousands; read the table with "
+        "pandas.read_csv(..., dtype=str); of thousands, write "
+        "table[{column}] = table[{column}].str.replace('[.,]', '', regex=True); "
+        "of decimals, write table[{column}] = "
+        "table[{column}].str.replace(',', '.').astype(float).map('{{:.4f}}'.format)"
     ),
     "cells: hexadecimal": (
         "column {column} has {others} cells of {rows} that are no numbers, but look hexadecimal, "

@@ -84,6 +84,7 @@ def steering_questions(
     """
     numbers = table.numbers(column)
     not_read, look = _not_read(table, column)
+    are_thousands = look.kind == "thousands"  # perhaps; their signs are known
     yield from not_read
     if look.numbers:  # what the column will hold
         numbers = np.array(look.numbers)
@@ -95,10 +96,11 @@ def steering_questions(
         return
     # where not all is read, the other side may be among the rest
     is_read = not not_read or bool(look.numbers)
+    has_sign = is_read and not are_thousands
     is_stated = settings.straight is not None or is_like_log(table)
     needs_middle = not is_stated and is_read and _is_one_sided(known)
     unsigned = (
-        list(_without_side(table, column, numbers, settings, needs_middle)) if is_read else []
+        list(_without_side(table, column, numbers, settings, needs_middle)) if has_sign else []
     )
     yield from unsigned
     flag = flag_column(table, column)
@@ -125,9 +127,11 @@ def _not_read(table: SourceTable, column: str) -> tuple[list[Missing], Look]:
     """Return the question for cells that are no numbers as they are written, unless they are few,
     and as what they look.
     """
+    if doubts := table.doubts(column):
+        return doubts, look_of([str(cell) for cell in table.columns[column]])
     rows = table.not_read(column)
     count = len(table.columns[column])
-    is_none_read = column in table.doubtful or not np.isfinite(table.numbers(column)).any()
+    is_none_read = not np.isfinite(table.numbers(column)).any()
     if is_none_read:
         rows = rows or list(range(count))
     elif len(rows) <= max(1, ACCIDENTS_SHARE * count):

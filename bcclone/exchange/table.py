@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bcclone.exchange.cells import is_empty, may_be_thousands, number_in, read_numbers
+from bcclone.exchange.cells import has_mark, is_empty, may_be_thousands, number_in, read_numbers
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, LeftOut
 from bcclone.exchange.inquiry import Inquiry, Missing, quoted
@@ -94,6 +94,15 @@ class SourceTable:
         with_unit = (name for name in self.columns if name.startswith(f"{asked} ["))
         return next(with_unit, "") if asked else ""
 
+    def doubts(self, column: str) -> list[Missing]:
+        """Return the question for a column whose points may be decimal, or between thousands."""
+        if column not in self.doubtful:
+            return []
+        cells = [str(self.written(column, row)) for row in range(len(self.columns[column]))]
+        row = next(row for row, cell in enumerate(cells) if has_mark(cell))
+        facts = {"column": column, "cell": cells[row], "place": self.place(row)}
+        return [Missing("cells: thousands", facts=facts)]
+
     def held(self, names: Iterable[str] = ()) -> dict[str, Any]:
         """Return what some columns hold: the range of numbers that change, or the first cells.
 
@@ -147,6 +156,7 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
         body = _with_decimal_commas(path, body, width, has_names, lines.separator)
     if not has_names and lines.separator != " ":
         body, width = _with_blank_behind_image(body, width)
+    _refuse_other_names(path, lines.numbered)
     _refuse_other_widths(path, body, width, lines.separator, settings.decimal_comma)
     body, comments = _without_comments(body, width, lines.separator)
     rows, numbers, broken = _rows_of(path, body, width, first if has_names else None)
@@ -156,6 +166,7 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
         inquiry.note("line below the names", f"line {number}: {quoted(line)}")
         notes.append(f"table: line {number} belongs to the names: {quoted(line)}")
     rows, numbers = rows[len(below) :], numbers[len(below) :]
+    _refuse_other_units(path, numbers, rows, below)
     header = _header_of(first, below) if has_names else []
     if not rows:
         first_error = f"; the first: {broken[0].shown}" if broken else ""
@@ -168,6 +179,7 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
     decimal_comma = lines.separator != "," or settings.decimal_comma
     columns = _columns_of(rows, header)
     read = _numbers_of(columns, decimal_comma)
+    _refuse_unknown_letters(lines.encoding, SourceTable(path, read["columns"]), settings)
     if comments:
         notes.append(f"table: comments among the rows: {quoted(comments)}")
     remarks = [*lines.remarks, *comments, *_constant_texts(columns)]
@@ -256,7 +268,9 @@ def _numbers_of(columns: Mapping[str, Sequence[str]], decimal_comma: bool) -> di
         "doubtful": [
             called[name]
             for name, cells in columns.items()
-            if has_commas and may_be_thousands(cells)
+            # a program that writes all decimals writes them in each cell
+            if may_be_thousands(cells)
+            and (has_commas or not all(map(has_mark, filter(None, cells))))
         ],
     }
 
@@ -340,6 +354,55 @@ def _decimal_commas(numbered: Sequence[tuple[int, list[str]]], has_names: bool) 
     return None
 
 
+def _refuse_other_names(path: Path, numbered: Sequence[tuple[int, list[str]]]) -> None:
+    """Raise UserError where a line below names the columns otherwise than the first one, as in
+    joined tables: it holds no value, and most of its cells are among those names.
+    """
+    (first_line, first), *others = numbered if _has_names(numbered) else numbered[:1]
+    names = [name.lower() for name in first]
+    for line, cells in others:
+        called = [cell.lower() for cell in cells]
+        if cells and cells[0].startswith(COMMENTS):
+            called[0] = called[0].lstrip("#%/ ")
+        is_of_names = 2 * len(set(called) & set(filter(None, names))) >= max(2, len(called))
+        if is_of_names and called != names and not any(map(is_value, cells)):
+            raise UserError(
+                f"{path}: line {line} names the columns otherwise than line {first_line}: "
+                f"{quoted(cells)}, and there {quoted(first)}; divide the table before line {line}, "
+                "and import each part by itself",
+                exit_code=2,
+            )
+
+
+def _refuse_other_units(
+    path: Path, lines: Sequence[int], rows: Sequence[list[str]], below: Sequence[Sequence[str]]
+) -> None:
+    """Raise UserError for a line of other units than those below the names, as in joined tables."""
+    for line, cells in zip(lines, rows if below else (), strict=False):
+        if cells not in below and any(map(is_unit, cells)) and not any(map(is_value, cells)):
+            raise UserError(
+                f"{path}: line {line} has other units than those below the names of the columns: "
+                f"{quoted(cells)}; divide the table there, and import each part by itself",
+                exit_code=2,
+            )
+
+
+def _refuse_unknown_letters(encoding: str, table: SourceTable, settings: ImportSettings) -> None:
+    """Raise UserError for a column that is asked for and not found, in a table that is no UTF-8:
+    its names may be read in wrong letters.
+
+    encoding: what is said of it where it is not known
+    """
+    for asked in (settings.steering_column, settings.image_column, settings.time_column):
+        if encoding and asked and not table.find(asked):
+            raise UserError(
+                f"{table.path}: it is not UTF-8, so that names of columns may be read in wrong "
+                f"letters, and none is {asked!r}; save it as UTF-8 first, such as with "
+                "iconv -f ENCODING -t UTF-8",
+                exit_code=2,
+            )
+
+
 def _refuse_other_widths(
     path: Path, body: Sequence[tuple[int, list[str]]], width: int, separator: str, joined: bool
 ) -> None:
@@ -355,6 +418,12 @@ def _refuse_other_widths(
     if len(longer) <= ACCIDENTS_SHARE * len(body) and 2 * len(shorter) <= len(body):
         return
     line, cells = (longer or shorter)[0]
+    if longer and all(len(cells) == width + 1 and not cells[-1] for _, cells in longer):
+        raise UserError(
+            f"{path}: line {line} ends with {separator!r} behind its last cell, and the first line "
+            "does not; write it at the end of the first line, too",
+            exit_code=2,
+        )
     mark = {"\t": "tabs", " ": "blanks"}.get(separator, repr(separator))
     remedy = f"its cells are divided by {mark}, as most lines are; write each line with as many "
     remedy += (
@@ -401,7 +470,7 @@ def _rows_of(
     for line, cells in body:
         place = f"{path}: line {line}"
         fault = fault_of(cells, width)
-        if cells == names:
+        if names and [cell.lower() for cell in cells] == [name.lower() for name in names]:
             continue
         if not fault:
             rows.append(cells)

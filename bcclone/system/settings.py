@@ -233,6 +233,8 @@ def check_value(declared: Setting, given: Any) -> Any:
     if isinstance(value, tuple):
         expected = expected.replace("one of", "some of")
         text = ("x" if declared.unit == "SIZE" else ", ").join(map(str, value))
+    elif not expected or (declared.maximum is not None and value > declared.maximum):
+        expected = f"{declared.minimum:g} to {declared.maximum:g}"
     raise SettingError(
         f"{name} {{value}}, expected {{expected}}", value=text[:_LONGEST_VALUE], expected=expected
     )

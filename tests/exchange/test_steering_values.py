@@ -11,7 +11,15 @@ import pandas as pd
 import pytest
 
 from tests.exchange.foreign_sources import asked, imported, refusal_of, rows_of
-from tests.exchange.test_inquiry import NAMES, ROWS, TIMES, labelled, steered, steering_of
+from tests.exchange.test_inquiry import (
+    NAMES,
+    ROWS,
+    TIMES,
+    labelled,
+    steered,
+    steering_of,
+    steps_of,
+)
 from tests.messages.refusals import run_command
 
 # degrees of a wheel: bends to both sides, whose numbers change smoothly
@@ -146,6 +154,33 @@ def test_cells_that_hold_numbers_in_a_way_that_is_not_read_are_refused(tmp_path,
         assert next(one["kind"] for one in refusal.facts["missing"] if not one["option"]) == kind
         assert str(folder / "labels.csv: line") in str(refusal)
         assert "--steering-column" not in refusal.facts["command"]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_points_between_some_thousands_are_asked_about_and_both_remedies_are_right(tmp_path, sign):
+    numbers = [round(abs(100 * a) if sign > 0 else 100 * a) // 10 for a in ANGLES]
+    written = [f"{number:,}".replace(",", ".") for number in numbers]
+    given = {"max_degrees": 375.0, "straight": 0.0}
+    for remedy, per in enumerate((10, 10_000)):
+        folder = steered(tmp_path / f"{remedy}", "steering_cdeg", written)
+        refusal = refusal_of(folder, **given)
+        kinds = [one["kind"] for one in refusal.facts["missing"] if not one["optional"]]
+        assert kinds == ["cells: thousands"]
+        assert re.search(r"that of '-?1\.\d{3}' at", str(refusal))
+        written_anew(folder, remedies_in(refusal)[remedy], dtype=str)
+        read = steering_of(folder, tmp_path / f"out{remedy}", max_degrees=375.0, straight=0.0)
+        whole = [n if per == 10 else n / 1000 if abs(n) >= 1000 else n for n in numbers]
+        assert read.tolist() == pytest.approx([n / 37_500 for n in whole], abs=1e-4)
+
+
+def test_times_with_points_between_some_thousands_are_asked_about(tmp_path):
+    cells = [f"{80 * row:,}".replace(",", ".") for row in range(ROWS)]
+    columns = {"image": NAMES, "steering": ["0.1"] * ROWS, "time_ms": cells}
+    folder = labelled(tmp_path / "set", columns)
+    refusal = refusal_of(folder)
+    assert [one["kind"] for one in refusal.facts["missing"]] == ["cells: thousands"]
+    written_anew(folder, remedies_in(refusal)[0], dtype=str)
+    assert steps_of(folder, tmp_path / "out") == [80] * 3
 
 
 def test_points_that_may_stand_between_thousands_are_refused(tmp_path):

@@ -73,7 +73,13 @@ def test_a_row_with_nuls_is_left_out_and_counted(tmp_path):
         ("image,steering\n{0},0,1\n{0},0,2", "--decimal-comma: line 2 .*'0', '1'"),
         ("image,steering\n{0},0,-0.1,1\n{0},0,2", r"line 2: 4 cells.*'-0.1'.*; name each cell"),
         ("image;steering\n{0};0;1\n{0};0;2", "line 2: 3 cells.*name each cell"),
-        ("image,steering\n{0},0.1,\n{0},0.2,", "without a separator at the end"),
+        ("image,steering\n{0},0.1,0\n{0},0.2,", "without a separator at the end"),
+        ("image,steering\n{0},0.1,\n{0},0.2,", "line 2 ends with ','.*first line, too"),
+        ("image;steering\n{0};0.1;\n{0};0.2;", "line 2 ends with ';'.*first line, too"),
+        ("image,steering\n{0},1\nsteering,image\n1,{0}", "line 3 names.*line 1: .*by itself"),
+        ("image,steer_deg\n{0},1\nimage,steer_rad\n{0},1", "line 3 names.*line 1: .*by itself"),
+        ("#image,steer_deg\n{0},1\n#steer_deg,image\n1,{0}", "line 3 names.*by itself"),
+        ("image,steering\n-,deg\n{0},1\nimage,steering\n-,rad\n{0},1", "line 5 has other units"),
         ("image,steering\n{0},tensor(0.1)", r"no numbers, such as 'tensor\(0.1\)'"),
         ("image,steering\n", "it has no rows"),
         ("steering\n0.1\n\n0.2", "line 3: blank, which may be a row without a number"),
@@ -475,3 +481,22 @@ def test_a_last_line_that_may_be_cut_off_is_said(tmp_path, last, end):
     (folder / "labels.csv").write_text("\n".join([*lines, f"{names[-1]},{last}"]) + end)
     is_said = "cut off" in imported_frames(folder, straight=0.0).as_text()
     assert is_said == (last == "0.1" and not end)
+
+
+def test_a_header_that_is_repeated_is_no_row(tmp_path):
+    table = [("image", "steering"), (NAMES[0], 0.1), ("Image", "Steering"), (NAMES[1], -0.2)]
+    folder = make_frames(tmp_path / "set", NAMES[:2], table)
+    result = imported_frames(folder)
+    assert rows_of(result.output)["steering"].tolist() == [0.1, -0.2]
+
+
+@pytest.mark.parametrize("encoding", ["shift-jis", "gbk"])
+def test_a_column_whose_letters_are_unknown_asks_for_utf_8(tmp_path, encoding):
+    name = "\u65b9\u5411"
+    folder = make_frames(tmp_path / "set", NAMES)
+    text = f"image,{name}\n" + "".join(f"{image},0.1\n" for image in NAMES)
+    (folder / "labels.csv").write_bytes(text.encode(encoding))
+    with pytest.raises(UserError, match=r"labels.csv: it is not UTF-8.*save it as UTF-8 first"):
+        imported_frames(folder, steering_column=name, unit="ratio")
+    (folder / "labels.csv").write_text(text, encoding="utf-8")
+    imported_frames(folder, steering_column=name, unit="ratio")

@@ -126,6 +126,8 @@ class Typed(Checked):
     pair: tuple[int, int] = (1, 2)
     texts: tuple[str, ...] = ()
     maybe: float | None = None
+    angle: float = setting(1.0, "an angle", 0.5, 1e6)
+    middle: float = setting(0.0, "a middle", -1e6, 1e6)
     limited: Annotated[tuple[int, int], Setting(minimum=8)] | None = setting(None, "a size")
 
 
@@ -140,6 +142,9 @@ class Typed(Checked):
         ("texts", (3,), "[0] 3, expected a text"),
         ("maybe", "1", "'1', expected a number"),
         ("limited", (8, 7), "8, 7, expected 8 or more"),
+        ("angle", 2e6, "2e+06, expected 0.5 to 1e+06"),
+        ("angle", 0.1, "0.1, expected 0.5 or more"),
+        ("middle", -2e6, "-2e+06, expected -1e+06 to 1e+06"),
     ],
 )
 def test_a_value_of_another_type_is_refused_with_what_is_expected(name, value, expected):
