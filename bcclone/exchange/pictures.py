@@ -170,7 +170,8 @@ def _counted_otherwise(
         of_rows = f"{facts['first']} to {facts['last']}"
         of_names = f"{facts['first_picture']} to {facts['last_picture']}"
         return f": {image_column} counts {of_rows}, and their names {of_names}"
-    is_shifted = (rows.min() - named[0]) * (rows.max() - named[-1]) > 0
+    first, last = int(rows.min()), int(rows.max())
+    is_shifted = (first < named[0] and last < named[-1]) or (first > named[0] and last > named[-1])
     if is_in_step or is_shifted:
         inquiry.ask([Missing("numbers of images", "image_column", "IMAGES", facts)])
     return ""

@@ -305,7 +305,7 @@ class FolderImages:
             return self._written[name]
         last = normal_name(PurePosixPath(name).name)
         paths = self._named.get(last) or self._lower.get(last.lower(), [])
-        if not paths and "%" in cell:  # as in the address of a page
+        if not paths and unquote(cell) != cell:  # as in the address of a page
             return self.find(unquote(cell), by_number)
         if not paths and is_image(last):  # the images were written anew in another format
             paths = self._named.get(PurePosixPath(last).stem, [])

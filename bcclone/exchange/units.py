@@ -77,6 +77,7 @@ _MULTIPLE = re.compile(
     r"half|quarters?|double|deci|centi|milli|micro|nano|kilo|times|scaled?"
 )
 _BETWEEN = ("of", "a", "per", "x", "by")  # words between a multiple and its unit
+_LONGEST_UNIT = 40  # characters
 _NUMBER_OF_COLUMN = re.compile(r"#\d+$")  # of one of several columns of one name
 
 _SIDE = (
@@ -85,11 +86,12 @@ _SIDE = (
 )
 _BESIDE = rf"(?:{_SIDE}|l|r)"
 _SIGN = r"(?:positive|pos|negative|neg|plus|minus|\+|-)"
-_JOINT = r"[-\s_=:]*(?:(?:is|are|to|the|for|means)[-\s_=:]+)*"
+# bounded, so that a line of dashes takes no long time
+_JOINT = r"[-\s_=:]{0,3}(?:(?:is|are|to|the|for|means)[-\s_=:]{1,3}){0,3}"
 _BEGIN, _END = r"(?<![^\W_])", r"(?![^\W_])"
 # what says which side is positive: left_positive, + = left, ccw
 _SIDED = re.compile(
-    rf"[-\s_,;:/]*(?:{_BEGIN}{_BESIDE}{_JOINT}{_SIGN}{_END}|{_SIGN}{_JOINT}{_BESIDE}{_END}|"
+    rf"[-\s_,;:/]{{0,3}}(?:{_BEGIN}{_BESIDE}{_JOINT}{_SIGN}{_END}|{_SIGN}{_JOINT}{_BESIDE}{_END}|"
     rf"{_BEGIN}(?:(?:counter|anti)[-_ ]?clockwise|clockwise|ccw|cw){_END})",
     re.IGNORECASE,
 )
@@ -239,7 +241,7 @@ def is_unit(cell: str) -> bool:
     A side that is positive may stand beside it: deg (left +).
     """
     written = f"[{bare(cell)}]"
-    return any(
+    return len(cell) <= _LONGEST_UNIT and any(
         plain(factor_in(written, units)[1]) in units for units in (ANGLES, MPH_OF, TIME_UNITS)
     )
 

@@ -56,8 +56,10 @@ class Form:
 
 _CLOCK = r"(?P<hour>\d\d?)(?P<mark>[-_:.]?)(?P<minute>\d\d?)(?P=mark)(?P<second>\d\d?)"
 # a fraction behind any mark; the minus of a time zone such as -05:30 is no mark of a fraction
-_FRACTION = r"(?:(?P<point>[.,:_]?|-(?!\d\d:?\d\d(?!\d)))(?P<fraction>\d{1,9}))?(?!\d)"
-_HALF_AND_ZONE = r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<zone>Z|[+-]\d\d:?\d\d)?(?!\d)"
+_FRACTION = r"(?:(?P<point>[.,:_]?|-(?!\d\d:?\d\d(?!\d)|\d:\d\d))(?P<fraction>\d{1,9}))?(?!\d)"
+_HALF_AND_ZONE = (
+    r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<zone>Z|[+-](?:\d\d:?\d\d|\d:\d\d|\d\d?))?(?!\d)"
+)
 _END = _FRACTION + _HALF_AND_ZONE
 _GLUED = r"[T_ -]?(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)" + _FRACTION
 _BEHIND = r"(?P<year>\d{4}|\d\d),?[T_ -]{1,2}" + _CLOCK + _END
@@ -108,7 +110,9 @@ _DATES = tuple(
         ),
         # 2026-132T10:00:00, with the day of the year
         (
-            r"(?<!\d)(?P<year>20\d\d)-(?P<of_year>\d{3})[T_ -]" + _CLOCK + _END,
+            r"(?<!\d)(?P<year>20\d\d)-(?P<of_year>(?!000)[0-2]\d\d|3[0-5]\d|36[0-6])[T_ -]"
+            + _CLOCK
+            + _END,
             ("ymd",),
         ),
     )
@@ -148,8 +152,8 @@ OF_CELLS = (
     Form(
         "durations",
         re.compile(
-            r"\s*(?P<minus>-)?(?P<days>\d{1,5}) days?,? \+?(?P<hour>\d\d?):(?P<minute>\d\d):"
-            r"(?P<second>\d\d(?:\.\d{1,9})?)\s*"
+            r"\s*(?P<days>-?\d{1,5}) days?,? \+?(?P<hour>\d\d?):(?P<minute>[0-5]\d):"
+            r"(?P<second>[0-5]\d(?:\.\d{1,9})?)\s*"
         ),
         is_whole=True,
     ),
@@ -163,7 +167,9 @@ OF_CELLS = (
     ),
     Form(
         "a clock",
-        re.compile(r"\s*(?:(?P<hour>\d\d?):)(?P<minute>\d\d?):(?P<second>\d\d?)" + _END + r"\s*"),
+        re.compile(
+            r"\s*(?P<hour>\d\d?)(?P<mark>:)(?P<minute>\d\d?):(?P<second>\d\d?)" + _END + r"\s*"
+        ),
         turn_ms=DAY_MS,
         is_whole=True,
     ),
@@ -222,6 +228,11 @@ def match_of(form: Form, text: str) -> Written | None:
         return Written(text, None, ms / 1000, "", "", text[match.end() :])
     if "days" in part:
         return Written(text, None, _seconds_of_duration(part), "", "", "")
+    # of hours alone, such as -05, beside the colons of a clock; beside other marks they count
+    if part.get("mark") == ":" and point == "-" and len(fraction) <= 2:
+        part["zone"], point, fraction = f"-{fraction}", "", ""
+    elif part.get("mark") != ":" and len(part.get("zone", "")) <= len("-05"):
+        part["zone"] = ""
     seconds = _seconds_of_day(part)
     if seconds is None or not _is_divided(part):
         return None
@@ -248,7 +259,7 @@ def _seconds_of_duration(part: Mapping[str, str]) -> float:
     of_part = {"days": 86_400, "hour": 3600, "minute": 60, "second": 1}
     numbers = {name: float(part[name].replace(",", ".") or 0) for name in of_part}
     seconds = sum(seconds * numbers[name] for name, seconds in of_part.items())
-    return -seconds if part["minus"] else seconds
+    return -seconds if part.get("minus") else seconds
 
 
 def _is_divided(part: Mapping[str, str]) -> bool:
@@ -273,6 +284,8 @@ def _seconds_of_day(part: Mapping[str, str]) -> int | None:
     seconds = 3600 * hour + 60 * minute + second
     zone = part.get("zone", "")
     if zone not in ("", "Z"):
-        offset = 60 * int(zone[1:3]) + int(zone[-2:])
+        digits = zone[1:].replace(":", "")
+        hours, minutes = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "0")
+        offset = 60 * int(hours) + int(minutes)
         seconds -= 60 * offset * (-1 if zone[0] == "-" else 1)
     return seconds

@@ -40,6 +40,7 @@ LONGEST_STEP_MS = 5000.0
 MINUTE_MS = 60e3
 WEEK_MS = 7 * DAY_MS  # of GPS
 _SAMPLE = 200  # texts that show whether others may have a form
+_LONGEST_NAME = 255  # characters of a file's name
 ENOUGH = 0.5  # share of the texts that must hold a time
 
 
@@ -80,7 +81,7 @@ def times_in_names(
     stated: what comes first in dates, such as DAY_FIRST, or what the digits behind the seconds
         count, such as MS; None where it is not stated
     """
-    return _read(stems, stated, OF_NAMES)
+    return _read([stem[:_LONGEST_NAME] for stem in stems], stated, OF_NAMES)
 
 
 def times_in_cells(
@@ -91,9 +92,12 @@ def times_in_cells(
 
 
 def _read(
-    texts: Sequence[str], stated: str | None, forms: Sequence[Form]
+    texts: Sequence[str], stated: str | None, forms: Sequence[Form], may_follow: bool = True
 ) -> WrittenTimes | Unclear | None:
-    """Return the times of texts in the first form that most have, or what is unclear of them."""
+    """Return the times of texts in the first form that most have, or what is unclear of them.
+
+    may_follow: whether another time in a name may stand behind the first one
+    """
     some = texts[:: max(1, len(texts) // _SAMPLE)]
     for form in forms:
         if sum(match_of(form, text) is not None for text in some) < 0.2 * len(some):
@@ -103,8 +107,9 @@ def _read(
         if not known or len(known) < ENOUGH * len(texts):
             continue
         behind = None
-        if forms is OF_NAMES:
-            behind = _read([one.rest if one else "" for one in found], stated, forms)
+        if forms is OF_NAMES and may_follow:
+            rests = [one.rest if one else "" for one in found]
+            behind = _read(rests, stated, forms, may_follow=False)
             is_of_session = len({(one.date, one.seconds) for one in known}) == 1 < len(known)
             if is_of_session and behind and not _is_one_moment(behind):
                 return behind

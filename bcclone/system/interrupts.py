@@ -96,12 +96,13 @@ def raising_interrupts() -> Iterator[None]:
     If it is dropped, it is raised again, until the block has ended or accept_interrupt() is called.
     """
     _process.received = _process.raised = None
+    around = _process.command
     with _handled_by(_raise), _raising_again(), _silently_dropped():
         _process.command = object()
         try:
             yield
         finally:
-            _process.command = None
+            _process.command = around
             with _process.repeating:  # what was sent is handled here, and nothing is sent later
                 pass
 
@@ -198,7 +199,9 @@ def interrupts_delayed(is_own: bool) -> Iterator[None]:
         elsewhere it does what the program has chosen
     """
     noted: list[int] = []
-    errors = os.dup(2) if is_own else -1  # what the block may redirect
+    errors = -1
+    with suppress(OSError):  # of a closed one
+        errors = os.dup(2)  # what the block may redirect
     respond_as_before = _process.respond
 
     def note(number: int) -> None:
@@ -213,7 +216,7 @@ def interrupts_delayed(is_own: bool) -> Iterator[None]:
         with _handled_by(note) as respond_as_before:
             yield
     finally:
-        if is_own:
+        if errors >= 0:
             os.close(errors)
         if noted:
             signal.raise_signal(noted[0])

@@ -149,8 +149,8 @@ class _ProcessPool(ProcessPoolExecutor):
     def submit(self, *arguments: Any, **options: Any) -> "Future[Any]":
         # Its own thread would start this thread for the first task, and if that cannot start, end
         # without a word: the tasks would wait for ever. Here, that raises RuntimeError
-        queue = vars(self)["_call_queue"]  # which mypy does not know
-        if queue._thread is None:
+        queue = vars(self)["_call_queue"]  # which mypy does not know; None after shutdown()
+        if queue is not None and queue._thread is None:
             queue._start_thread()
         with interrupts_kept_from_children():
             return super().submit(*arguments, **options)

@@ -41,19 +41,19 @@ _NAMES_STAND_ALONE = frozenset(
 )
 # protocols in whose URLs nothing before an @ is secret: github://ORGANISATION:REPOSITORY@REVISION
 _WITHOUT_PASSWORDS = frozenset(("file", "local", "github"))
-_PROTOCOL = re.compile(r"([a-z][a-z\d+.-]*)://", re.IGNORECASE)
+_PROTOCOL = re.compile(r"(?<![a-z\d+.-])([a-z][a-z\d+.-]*)://", re.IGNORECASE)
 # hosts that no name of a user is: this machine, and addresses
 _SURE_HOST = re.compile(r"localhost|\d+(?:\.\d+){3}", re.IGNORECASE)
 # a parameter's name; its value is read ahead, since it may be a URL with parameters
-_PARAMETER = re.compile(r"[?&;#]([^=&;#?]*)=(?=([^&;#]+))")
+_PARAMETER = re.compile(r"[?&;#]([^=&;#?]*)=(?=([^&]+))")
 # names of parameters by which servers know a person or program: X-Amz-Signature, sig, rlkey, jwt,
 # access_token, AWSAccessKeyId, PHPSESSID; as words in small letters with _ between them
 _SECRET_NAME = re.compile(
     r"passw|passphrase|passcode|secret|credential|signature|assertion|jwt|bearer|cookie"
     r"|(?:^|_)(?:o?auth|authori[sz]ation|authentication)(?:_|$)"
-    r"|(?:token|auth|hmac|(?<!don)(?<!mon)(?<!tur)key(?:_pair)?|sess(?:ion)?_?id"
-    r"|(?:^|_)(?:sig|pass|pwd|pw|psw|sid|otp))(?:_?id)?[_\d]*$"
-    r"|^(?:(?:auth|access|login|invite|share|verification)_?)?code$|^(?:sign|pin)$"
+    r"|(?:(?<!max_)tokens?|auth|hmac|(?<!don)(?<!mon)(?<!tur)keys?(?:_pair)?|sess(?:ion)?_?id|samlresponse"
+    r"|(?:^|_)(?:sig|(?:user)?pass|pwd|pw|psw|sid|t?otp|pat|sas|ticket))(?:_?id)?[_\d]*$"
+    r"|^(?:(?:auth|access|login|invite|share|verification)_?)?code$|^(?:sign|pin|pincode)$"
 )
 
 

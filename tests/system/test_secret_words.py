@@ -79,12 +79,12 @@ def test_what_is_no_user_before_a_host_stays(address):
 @pytest.mark.parametrize(
     "names",
     [
-        "token access_token accessToken X-Amz-Security-Token tok%65n user[token] jwt id_jwt",
+        "token tokens access_token accessToken X-Amz-Security-Token tok%65n user[token] jwt id_jwt",
         "sig se_sig sign X-Amz-Signature oauth_signature X-Amz-Credential hmac",
-        "password passwd pwd pw pass user_pass passphrase secret client_secret",
-        "key api_key apikey apiKey key2 AWSAccessKeyId Key-Pair-Id rlkey resourcekey authkey",
-        "auth X-Auth tempauth Authorization code auth_code authcode otp",
-        "sid connect.sid PHPSESSID jsessionid session_id sessionId",
+        "password passwd pwd pw pass user_pass userpass passphrase secret client_secret",
+        "key keys api_key apikey apiKey key2 AWSAccessKeyId Key-Pair-Id rlkey resourcekey authkey",
+        "auth X-Auth tempauth Authorization code auth_code authcode otp totp pat",
+        "sid connect.sid PHPSESSID jsessionid session_id sessionId sas ticket pincode",
     ],
 )
 @pytest.mark.parametrize("before", ["?", "?v=1&", "?v=1;", "#", ";", "?next=https://h2/?"])
@@ -92,6 +92,14 @@ def test_a_secret_parameter_is_hidden(names, before):
     for name in names.split():
         shown = without_password(f"https://h/lap{before}{name}={SECRET}/a?b c&w=2")
         assert shown == f"https://h/lap{before}{name}=YOUR-PASSWORD&w=2"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [f"token=a;{SECRET}", f"password=a#{SECRET}", f"password=a%23{SECRET}"],
+)
+def test_a_secret_within_a_value_is_hidden(parameters):
+    assert SECRET not in without_password(f"https://h/lap?{parameters}")
 
 
 @pytest.mark.parametrize(
