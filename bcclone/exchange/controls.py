@@ -30,6 +30,7 @@ from bcclone.exchange.units import (
     PERCENT,
     factor_in,
     last_name,
+    names_a_rate,
     plain,
     suffix_in,
 )
@@ -175,7 +176,7 @@ def _steering_column(
     sides = columns_of_sides(table)
     wheels = columns_of_wheels(table)
     of_pairs = [column for pair in (*sides, *wheels) for column in pair]
-    if len(fitting) == 1 and fitting[0] not in of_pairs:
+    if len(fitting) == 1 and fitting[0] not in of_pairs and not names_a_rate(fitting[0]):
         return fitting[0]
     if (sides or wheels) and len(fitting) < 2:
         left, right = (sides or wheels)[0]
@@ -197,9 +198,13 @@ def _steering_column(
         inquiry.ask(one for one in questions if one.setting)
         raise inquiry.refusal()  # its rows are no rows of pictures and times
     may_be = fitting or [name for name in _numeric(table) if name not in of_pairs]
+    rates = [name for name in may_be if names_a_rate(name)]
+    may_be = [name for name in may_be if name not in rates]
     may_be = may_be or [name for name in table.columns if look_of(table.columns[name]).kind]
-    if not may_be and not asked:
-        inquiry.ask([Missing("no steering at all", facts={"columns": table.held()})])
+    if not may_be and (rates or not asked):
+        facts = {"columns": table.held(rates)}
+        kind = "rates" if rates else "no steering at all"
+        inquiry.ask([Missing(kind, facts=facts, withdrawn=("steering_column",))])
         return ""
     kind = "several steerings" if fitting else "no steering"
     facts = {"columns": table.held(may_be)}

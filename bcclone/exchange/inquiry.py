@@ -295,6 +295,10 @@ _WORDS: Mapping[str, str] = {
     ),
     "several steerings": ("several columns may be the steering: {columns}"),
     "no steering": ("no column is called steering, or alike; there are: {columns}"),
+    "rates": (
+        "these are called as the speed or the torque of a steering, which is no steering: "
+        "{columns}; name or write a column with the steering, or rename one if it is the steering"
+    ),
     "no steering at all": (
         "no column holds numbers, as a steering does: {columns}; of classes such as left and "
         "right, write a table with a column steering, which has -0.5 or 0.5 and the like for each; "
@@ -325,6 +329,11 @@ _WORDS: Mapping[str, str] = {
         "such as {cell} at {place}; write 0x before all of them, or read the table with "
         "pandas.read_csv(..., dtype=str) and write table[{column}] = [int(cell, 16) for cell in "
         "table[{column}]]"
+    ),
+    "missing values": (
+        "column {column} has {far} in {count} of {rows} rows, far beyond all others, which are "
+        "{least:.10g} to {greatest:.10g}, as for a missing value; write nan there, with pandas: "
+        "table[{column}] = table[{column}].mask(table[{column}].isin({list}))"
     ),
     "cells as text": (
         "other programs read column {column} as text: write plain numbers first, such as {number} "
@@ -370,6 +379,7 @@ _WORDS: Mapping[str, str] = {
         "the steering is never, or hardly, to one side: which value is straight ahead, 0 or "
         "another?"
     ),
+    "middle in the table": ("which value is straight ahead, 0 or another? The table says {texts}"),
     "middle of a ratio": (
         "--max-degrees {full:.10g} is stated, but the steering is read as -1 to 1; which value is "
         "straight ahead, from which full steering is {full:.10g} away? Or leave out --max-degrees"
@@ -387,6 +397,15 @@ _WORDS: Mapping[str, str] = {
     "full of a wheel": (
         "full steering is 25 degrees of the front wheels; for a steering wheel, it is 25 times"
         " the steering ratio, about 375"
+    ),
+    "full of a steering wheel": (
+        "full steering of a steering wheel, of which {texts} speaks: 25 times the steering ratio, "
+        "about 375 degrees; 25 of the front wheels; 1 of -1 to 1"
+    ),
+    "full in the table": (
+        "how much full steering is in these numbers, of which the table says {texts}: 25 degrees "
+        "of the front wheels, about 375 of a steering wheel, or 1 of -1 to 1, times what they are "
+        "multiplied by: 250 of tenths of a degree"
     ),
     "full beyond": (
         "{beyond} of {rows} values are beyond full steering, which is {full:.10g}: by how much it "
@@ -463,6 +482,11 @@ _WORDS: Mapping[str, str] = {
         "column with the name of each row's picture, such as {picture}"
     ),
     "folder": "which folder has the pictures of the camera that looks forward? {folders}",
+    "folder column": (
+        "the pictures of column {column} are in several folders, and column {folder} names these: "
+        "join both, such as {picture}; read the table with pandas.read_csv(..., dtype=str), and "
+        "write table[{column}] = {joined}"
+    ),
     "pictures in folders": (
         "{folders} have pictures, and those of one camera are to be read: move the folders with "
         "the other pictures, such as masks, out of the source"
@@ -625,6 +649,13 @@ def _question(one: Missing) -> str:
         facts["texts"] = quoted(one.facts["texts"])
     if "tables" in one.facts:
         facts["tables"] = _tables(one.facts)
-    for name in one.facts.keys() & {"place", "index", "first_rows", "neither_rows"}:  # in full
+    for name in one.facts.keys() & {
+        "place",
+        "index",
+        "list",
+        "joined",
+        "first_rows",
+        "neither_rows",
+    }:  # in full
         facts[name] = repr(one.facts[name])[1:-1]
     return _WORDS[one.kind].format(**facts)

@@ -87,7 +87,7 @@ def find_pictures(
         return None
     inquiry.note("pictures", f"column {center!r}", pictures=len(images.paths))
     if folders := images.folders_of(table.columns[center]):
-        _ask_which_folder(table, folders, inquiry)
+        inquiry.ask(_folder_column(table, center, images) or _which_folder(table, folders, inquiry))
     return Pictures(f"by {', '.join(columns.values())}", columns)
 
 
@@ -190,16 +190,29 @@ def _facts_of_numbers(
     return facts | {"first_picture": min(named), "last_picture": max(named)}
 
 
-def _ask_which_folder(table: SourceTable, folders: Sequence[str], inquiry: Inquiry) -> None:
+def _folder_column(table: SourceTable, image_column: str, images: FolderImages) -> list[Missing]:
+    """Return the question for a table of which another column has the folder of each image."""
+    cells = table.columns[image_column]
+    for name, column in table.columns.items():
+        if name != image_column and (joined := images.joined_with(cells, column)):
+            begin, end = joined
+            path = f"{begin}{column[0]}/{cells[0]}{end}"
+            parts = [repr(begin)] * bool(begin) + [f"table[{name!r}]", repr("/")]
+            parts += [f"table[{image_column!r}]"] + [repr(end)] * bool(end)
+            facts = {"column": image_column, "folder": name, "picture": path}
+            return [Missing("folder column", facts=facts | {"joined": " + ".join(parts)})]
+    return []
+
+
+def _which_folder(table: SourceTable, folders: Sequence[str], inquiry: Inquiry) -> list[Missing]:
     source = inquiry.settings.source
     folder = source if source.is_dir() else source.parent
     facts = {"folders": [str(folder / each) for each in folders[:_MOST_LISTED]]}
     if "." in folders:  # a source has all the pictures in its folders
         kind = "pictures in folders" if len(folders) > 1 else "names without endings"
-        inquiry.ask([Missing(kind, facts=facts)])
-        return
+        return [Missing(kind, facts=facts)]
     inquiry.settings = replace(inquiry.settings, table=table.path)
-    inquiry.ask([Missing("folder", "source", "FOLDER", facts)])
+    return [Missing("folder", "source", "FOLDER", facts)]
 
 
 # ---- no column of names
@@ -302,7 +315,7 @@ def _row_by_row(
     fitting = sorted(folder for folder, pictures in folders.items() if pictures == rows)
     example = paths[0] if paths else ""
     if len(folders) > 1 and fitting:
-        _ask_which_folder(table, sorted(folders) if "." in fitting else fitting, inquiry)
+        inquiry.ask(_which_folder(table, sorted(folders) if "." in fitting else fitting, inquiry))
         return None
     if not paths:
         inquiry.ask([Missing("no pictures", facts={"endings": list(IMAGE_ENDINGS)})])

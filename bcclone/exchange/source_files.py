@@ -268,6 +268,20 @@ class FolderImages:
                 several.update({str(PurePosixPath(path).parent) for path in named})
         return sorted(folder for folder, count in several.items() if 2 * count > len(first))
 
+    def joined_with(self, cells: Sequence[str], column: Sequence[str]) -> tuple[str, str] | None:
+        """Return what stands before a folder's name in another column and behind a picture's name
+        in its cells, "" for nothing, if both together are paths of images; None if they are not.
+        """
+        folders = [str(PurePosixPath(path).parent) for path in self.paths]
+        before = os.path.commonprefix(folders)
+        endings = {PurePosixPath(path).suffix for path in self.paths}
+        for begin in dict.fromkeys(("", before, before.rpartition("/")[0] + "/")):
+            for end in ("", *sorted(endings)):
+                joined = [f"{begin}{a}/{b}{end}" for a, b in zip(column, cells, strict=True)]
+                if self.are_paths(joined):
+                    return begin, end
+        return None
+
     def are_paths(self, cells: Sequence[str]) -> bool:
         """Return whether most of the first cells of a column are paths of images of the folder."""
         first = [cell.replace("\\", "/").removeprefix("./") for cell in cells[:200] if cell]

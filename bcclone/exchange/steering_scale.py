@@ -15,6 +15,7 @@ from bcclone.exchange.exchange_settings import RATIO, ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE
 from bcclone.exchange.inquiry import SIDE, Missing
 from bcclone.exchange.steering_side import (
+    far_values,
     find_jump,
     flag_column,
     rows_with,
@@ -30,8 +31,11 @@ from bcclone.exchange.units import (
     factor_in,
     last_name,
     names_a_side,
+    names_a_wheel,
     plain,
     says_another_angle,
+    states_a_middle,
+    states_a_scale,
     states_a_side,
 )
 from bcclone.recording.row import CAMERAS, ROUNDING
@@ -75,6 +79,11 @@ def _with_sides(table: SourceTable, column: str) -> list[str]:
     return sides + [text for text in table.remarks if states_a_side(text)]
 
 
+def _texts_of(table: SourceTable, column: str) -> list[str]:
+    """Return the texts in a table that may speak of the steering in a column."""
+    return [*filter(None, [table.described.get(column)]), *table.remarks]
+
+
 def steering_questions(
     table: SourceTable, column: str, settings: ImportSettings
 ) -> Iterator[Missing]:
@@ -88,6 +97,9 @@ def steering_questions(
     yield from not_read
     if look.numbers:  # what the column will hold
         numbers = np.array(look.numbers)
+    far = far_values(numbers, unit_of(table, column, settings))
+    yield from _of_far_values(table, column, numbers, far)
+    numbers = np.where(np.isin(numbers, far), np.nan, numbers)
     known = numbers[np.isfinite(numbers)]
     if not len(known):
         return
@@ -110,7 +122,10 @@ def steering_questions(
         yield Missing("flag", facts=facts)
     is_unsigned = any(not one.setting for one in unsigned)
     needs_middle = needs_middle and not is_unsigned
-    if needs_middle and not unsigned:
+    middles = list(filter(states_a_middle, _texts_of(table, column)))
+    if middles and not is_stated and not is_unsigned:
+        yield Missing("middle in the table", "straight", "X", {"texts": middles})
+    elif needs_middle and not unsigned:
         yield Missing("middle", "straight", "X")
     away = known - (settings.straight or 0.0)
     if is_unsigned:  # no middle mends it
@@ -120,7 +135,8 @@ def steering_questions(
     sides = _with_sides(table, column)
     if sides and settings.left_positive is None:
         yield Missing("side in the table", "left_positive", SIDE, {"texts": sides})
-    yield from scale_questions(table, column, known, away, settings, needs_middle)
+    is_asked = needs_middle or (bool(middles) and not is_stated)
+    yield from scale_questions(table, column, known, away, settings, is_asked)
 
 
 def _not_read(table: SourceTable, column: str) -> tuple[list[Missing], Look]:
@@ -150,6 +166,29 @@ def _not_read(table: SourceTable, column: str) -> tuple[list[Missing], Look]:
     return [Missing(f"cells: {look.kind}" if look.kind else "cells", facts=facts)], look
 
 
+def _of_far_values(
+    table: SourceTable, column: str, numbers: FloatArray, far: list[float]
+) -> Iterator[Missing]:
+    if not far:
+        return
+    yield from _as_text(table, column)
+    known = numbers[np.isfinite(numbers)]
+    are_far = np.isin(known, far)
+    facts: dict[str, Any] = {"column": column, "far": far, "count": int(are_far.sum())}
+    facts |= {"rows": len(numbers), "list": repr([float(value) for value in far])}
+    facts |= {"least": float(known[~are_far].min()), "greatest": float(known[~are_far].max())}
+    yield Missing("missing values", facts=facts)
+
+
+def _as_text(table: SourceTable, column: str) -> Iterator[Missing]:
+    """Yield the question for a column of which pandas reads no numbers, as they are written."""
+    if column in table.as_written:
+        look = look_of(list(map(str, table.as_written[column])))
+        kind = "hexadecimal as text" if look.kind == "hexadecimal" else "cells as text"
+        facts = {"column": column, "cell": table.written(column, 0), "place": table.place(0)}
+        yield Missing(kind, facts=facts | {"number": str(table.columns[column][0])})
+
+
 def _without_side(
     table: SourceTable,
     column: str,
@@ -176,12 +215,8 @@ def _without_side(
             question = Missing(kind, facts=facts, withdrawn=("straight",))
         elif needs_middle:
             question = Missing("sign perhaps", "straight", "X", facts)
-    if question and column in table.as_written:
-        look = look_of(list(map(str, table.as_written[column])))
-        kind = "hexadecimal as text" if look.kind == "hexadecimal" else "cells as text"
-        facts = {"column": column, "cell": table.written(column, 0), "place": table.place(0)}
-        yield Missing(kind, facts=facts | {"number": str(table.columns[column][0])})
     if question:
+        yield from _as_text(table, column)
         yield question
 
 
@@ -212,6 +247,8 @@ def scale_questions(
         yield from _of_unit(unit, is_named, known, settings)
     if factor != 1 and (unit is None or settings.unit) and not full:
         yield Missing("full of a multiple", "max_degrees", "FULL", {"column": column})
+    if factor == 1 and (unit is None or unit in STEERING_UNITS.values()):
+        yield from _of_scale(table, column, is_ratio, settings)
     units = [unit] if unit else list(STEERING_UNITS.values())
     beyond = max(_beyond(away * one.per, full or one.full) for one in units)
     needs_full = needs_middle or (is_ratio and bool(settings.straight))
@@ -221,9 +258,22 @@ def scale_questions(
     elif beyond or (needs_full and not full):
         yield Missing("full", "max_degrees", "FULL")
     elif not full and (unit is None or unit.full == FULL_LOCK_DEGREES):
-        yield Missing("full of a wheel", "max_degrees", is_optional=True)
+        wheels = list(filter(names_a_wheel, [column, *_texts_of(table, column)]))
+        of_wheel = Missing("full of a steering wheel", "max_degrees", "FULL", {"texts": wheels})
+        yield of_wheel if wheels else Missing("full of a wheel", "max_degrees", is_optional=True)
     if settings.left_positive is None and (not is_ratio or not_a_ratio):
         yield Missing("side", "left_positive", is_optional=True)
+
+
+def _of_scale(
+    table: SourceTable, column: str, is_ratio: bool, settings: ImportSettings
+) -> Iterator[Missing]:
+    """Yield the questions where a text says that the numbers are a multiple of the steering."""
+    texts = list(filter(states_a_scale, _texts_of(table, column)))
+    if texts and not settings.max_degrees:
+        yield Missing("full in the table", "max_degrees", "FULL", {"texts": texts})
+        if is_ratio and settings.straight is None:
+            yield Missing("middle in the table", "straight", "X", {"texts": texts})
 
 
 def _of_unit(

@@ -16,7 +16,7 @@ import numpy as np
 from bcclone.exchange.cells import number_in
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE
 from bcclone.exchange.table import SourceTable
-from bcclone.exchange.units import plain
+from bcclone.exchange.units import SteeringUnit, plain
 from bcclone.system.arrays import BoolArray, FloatArray
 
 # a plain name of the side to which a steering without a sign is
@@ -206,6 +206,38 @@ def _are_sides(left: FloatArray, right: FloatArray) -> bool:
     known = np.isfinite(left) & np.isfinite(right)
     both = (left[known] != 0) & (right[known] != 0)
     return bool(np.any(left[known]) and np.any(right[known]) and both.mean() <= ACCIDENTS_SHARE)
+
+
+# ---- values that stand for none
+
+
+def far_values(numbers: FloatArray, unit: SteeringUnit | None) -> list[float]:
+    """Return the values that stand for a missing one, such as 999: the greatest one, which is
+    repeated, is beyond full steering, and is far beyond all others, with nothing between; [] if
+    there are none.
+    """
+    fewest_values = 8  # of keys there are fewer
+    known = numbers[np.isfinite(numbers)]
+    if not len(known):
+        return []
+    greatest = np.abs(known).max()
+    are_far = np.abs(known) == greatest
+    others = known[~are_far]
+    count = int(are_far.sum())
+    if len(np.unique(others)) < fewest_values or count < 2:
+        return []
+    if greatest <= (unit.full / unit.per if unit else 1.0):
+        return []
+    # 2 ** 15 - 1 is the greatest number of 16 bits with a sign
+    turns = [turn for turn in (*_TURNS, *_COUNTS) if math.log10(turn) % 1 and turn != 2**15]
+    if known.min() >= 0 and any(0.98 * turn <= greatest <= turn for turn in turns):
+        return []  # perhaps an angle that begins anew
+    far: list[float] = np.unique(known[are_far]).tolist()
+    # times the range of all others; nines alone are a usual mark
+    least_distance = 1 if set(f"{greatest:.10g}") <= set("9.") else 3
+    distance = min(max(others.min() - value, value - others.max()) for value in far)
+    is_often = count > ACCIDENTS_SHARE * len(known) or find_jump(known) is not None
+    return far if is_often and distance >= least_distance * np.ptp(others) else []
 
 
 # ---- an angle that begins anew

@@ -40,7 +40,6 @@ _DECIMALS = re.compile(r"\d+(?:[eE][-+]?\d+)?")
 _IMAGE_AND_NUMBER = re.compile(
     rf"(.+(?:{'|'.join(map(re.escape, IMAGE_ENDINGS))}))\s+([-+\d.eE]+)", re.IGNORECASE
 )
-_OF_TEXT = re.compile(r"(?:\w+_)?(?:units?|conventions?|comments?|notes?|descriptions?|remarks?)")
 # behind a comma alone: a program that writes an exponent sets the point behind the first digit
 _DIVIDED_DECIMALS = re.compile(r"\d{2,}[eE][-+]?\d+")
 
@@ -308,9 +307,12 @@ def _descriptions(below: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _constant_texts(columns: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return what a column such as `unit` or `comment` states for all rows."""
-    named = [name for name in columns if _OF_TEXT.fullmatch(plain(name))]
-    return [f"{name}: {columns[name][0]}" for name in named if len(set(columns[name])) == 1]
+    """Return what columns of one and the same text, such as `unit` or `comment`, state."""
+    return [
+        f"{name}: {cells[0]}"
+        for name, cells in columns.items()
+        if len(set(cells)) == 1 and not is_empty(cells[0]) and not is_value(cells[0])
+    ]
 
 
 def _header_of(names: Sequence[str], below: Sequence[Sequence[str]]) -> list[str]:

@@ -1,5 +1,8 @@
 """Which picture a row of a table has: by names, numbers and order; and of which camera."""
 
+import re
+
+import pandas as pd
 import pytest
 
 from tests.exchange.foreign_sources import (
@@ -209,3 +212,24 @@ def test_the_command_for_a_film_of_pictures_has_all_that_it_needs(tmp_path):
     assert "--steering from-motion --fov DEGREES --frame-rate HZ" in str(refusal_of(folder))
     asked_for = asked(folder, steering="from-motion")
     assert asked_for == {"--frame-rate": "times", "--fov": "fov"}
+
+
+@pytest.mark.parametrize("ending", [".jpg", ""])
+@pytest.mark.parametrize("prefix", ["run", ""])
+@pytest.mark.parametrize("above", ["", "data/"])
+def test_a_column_with_the_names_of_the_folders_is_joined(tmp_path, ending, prefix, above):
+    places = [(run, f"{number:04}") for run in (2, 1) for number in range(3)]
+    names = [f"{above}run{run}/{stem}.jpg" for run, stem in places]
+    steering = [-0.3, 0.2, 0.1, -0.1, 0.0, 0.3]
+    rows = [(f"{prefix}{run}", stem + ending) for run, stem in places]
+    table = [("run", "frame", "steering")]
+    table += [(*cells, number) for cells, number in zip(rows, steering, strict=True)]
+    folder = make_frames(tmp_path / "set", names, table)
+    refusal = refusal_of(folder, frame_rate=20)
+    assert [one["kind"] for one in refusal.facts["missing"]] == ["folder column"]
+    read = pd.read_csv(folder / "labels.csv", dtype=str)
+    exec(re.search(r"table\['frame'\] = .*", str(refusal))[0], {"table": read})
+    read.to_csv(folder / "labels.csv", index=False)
+    result = imported_frames(folder)
+    assert rows_of(result.output)["steering"].tolist() == steering
+    assert color_shown(result.output, 4) == pytest.approx(color_of(4), abs=8)

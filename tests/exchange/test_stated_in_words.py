@@ -2,6 +2,7 @@
 then read as the user says; never left out without a word.
 """
 
+import math
 import re
 
 import pandas as pd
@@ -150,11 +151,16 @@ def test_a_part_of_a_unit_below_the_names_is_read(tmp_path, unit):
     assert steering_of(folder, tmp_path / "out").tolist() == OF_SMALL
 
 
-@pytest.mark.parametrize("words", ["steering_deg in tenths of degrees", "all angles in rad"])
-def test_a_text_that_names_another_unit_than_the_column_is_asked_about(tmp_path, words):
+@pytest.mark.parametrize(
+    ("words", "full"),
+    [
+        ("steering_deg in tenths of degrees", "full in the table"), ("all angles in rad", "full"),
+    ],
+)  # fmt: skip
+def test_a_text_that_names_another_unit_than_the_column_is_asked_about(tmp_path, words, full):
     columns = {"image": NAMES, "steering_deg": list(map(str, SMALL)), "time_s": TIMES}
     folder = labelled(tmp_path / "set", columns, before=f"# {words}\n")
-    assert asked(folder) == {"--unit": "unit in the table", "--max-degrees": "full"}
+    assert asked(folder) == {"--unit": "unit in the table", "--max-degrees": full}
 
 
 def test_a_text_that_names_the_unit_of_the_column_is_shown_alone(tmp_path):
@@ -340,3 +346,97 @@ def test_a_column_of_another_name_whose_cells_are_not_read_is_named_with_what_to
     rows = answered(refusal, tmp_path, COLUMN="pwm")
     expected = [round(angle) / 250 for angle in ANGLES]
     assert rows["steering"].tolist() == pytest.approx(expected, abs=1e-4)
+
+
+# ---- other words for sides, the middle, a scale and a wheel
+
+
+def commented(folder, words, numbers=SMALL, name="steering_deg"):
+    columns = {"image": NAMES, name: list(map(str, numbers)), "time_s": TIMES}
+    return labelled(folder, columns, before=f"# {words}\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "steering: port is positive", "starboard +", "LH positive", "RH = +", "positiv nach links",
+        "Gegenuhrzeigersinn", "im Uhrzeigersinn", "positivo: giro a la izquierda",
+        "giro a la derecha", "sens trigonom\xe9trique", "right-hand rule", "ISO 8855, y left",
+        "mathematically positive",
+    ],
+)  # fmt: skip
+def test_a_side_in_other_words_is_asked_for(tmp_path, words):
+    refusal = refusal_of(commented(tmp_path / "set", words))
+    assert refusal.facts["missing"][0]["kind"] == "side in the table"
+    assert answered(refusal, tmp_path, SIDE="--left-positive")["steering"].tolist() == LEFT
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["steering zero at 3.5 degrees of 25", "offset 3.5", "3.5 is straight ahead", "neutral = 3.5"],
+)
+def test_a_middle_in_a_text_is_asked_for(tmp_path, words):
+    folder = commented(tmp_path / "set", words, [angle + 3.5 for angle in SMALL])
+    refusal = refusal_of(folder)
+    kinds = {one["option"]: one["kind"] for one in refusal.facts["missing"]}
+    assert kinds["--straight"] == "middle in the table"
+    assert answered(refusal, tmp_path, X=3.5, FULL=25)["steering"].tolist() == OF_SMALL
+
+
+@pytest.mark.parametrize("words", ["multiplied by 10", "x10", "values are scaled", "0.1 * raw"])
+@pytest.mark.parametrize(("name", "per"), [("steering_deg", 1), ("steering", 0.01)])
+def test_a_scale_in_a_text_is_asked_for(tmp_path, words, name, per):
+    numbers = [round(10 * per * angle, 4) for angle in SMALL]
+    folder = commented(tmp_path / "set", words, numbers, name)
+    refusal = refusal_of(folder)
+    kinds = {one["option"]: one["kind"] for one in refusal.facts["missing"]}
+    assert kinds["--max-degrees"] == "full in the table"
+    rows = answered(refusal, tmp_path, X=0, FULL=250 * per, UNIT="ratio")
+    assert rows["steering"].tolist() == OF_SMALL
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "center camera of 2026", "images of 320x160", "straight road, 3 km", "time offset 3 s",
+        "0 is straight ahead", "from serial port: steering", "turned left 3 times",
+    ],
+)  # fmt: skip
+def test_such_words_of_something_else_ask_nothing(tmp_path, words):
+    folder = commented(tmp_path / "set", words)
+    assert steering_of(folder, tmp_path / "out").tolist() == OF_SMALL
+
+
+@pytest.mark.parametrize(
+    "name", ["steering_wheel_angle_deg", "SteeringWheel [deg]", "handwheel_deg", "swa_rad"]
+)
+def test_an_angle_of_a_steering_wheel_needs_full_steering(tmp_path, name):
+    unit = math.degrees(1) if name.endswith("rad") else 1
+    folder = steered(tmp_path / "set", name, [round(angle / unit, 5) for angle in SMALL])
+    refusal = refusal_of(folder, steering_column=name)
+    kinds = {one["option"]: one["kind"] for one in refusal.facts["missing"] if not one["optional"]}
+    assert kinds == {"--max-degrees": "full of a steering wheel"}
+    rows = answered(refusal, tmp_path, FULL=375)
+    assert rows["steering"].tolist() == pytest.approx([a / 375 for a in SMALL], abs=1e-3)
+
+
+def test_an_angle_of_wheels_needs_none(tmp_path):
+    folder = steered(tmp_path / "set", "wheel_angle_deg", SMALL)
+    assert steering_of(folder, tmp_path / "out").tolist() == OF_SMALL
+
+
+@pytest.mark.parametrize("name", ["positive_direction", "side_plus"])
+def test_a_column_of_one_text_is_a_text_however_it_is_called(tmp_path, name):
+    folder = steered(tmp_path / "set", "steering_deg", SMALL, **{name: ["left"] * ROWS})
+    assert asked(folder) == {"--left-positive": "side in the table"}
+
+
+@pytest.mark.parametrize("name", ["steering_rate_deg_s", "steering_torque_nm", "yaw_rate"])
+def test_a_rate_is_not_offered_as_the_steering(tmp_path, name):
+    rates = list(map(str, SMALL))
+    folder = steered(tmp_path / "set", name, SMALL)
+    assert asked(folder) == {None: "rates"}
+    assert asked(folder, steering_column=name, unit="deg") == {None: "rates"}
+    folder = steered(tmp_path / "both", "position", SMALL, **{name: rates})
+    question = refusal_of(folder).facts["missing"][0]
+    assert list(question["facts"]["columns"]) == ["position"]

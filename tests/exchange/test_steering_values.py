@@ -173,6 +173,28 @@ def test_points_between_some_thousands_are_asked_about_and_both_remedies_are_rig
         assert read.tolist() == pytest.approx([n / 37_500 for n in whole], abs=1e-4)
 
 
+@pytest.mark.parametrize("value", ["999", "9999", "-999", "1e9", "32767", "-9999.0"])
+@pytest.mark.parametrize("is_one_sided", [False, True])
+def test_a_value_that_stands_for_none_is_called_so(tmp_path, value, is_one_sided):
+    numbers = [abs(angle) if is_one_sided else angle for angle in ANGLES]
+    cells = [value if row % 7 == 3 else number for row, number in enumerate(numbers)]
+    folder = steered(tmp_path / "set", "steering_deg", cells)
+    given = {"max_degrees": 375.0, "straight": 0.0}
+    refusal = refusal_of(folder, **given)
+    needed = [one["kind"] for one in refusal.facts["missing"] if not one["optional"]]
+    assert needed == ["missing values"]
+    written_anew(folder, remedies_in(refusal)[0])
+    expected = [n / 375 for row, n in enumerate(numbers) if row % 7 != 3]
+    assert steering_of(folder, tmp_path / "out", **given).tolist() == pytest.approx(
+        expected, abs=1e-4
+    )
+
+
+def test_a_small_angle_to_the_other_side_stands_for_none_only_if_it_does(tmp_path):
+    cells = [359 if row % 7 == 3 else 1 + row % 10 for row in range(ROWS)]
+    assert asked(steered(tmp_path / "set", "steering_deg", cells), straight=0.0)[None] == "wrapped"
+
+
 def test_times_with_points_between_some_thousands_are_asked_about(tmp_path):
     cells = [f"{80 * row:,}".replace(",", ".") for row in range(ROWS)]
     columns = {"image": NAMES, "steering": ["0.1"] * ROWS, "time_ms": cells}
