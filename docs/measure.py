@@ -124,26 +124,49 @@ class Commands:
         return text
 
 
-def measure_suite(run: Commands) -> Any:
-    """Score three trainings on a recording of the Unity program, and a shipped model."""
+def _trained_on_a_recording(run: Commands) -> list[Path]:
+    """Return three trainings on a recording of the Unity program, with seeds 0, 1 and 2."""
     recording = REAL / "recordings" / "lake_linux"
     store = run.made("lake_linux.h5", "preprocess", recording, "-o", None)
     trained = []
     for seed in range(3):
         words = ("model", store, "-o", None, "--seed", seed, "--name", f"suite{seed}")
         trained.append(run.made(f"s{seed}.h5", *words))
-    return run.printed("suite", *trained, ROOT / "models" / "lake.h5")
+    return trained
+
+
+# models that other people trained on recordings of the Unity program -> file and preset
+_OF_OTHERS = {
+    "k121": ("keras-1.2.1_66x200_yuv", "nvidia-66x200-yuv-bgr"),
+    "k211": ("keras-2.11.0_66x200_yuv", "nvidia-66x200-yuv"),
+}
+
+
+def measure_suite(run: Commands) -> Any:
+    """Score three trainings on a recording of the Unity program, and a shipped model."""
+    return run.printed("suite", *_trained_on_a_recording(run), ROOT / "models" / "lake.h5")
+
+
+def measure_replays_of_recordings(run: Commands) -> Any:
+    """Replay two recordings of the Unity program with trainings, a shipped model and others'."""
+    ours = [*_trained_on_a_recording(run), ROOT / "models" / "lake.h5"]
+    found: dict[str, dict[str, Any]] = {}
+    for name in ("lake_linux", "mountain_windows"):
+        recording = REAL / "recordings" / name
+        found[name] = run.printed("replay", *ours, recording)["models"]
+        for other, (file, preset) in _OF_OTHERS.items():
+            model = REAL / "legacy_models" / f"{file}.h5"
+            found[name][other] = run.printed("replay", model, recording, "--preprocess", preset)
+    return {"recordings": found}
 
 
 def measure_suite_of_others(run: Commands) -> Any:
     """Score two models that other people trained on recordings of the Unity program."""
-    models = {"k121": "keras-1.2.1_66x200_yuv", "k211": "keras-2.11.0_66x200_yuv"}
-    presets = {"k121": "nvidia-66x200-yuv-bgr", "k211": "nvidia-66x200-yuv"}
     models_scored = {}
     rows: list[dict[str, Any]] = []
-    for name, file in models.items():
+    for name, (file, preset) in _OF_OTHERS.items():
         model = REAL / "legacy_models" / f"{file}.h5"
-        suite = run.printed("suite", model, "--preprocess", presets[name])
+        suite = run.printed("suite", model, "--preprocess", preset)
         (models_scored[name],) = suite["models"].values()
         rows = rows or [{**row, "models": {}} for row in suite["rows"]]
         for row, driven in zip(rows, suite["rows"], strict=True):
@@ -232,6 +255,9 @@ RESULT_OF = {
     "cluster": _benchmark("cluster", *_TRAINS),
     "replay": _benchmark("replay", *_TRAINS, *_DRIVES),
     "suite": Result(measure_suite, (*_TRAINS, *_DRIVES, "/models/lake.h5")),
+    "replay-recordings": Result(
+        measure_replays_of_recordings, (*_TRAINS, *_DRIVES, "/models/lake.h5")
+    ),
     "suite-others": Result(measure_suite_of_others, _DRIVES),
     "suite-testing": _suite("lake", "--suite", "testing", "--laps", 0.35),
     "any-road": _suite("any-road", "--suite", "roads"),

@@ -176,6 +176,38 @@ def replays(what: str, labels: Mapping[str, str], all_conditions: bool = True) -
     return rows
 
 
+# driver of replay-recordings.json -> its row; of several, their figures follow each other
+_REPLAYED = {
+    ("human",): "the human",
+    ("k211",): "a Keras 2.11 model of others, trained on lake_linux",
+    ("k121",): "a Keras 1.2 model of others, trained elsewhere",
+    ("lake",): "[models/lake.h5](../../models/README.md), trained on laps of our simulator",
+    ("s0", "s1", "s2"): "the default training on lake_linux, three seeds",
+    ("zero",): "no steering",
+    ("mean",): "mean steering",
+}
+
+
+_RECORDED_LIMITS = ("1", "1.5", "2", "3")
+
+
+def replayed(recording: str) -> list[list[str]]:
+    """Return how often each driver came off the path of a recording, at each limit."""
+    models = results("replay-recordings")["recordings"][recording]
+    drivers = {**models["lake"]["controls"], **models}
+    rows = [["driver", "autonomy, %", *(f"off by {limit} m" for limit in _RECORDED_LIMITS)]]
+    for names, label in _REPLAYED.items():
+        scores = [drivers[name]["by_limit"] for name in names]
+        # below 0 it is shown as 0, as by the command
+        autonomy = (f"{max(0.0, score['2']['autonomy_percent']):.0f}" for score in scores)
+        counts = [
+            ", ".join(str(score[limit]["interventions"]) for score in scores)
+            for limit in _RECORDED_LIMITS
+        ]
+        rows.append([label, ", ".join(autonomy), *counts])
+    return rows
+
+
 def interval_text(figure: Sequence[float] | None, form: str) -> str:
     """Return a figure and its interval of 95 % in brackets, "" if it is not defined."""
     if figure is None:
@@ -435,6 +467,8 @@ TABLES = {
     "environments": Table(environment_speeds, ("env",)),
     "workers": Table(workers, ("cluster",)),
     "any-camera": Table(lambda: any_camera.real_table(results("any-camera")), ("any-camera",)),
+    "replayed-lake": Table(lambda: replayed("lake_linux"), ("replay-recordings",)),
+    "replayed-mountain": Table(lambda: replayed("mountain_windows"), ("replay-recordings",)),
     "replay-departures": _of_replays("departures", _LIMITS),
     "replay-better-half": _of_replays("departures of the better half", _SOME_LIMITS),
     "replay-worlds": _of_replays("departures", {"road": ""}, all_conditions=False),

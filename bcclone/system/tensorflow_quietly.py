@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 
 from bcclone.system.hardware import Card, usable_cores
 from bcclone.system.interrupts import interrupts_delayed
@@ -172,14 +173,23 @@ def standard_error_captured() -> Iterator[None]:
             os.close(saved)
 
 
+_is_kept = ContextVar("_is_kept", default=False)
+
+
 @contextmanager
 def random_state_kept() -> Iterator[None]:
     """Give Python's random generator its state back after the block.
 
-    Keras draws a seed from it for each layer that it makes.
+    Keras draws a seed from it for each layer that it makes. Within another such block, only that
+    one gives it back, so that layers which are made one after the other have seeds of their own.
     """
+    if _is_kept.get():
+        yield
+        return
     before = random.getstate()
+    within = _is_kept.set(True)
     try:
         yield
     finally:
+        _is_kept.reset(within)
         random.setstate(before)
