@@ -181,8 +181,8 @@ _REPLAYED = {
     ("human",): "the human",
     ("k211",): "a Keras 2.11 model of others, trained on lake_linux",
     ("k121",): "a Keras 1.2 model of others, trained elsewhere",
-    ("lake",): "[models/lake.h5](../../models/README.md), trained on laps of our simulator",
-    ("s0", "s1", "s2"): "the default training on lake_linux, three seeds",
+    ("models/lake.h5",): "[models/lake.h5](../../models/README.md), trained on simulated laps",
+    ("s0.h5", "s1.h5", "s2.h5"): "the default training on lake_linux, three seeds",
     ("zero",): "no steering",
     ("mean",): "mean steering",
 }
@@ -194,7 +194,7 @@ _RECORDED_LIMITS = ("1", "1.5", "2", "3")
 def replayed(recording: str) -> list[list[str]]:
     """Return how often each driver came off the path of a recording, at each limit."""
     models = results("replay-recordings")["recordings"][recording]
-    drivers = {**models["lake"]["controls"], **models}
+    drivers = {**models["s0.h5"]["controls"], **models}
     rows = [["driver", "autonomy, %", *(f"off by {limit} m" for limit in _RECORDED_LIMITS)]]
     for names, label in _REPLAYED.items():
         scores = [drivers[name]["by_limit"] for name in names]
