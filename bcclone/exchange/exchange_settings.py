@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Annotated
 
 from bcclone.recording.row import CAMERAS
-from bcclone.recording.time_forms import DAY_FIRST, MONTH_FIRST, PER_MS, YEAR_FIRST
+from bcclone.recording.time_forms import (
+    DAY_FIRST,
+    MONTH_FIRST,
+    PER_MS,
+    YEAR_FIRST,
+    stated_unit,
+)
 from bcclone.system.settings import (
     Checked,
     Names,
@@ -177,9 +183,9 @@ class ImportSettings(Checked):
     )
     time_form: str | None = _table(
         None,
-        "how the times are written: the unit of numbers, or what comes first in a date such as "
-        "05/06/2026",
-        choices=TIME_FORMS,
+        f"how the times are written: {', '.join(TIME_FORMS)}; the unit of numbers, or how many of "
+        "it they count, such as 10ms; or what comes first in a date such as 05/06/2026",
+        unit="FORM",
         shown="by the column's name or the numbers of 1970 and later; seconds",
     )
     frame_rate: float | None = _table(
@@ -225,6 +231,11 @@ class ImportSettings(Checked):
                 raise SettingError(
                     f"{{{name}}} is of a table, which is not read with {{steering}} {FROM_MOTION}"
                 )
+        if self.time_form and self.time_form not in TIME_FORMS and not stated_unit(self.time_form):
+            raise SettingError(
+                f"{{time_form}} {self.time_form}, expected {', '.join(TIME_FORMS)}, or a number "
+                "with a unit, such as 10ms"
+            )
         for name in ("time_column", "time_form"):
             if self.frame_rate and getattr(self, name):
                 raise SettingError(

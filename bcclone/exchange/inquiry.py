@@ -580,7 +580,7 @@ _WORDS: Mapping[str, str] = {
     ),
     "form perhaps": (
         "of numbers that are not seconds, or dates, if you name one of these: {columns}: s, ms, "
-        "us, ns, min, h or d; year-first, day-first or month-first"
+        "us, ns, min, h or d, or how many of it, such as 10ms; year-first, day-first or month-first"
     ),
     "no times": (
         "column {column} holds no times, such as {cell}; how many rows there are in a second, "
@@ -588,17 +588,17 @@ _WORDS: Mapping[str, str] = {
     ),
     "form of times": (
         "column {column} has numbers such as {cell}, {step:g} apart, and nothing states a unit in "
-        "which they are of a camera: s, ms, us, ns, min, h or d; if it is none of these, leave it "
-        "out, and count the rows with --frame-rate"
+        "which they are of a camera: s, ms, us, ns, min, h or d, or how many of it, such as 10ms; "
+        "if nobody knows, leave it out, and count the rows with --frame-rate"
     ),
     "unit of times": (
         "column {column} is called as {named}, but holds times since 1970 in {found}, such as "
-        "{cell}; s, ms, us or ns"
+        "{cell}; s, ms, us or ns, or how many of it, such as 10ms"
     ),
     "multiple of times": (
         "column {column} counts a multiple, or a part, of a unit that its name does not say "
-        "clearly; how many rows there are in a second, such as 20; or write the seconds into a "
-        "column time_s"
+        "clearly; state how many of which one, such as 10ms or 100ns; if nobody knows, leave it "
+        "out, and count the rows with --frame-rate"
     ),
     "row numbers": (
         "column {column} counts up by 1, as the numbers of rows do: s if that is seconds (a "
@@ -630,7 +630,8 @@ _WORDS: Mapping[str, str] = {
     ),
     "frame numbers": (
         "column {column} numbers the frames from {first:.10g}, expected each number once, from 0;"
-        " correct it, or rename it if row 1 is of the first frame"
+        " if {first:.10g} is the film's first frame, write, with pandas: "
+        "table[{column}] -= {first:.10g}"
     ),
 }
 

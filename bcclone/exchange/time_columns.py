@@ -18,7 +18,9 @@ from bcclone.exchange.times import Times, counted, times_of, times_of_images
 from bcclone.exchange.units import plain
 from bcclone.recording import written_times
 from bcclone.recording.time_forms import (
+    CENTISECONDS,
     DAY_MS,
+    DECISECONDS,
     HOUR_MS,
     HOURS,
     MINUTES,
@@ -53,7 +55,8 @@ _PARTS = {
     "mmm": MS, "m": _MINUTES_OR_METRES, "mm": _MINUTES_OR_METRES,
 }  # fmt: skip
 _OF_PARTS = re.compile("|(?:.*_)?(?:time_?stamp|date_?time|time|stamp|tv|clock|utc|gps|header|ts?)")
-_LARGEST_PART = {HOURS: 24, MINUTES: 60, MS: 1e3, US: 1e6, NS: 1e9}  # no part is as large
+_OF_A_SECOND = {DECISECONDS: 10, CENTISECONDS: 100, MS: 1e3, US: 1e6, NS: 1e9}
+_LARGEST_PART = {HOURS: 24, MINUTES: 60, **_OF_A_SECOND}  # no part is as large
 _HOURS_AND_MINUTES = re.compile(r"\d\d?:\d\d")
 
 # columns, and the times in them or what has to be stated of these
@@ -200,7 +203,7 @@ def _of_parts(table: SourceTable, form: str | None) -> Iterator[_Found]:
 
 def _joined(table: SourceTable, columns: dict[str, str], form: str | None) -> Iterator[_Found]:
     """Yield the times in columns, unit -> name, with seconds among them, if they are parts."""
-    units = [unit for unit in (HOURS, MINUTES, SECONDS, MS, US, NS) if unit in columns]
+    units = [unit for unit in (HOURS, MINUTES, SECONDS, *_OF_A_SECOND) if unit in columns]
     names = [columns[unit] for unit in units]
     if HOURS not in units and MINUTES not in units:
         yield from _with_hours_and_minutes(table, columns[SECONDS], form)
@@ -264,7 +267,7 @@ def _part_of_a_second(table: SourceTable, names: Sequence[str], times: Times) ->
     for name in table.columns:
         before, _, called = plain(name).rpartition("_")
         unit = _PARTS.get(called, "")
-        is_part = unit in (MS, US, NS) and _OF_PARTS.fullmatch(before) and name not in names
+        is_part = unit in _OF_A_SECOND and _OF_PARTS.fullmatch(before) and name not in names
         if not is_part or not _are_counts(table, name, _LARGEST_PART[unit]):
             continue
         parts = table.numbers(name)

@@ -29,6 +29,7 @@ from bcclone.recording.time_forms import (
     SECONDS,
     TIME_UNITS,
     US,
+    stated_unit,
 )
 from bcclone.recording.written_times import (
     ENOUGH,
@@ -129,14 +130,13 @@ def times_of(cells: Sequence[object], name: str, form: str | None = None) -> Tim
 def _of_numbers(cells: Sequence[object], name: str, form: str | None, cell: str) -> Times | Missing:
     """Return the times in cells with numbers, as times_of(); cell: one as it is written."""
     called, turns_ms = _turns_in(name)
-    stated = form if form in PER_MS else None
+    many, stated = stated_unit(form) or (1.0, None)
     factor, called = factor_in(called, TIME_UNITS)
     named = unit_in(called, TIME_UNITS)
     if factor is None and not stated:
-        return Missing("multiple of times", "frame_rate", "HZ", {"column": name})
-    numbers = _numbers_in(cells, stated or named or SECONDS)
-    if factor and not stated:
-        numbers = numbers * factor
+        return Missing("multiple of times", "time_form", "FORM", {"column": name})
+    factor = many if stated else factor or 1.0
+    numbers = _numbers_in(cells, stated or named or SECONDS) * factor
     known = np.sort(numbers[np.isfinite(numbers)])
     facts: dict[str, Any] = {"column": name, "cell": cell}
     usual = usual_step(known.tolist())
@@ -167,9 +167,11 @@ def _of_numbers(cells: Sequence[object], name: str, form: str | None, cell: str)
     raised, turn = counted_on(milliseconds, turns_ms)
     turn_ms = turn_of(raised, [] if calendar else [*_TURNS_MS.values(), 2.0**16])
     if turn_ms:
-        facts |= {"seconds": turn_ms / 1000, "turn": turn_ms * _PER_MS[unit] / (factor or 1)}
+        facts |= {"seconds": turn_ms / 1000, "turn": turn_ms * _PER_MS[unit] / factor}
         return Missing("begins anew", facts=facts)
     words = calendar.words if calendar and not named else unit
+    if stated and many != 1:
+        words = f"{many:g} {unit}"
     uses_form = stated is not None
     return Times(np.round(raised), f"times: {name}, in {words}{turn}", name, uses_form=uses_form)
 

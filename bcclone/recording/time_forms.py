@@ -18,24 +18,39 @@ SECONDS = "s"
 MS = "ms"
 US = "us"
 NS = "ns"
+DECISECONDS = "ds"
+CENTISECONDS = "cs"
 MINUTES = "min"
 HOURS = "h"
 DAYS = "d"
 PER_MS = {  # how many of a unit are a millisecond
-    SECONDS: 1e-3, MS: 1.0, US: 1e3, NS: 1e6, MINUTES: 1 / 60e3, HOURS: 1 / 3.6e6, DAYS: 1 / 86.4e6
+    SECONDS: 1e-3, DECISECONDS: 1e-2, CENTISECONDS: 0.1, MS: 1.0, US: 1e3, NS: 1e6,
+    MINUTES: 1 / 60e3, HOURS: 1 / 3.6e6, DAYS: 1 / 86.4e6,
 }  # fmt: skip
 TIME_UNITS = {  # how a unit is written
     **dict.fromkeys(("s", "sec", "second", "seconds"), SECONDS),  # not secs, beside ROS's nsecs
     **dict.fromkeys(("ms", "msec", "msecs", "milli", "millis", "millisecond", "milliseconds"), MS),
     **dict.fromkeys(("us", "usec", "usecs", "micros", "microsecond", "microseconds"), US),
+    **dict.fromkeys(("ds", "decisecond", "deciseconds"), DECISECONDS),
+    **dict.fromkeys(("cs", "centisecond", "centiseconds"), CENTISECONDS),
     **dict.fromkeys(("ns", "nsec", "nanos", "nanosec", "nanosecond", "nanoseconds"), NS),
     **dict.fromkeys(("min", "mins", "minute", "minutes"), MINUTES),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), HOURS),
     **dict.fromkeys(("d", "days"), DAYS),
 }
+_OF_UNIT = re.compile(rf"(?P<many>\d{{1,9}}(?:\.\d{{1,9}})?)? ?(?P<unit>{'|'.join(PER_MS)})")
 YEAR_FIRST = "year-first"
 DAY_FIRST = "day-first"
 MONTH_FIRST = "month-first"
+
+
+def stated_unit(form: str | None) -> tuple[float, str] | None:
+    """Return how many of which unit a number counts, as a user states it: (10.0, "ms") of 10ms.
+
+    None for another form, such as DAY_FIRST.
+    """
+    match = _OF_UNIT.fullmatch(form or "")
+    return (float(match["many"] or 1), match["unit"]) if match else None
 
 
 DAY_MS = 86.4e6
@@ -184,7 +199,8 @@ OF_CELLS = (
     Form(
         "a clock without marks",
         re.compile(
-            r"\s*(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)"
+            # a spreadsheet leaves out the first zero
+            r"\s*(?P<hour>\d\d?)(?P<minute>\d\d)(?P<second>\d\d)"
             r"(?:(?P<point>\.)(?P<fraction>\d{1,9})|(?P<digits>\d{3}))?\s*"
         ),
         turn_ms=DAY_MS,

@@ -69,12 +69,17 @@ def test_times_in_a_multiple_of_a_unit_are_read(tmp_path, name, per_second):
     assert steps_of(folder, tmp_path / "out", time_column=name) == [100] * 3
 
 
-@pytest.mark.parametrize("name", ["time (x10 ms)", "time_ms*10", "time_tenths_s"])
-def test_times_in_a_multiple_that_is_not_clear_are_asked_for(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "form", "step_ms"),
+    [("time (x10 ms)", "10ms", 50), ("time_ms*10", "10ms", 50), ("time_tenths_s", "ds", 500)],
+)
+def test_times_in_a_multiple_that_is_not_clear_are_asked_for(tmp_path, name, form, step_ms):
     cells = [str(5 * number) for number in range(ROWS)]
     columns = {"image": NAMES, "steering": ["0.1"] * ROWS, name: cells}
     folder = labelled(tmp_path / "set", columns)
-    assert asked(folder, time_column=name) == {"--frame-rate": "multiple of times"}
+    assert asked(folder, time_column=name) == {"--time-form": "multiple of times"}
+    answers = {"time_column": name, "time_form": form}
+    assert steps_of(folder, tmp_path / "out", **answers) == [step_ms] * 3
 
 
 # ---- a side

@@ -1,7 +1,9 @@
 """Times of tables and in names: dates, and numbers whose unit is plain."""
 
+import numpy as np
 import pytest
 
+from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.inquiry import Missing, NotStated
 from bcclone.exchange.times import Times, times_of, times_of_images
 from bcclone.system.errors import UserError
@@ -387,3 +389,37 @@ def test_rows_that_stand_newest_first_have_the_same_times(tmp_path, column, cell
     first, again = (rows_of(result.output)["time_ms"].tolist() for result in results)
     assert first == again == sorted(first)
     assert "newest first" in results[1].as_text()
+
+
+@pytest.mark.parametrize(
+    ("column", "form", "per_ms"),
+    [
+        ("time_ds", None, 0.01),
+        ("time [cs]", None, 0.1),
+        ("tick", "10ms", 0.1),
+        ("time_x10ms", "10ms", 0.1),
+        ("timestamp_100ns", "100ns", 1e4),
+        ("time_jiffies", "0.01s", 0.1),
+    ],
+)
+def test_parts_and_multiples_of_a_unit_are_read_or_stated(column, form, per_ms):
+    cells = [f"{50 * row * per_ms:.3f}" for row in range(40)]
+    times = times_of(cells, column, form)
+    assert isinstance(times, Times)
+    assert times.milliseconds.tolist() == [50 * row for row in range(40)]
+
+
+def test_a_time_form_is_one_of_those_or_a_number_with_a_unit(tmp_path):
+    with pytest.raises(SettingError, match="10 parsecs, expected s, .* such as 10ms"):
+        ImportSettings(tmp_path, time_form="10 parsecs")
+
+
+def test_a_clock_without_marks_may_lack_its_first_zero():
+    seconds = [58 + 0.05 * row for row in range(80)]
+    cells = [f"9{30 + int(each // 60):02}{each % 60:06.3f}" for each in seconds]
+    times = times_of(cells, "utc")
+    assert isinstance(times, Times)
+    assert set(np.diff(times.milliseconds)) == {50}
+    assert times.milliseconds[0] == 1000 * (9 * 3600 + 30 * 60 + 58)
+    plain = [f"{93058 + 0.05 * row:.3f}" for row in range(80)]
+    assert times_of(plain, "time").milliseconds[0] == 93_058_000
