@@ -229,12 +229,13 @@ def check_value(declared: Setting, given: Any) -> Any:
     if value is None or declared.allows(value):
         return value
     expected = declared.expected
+    low, high = declared.minimum, declared.maximum
     text = f"{value:g}" if isinstance(value, float) else str(value)
     if isinstance(value, tuple):
         expected = expected.replace("one of", "some of")
         text = ("x" if declared.unit == "SIZE" else ", ").join(map(str, value))
-    elif not expected or (declared.maximum is not None and value > declared.maximum):
-        expected = f"{declared.minimum:g} to {declared.maximum:g}"
+    elif low is not None and high is not None and (not expected or value > high):
+        expected = f"{low:g} to {high:g}"
     raise SettingError(
         f"{name} {{value}}, expected {{expected}}", value=text[:_LONGEST_VALUE], expected=expected
     )
