@@ -262,8 +262,8 @@ def merging():
         # as in a long call of C code, which Python's handlers wait for
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         time.sleep(3 * interrupts._AGAIN_SECONDS)
-        os.kill(os.getpid(), signal.SIGINT)
         try:
+            os.kill(os.getpid(), signal.SIGINT)  # another thread may get it, and at once
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             time.sleep(5 * interrupts._AGAIN_SECONDS)
         except KeyboardInterrupt:
