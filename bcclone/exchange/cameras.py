@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from bcclone.exchange.inquiry import Missing
+from bcclone.exchange.questions import Missing
 from bcclone.exchange.table import SourceTable
 from bcclone.exchange.times import Times, times_of_images
 from bcclone.exchange.units import plain

@@ -15,7 +15,8 @@ import numpy as np
 from bcclone.exchange.cells import look_of, number_in
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, Seen
-from bcclone.exchange.inquiry import Inquiry, Missing
+from bcclone.exchange.inquiry import Inquiry
+from bcclone.exchange.questions import Missing
 from bcclone.exchange.steering_scale import (
     is_like_log,
     scale_questions,

@@ -28,8 +28,9 @@ from bcclone.exchange.exchanged_rows import (
     Seen,
     row_of,
 )
-from bcclone.exchange.inquiry import Inquiry, Missing, choose_table
+from bcclone.exchange.inquiry import Inquiry, choose_table
 from bcclone.exchange.pictures import Pictures, find_pictures, in_order
+from bcclone.exchange.questions import Missing
 from bcclone.exchange.source_files import (
     IMAGE_ENDINGS,
     FolderImages,

@@ -19,7 +19,8 @@ import numpy as np
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, Items, LeftOut, Seen, row_of
-from bcclone.exchange.inquiry import Inquiry, Missing, choose_table, import_of
+from bcclone.exchange.inquiry import Inquiry, choose_table, import_of
+from bcclone.exchange.questions import Missing
 from bcclone.exchange.source_files import FolderImages, files_inside, path_in_source
 from bcclone.exchange.table import SourceTable, read_table
 from bcclone.exchange.table_files import TABLE_ENDINGS, find_tables, without_table

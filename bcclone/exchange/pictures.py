@@ -15,7 +15,8 @@ import numpy as np
 
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, LeftOut
-from bcclone.exchange.inquiry import Inquiry, Missing
+from bcclone.exchange.inquiry import Inquiry
+from bcclone.exchange.questions import Missing
 from bcclone.exchange.source_files import IMAGE_ENDINGS, FolderImages, is_image, number_of_image
 from bcclone.exchange.table import SourceTable, camera_of_name, with_center
 from bcclone.exchange.times import Times, times_of_images

@@ -13,7 +13,7 @@ from bcclone.camera.vehicle import FULL_LOCK_DEGREES
 from bcclone.exchange.cells import Look, look_of
 from bcclone.exchange.exchange_settings import RATIO, ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE
-from bcclone.exchange.inquiry import SIDE, Missing
+from bcclone.exchange.questions import SIDE, Missing
 from bcclone.exchange.steering_side import (
     far_values,
     find_jump,

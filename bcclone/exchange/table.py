@@ -18,7 +18,8 @@ import numpy as np
 from bcclone.exchange.cells import has_mark, is_empty, may_be_thousands, number_in, read_numbers
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, LeftOut
-from bcclone.exchange.inquiry import Inquiry, Missing, quoted
+from bcclone.exchange.inquiry import Inquiry
+from bcclone.exchange.questions import Missing, quoted
 from bcclone.exchange.source_files import IMAGE_ENDINGS
 from bcclone.exchange.table_lines import (
     COMMENTS,

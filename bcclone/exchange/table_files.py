@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
-from bcclone.exchange.inquiry import Inquiry, Missing, NotStated
+from bcclone.exchange.inquiry import Inquiry, NotStated
+from bcclone.exchange.questions import Missing
 from bcclone.exchange.source_files import (
     IMAGE_ENDINGS,
     can_be_listed,

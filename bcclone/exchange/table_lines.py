@@ -15,7 +15,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 from bcclone.exchange.cells import number_in
-from bcclone.exchange.inquiry import quoted
+from bcclone.exchange.questions import quoted
 from bcclone.exchange.source_files import is_image
 from bcclone.recording.dialect import ASCII_NUMBERS, nul_characters, text_of
 from bcclone.recording.log import other_file

@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.inquiry import Inquiry, Missing
+from bcclone.exchange.inquiry import Inquiry
+from bcclone.exchange.questions import Missing
 from bcclone.exchange.table import SourceTable
 from bcclone.exchange.times import Times, counted, times_of, times_of_images
 from bcclone.exchange.units import plain

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bcclone.exchange.cells import LONGEST_CELL, number_in
-from bcclone.exchange.inquiry import Missing
+from bcclone.exchange.questions import Missing
 from bcclone.exchange.units import factor_in, plain, unit_in
 from bcclone.recording import written_times
 from bcclone.recording.time_forms import (

@@ -35,7 +35,8 @@ from bcclone.exchange.exchanged_rows import (
     Seen,
     row_of,
 )
-from bcclone.exchange.inquiry import Inquiry, Missing
+from bcclone.exchange.inquiry import Inquiry
+from bcclone.exchange.questions import Missing
 from bcclone.exchange.source_files import is_image, read_image, read_inside, suffix_of
 from bcclone.exchange.time_columns import no_times
 from bcclone.exchange.times import Times, counted, times_of

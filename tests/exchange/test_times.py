@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bcclone.exchange.exchange_settings import ImportSettings
-from bcclone.exchange.inquiry import Missing, NotStated
+from bcclone.exchange.inquiry import NotStated
+from bcclone.exchange.questions import Missing
 from bcclone.exchange.times import Times, times_of, times_of_images
 from bcclone.system.errors import UserError
 from bcclone.system.settings import SettingError
