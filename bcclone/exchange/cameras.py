@@ -2,22 +2,24 @@
 
 A recording has the pictures of the camera that looks forward. A table may have a row for each
 picture of several cameras instead: rows whose images, or whose column of cameras, are called as
-cameras or take turns; or several rows at a time, by their times.
+cameras or take turns; or several rows at a time, by their times. Also which of several columns is
+of which camera, by their names.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import PurePosixPath
 
 import numpy as np
 
+from bcclone.exchange.plain_names import plain
 from bcclone.exchange.questions import Missing
 from bcclone.exchange.table import SourceTable
 from bcclone.exchange.times import Times, times_of_images
-from bcclone.exchange.units import plain
+from bcclone.recording.row import CAMERAS
 from bcclone.recording.written_times import SHORTEST_STEP_MS
 
 _OF_CAMERAS = re.compile("(?:camera|cam|sensor|topic|frame)(?:_(?:id|name))?")
@@ -123,3 +125,23 @@ def _rows_at_once(times: Times, pictures: Sequence[str]) -> int:
     size, groups = counts.most_common(1)[0]
     is_usual = groups >= max(fewest_groups, usual_share * len(sizes))
     return int(size) if is_usual and size > 1 else 0
+
+
+# ---- names of cameras
+
+
+_FORWARD = ("front", "forward", "centre", "middle", "mid")  # a camera that looks there
+
+
+def camera_of_name(name: str) -> str:
+    """Return a plain name without the words for cameras and images: left_camera -> left."""
+    return re.sub("_?(?:camera|cam|images?|img)_?", "", plain(name))
+
+
+def with_center(by_camera: Mapping[str, str]) -> dict[str, str]:
+    """Return name of a camera -> what has its images, where one that looks forward is the center if
+    none is called that.
+    """
+    forward = (by_camera[name] for name in _FORWARD if name in by_camera)
+    center = by_camera.get(CAMERAS[0]) or next(forward, "")
+    return dict(by_camera) | ({CAMERAS[0]: center} if center else {})

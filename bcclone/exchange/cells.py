@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE
-from bcclone.exchange.units import is_unit, plain
+from bcclone.exchange.plain_names import plain
+from bcclone.exchange.units import is_unit
 from bcclone.recording.dialect import ASCII_NUMBERS
 
 _BLANKS = " \u00a0\u2009\u202f"

@@ -16,6 +16,7 @@ from bcclone.exchange.cells import look_of, number_in
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE, Seen
 from bcclone.exchange.inquiry import Inquiry
+from bcclone.exchange.plain_names import last_name, plain
 from bcclone.exchange.questions import Missing
 from bcclone.exchange.steering_scale import (
     is_like_log,
@@ -24,17 +25,9 @@ from bcclone.exchange.steering_scale import (
     unit_of,
 )
 from bcclone.exchange.steering_side import columns_of_sides, columns_of_wheels
+from bcclone.exchange.steering_words import names_a_rate
 from bcclone.exchange.table import SourceTable, range_of
-from bcclone.exchange.units import (
-    ANGLES,
-    MPH_OF,
-    PERCENT,
-    factor_in,
-    last_name,
-    names_a_rate,
-    plain,
-    suffix_in,
-)
+from bcclone.exchange.units import ANGLES, MPH_OF, PERCENT, factor_in, suffix_in
 from bcclone.recording.row import NUMBERS, RANGES, ROUNDING
 from bcclone.system.arrays import FloatArray
 

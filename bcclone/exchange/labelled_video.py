@@ -20,13 +20,13 @@ from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, UNREADABLE, Items, LeftOut, Seen, row_of
 from bcclone.exchange.inquiry import Inquiry, choose_table, import_of
+from bcclone.exchange.plain_names import plain
 from bcclone.exchange.questions import Missing
 from bcclone.exchange.source_files import FolderImages, files_inside, path_in_source
 from bcclone.exchange.table import SourceTable, read_table
 from bcclone.exchange.table_files import TABLE_ENDINGS, find_tables, without_table
 from bcclone.exchange.time_columns import no_times, read_times
 from bcclone.exchange.times import Times
-from bcclone.exchange.units import plain
 from bcclone.exchange.video_file import (
     FILM_ENDINGS,
     VIDEO_ENDINGS,

@@ -15,13 +15,14 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from bcclone.exchange.cameras import camera_of_name, with_center
 from bcclone.exchange.controls import numbers_at, read_controls
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, Items, LeftOut, Row, Seen, row_of
 from bcclone.exchange.inquiry import Inquiry
 from bcclone.exchange.questions import Missing
 from bcclone.exchange.source_files import path_in_source, read_inside
-from bcclone.exchange.table import SourceTable, camera_of_name, with_center
+from bcclone.exchange.table import SourceTable
 from bcclone.exchange.video_file import VideoFrame, open_video
 from bcclone.recording.row import CAMERAS, RowError
 from bcclone.system.arrays import FloatArray

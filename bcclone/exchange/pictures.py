@@ -13,14 +13,15 @@ from pathlib import PurePosixPath, PureWindowsPath
 
 import numpy as np
 
+from bcclone.exchange.cameras import camera_of_name, with_center
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, LeftOut
 from bcclone.exchange.inquiry import Inquiry
+from bcclone.exchange.plain_names import plain
 from bcclone.exchange.questions import Missing
 from bcclone.exchange.source_files import IMAGE_ENDINGS, FolderImages, is_image, number_of_image
-from bcclone.exchange.table import SourceTable, camera_of_name, with_center
+from bcclone.exchange.table import SourceTable
 from bcclone.exchange.times import Times, times_of_images
-from bcclone.exchange.units import plain
 from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.recording.written_times import are_decimals, usual_step
 

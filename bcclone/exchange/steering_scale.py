@@ -13,6 +13,7 @@ from bcclone.camera.vehicle import FULL_LOCK_DEGREES
 from bcclone.exchange.cells import Look, look_of
 from bcclone.exchange.exchange_settings import RATIO, ImportSettings
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE
+from bcclone.exchange.plain_names import last_name, plain
 from bcclone.exchange.questions import SIDE, Missing
 from bcclone.exchange.steering_side import (
     far_values,
@@ -22,6 +23,13 @@ from bcclone.exchange.steering_side import (
     side_column,
     signed_angle,
 )
+from bcclone.exchange.steering_words import (
+    names_a_side,
+    names_a_wheel,
+    states_a_middle,
+    states_a_scale,
+    states_a_side,
+)
 from bcclone.exchange.table import SourceTable
 from bcclone.exchange.units import (
     ANGLES,
@@ -29,14 +37,7 @@ from bcclone.exchange.units import (
     SteeringUnit,
     angle_unit_in,
     factor_in,
-    last_name,
-    names_a_side,
-    names_a_wheel,
-    plain,
     says_another_angle,
-    states_a_middle,
-    states_a_scale,
-    states_a_side,
 )
 from bcclone.recording.row import CAMERAS, ROUNDING
 from bcclone.system.arrays import FloatArray

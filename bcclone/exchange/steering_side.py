@@ -15,8 +15,9 @@ import numpy as np
 
 from bcclone.exchange.cells import number_in
 from bcclone.exchange.exchanged_rows import ACCIDENTS_SHARE
+from bcclone.exchange.plain_names import plain
 from bcclone.exchange.table import SourceTable
-from bcclone.exchange.units import SteeringUnit, plain
+from bcclone.exchange.units import SteeringUnit
 from bcclone.system.arrays import BoolArray, FloatArray
 
 # a plain name of the side to which a steering without a sign is

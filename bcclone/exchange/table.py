@@ -29,7 +29,7 @@ from bcclone.exchange.table_lines import (
     is_value,
     read_lines,
 )
-from bcclone.exchange.units import bare, is_unit, plain, with_unit
+from bcclone.exchange.units import bare, is_unit, with_unit
 from bcclone.recording.dialect import COLUMNS
 from bcclone.recording.row import CAMERAS, camera_of
 from bcclone.system.arrays import FloatArray, runs
@@ -511,23 +511,3 @@ def _joined(cells: Sequence[str], width: int) -> list[str] | None:
         for place, cell in enumerate(cells)
         if place - 1 not in numbers
     ]
-
-
-# ---- names of columns
-
-
-_FORWARD = ("front", "forward", "centre", "middle", "mid")  # a camera that looks there
-
-
-def camera_of_name(name: str) -> str:
-    """Return a plain name without the words for cameras and images: left_camera -> left."""
-    return re.sub("_?(?:camera|cam|images?|img)_?", "", plain(name))
-
-
-def with_center(by_camera: Mapping[str, str]) -> dict[str, str]:
-    """Return name of a camera -> what has its images, where one that looks forward is the center if
-    none is called that.
-    """
-    forward = (by_camera[name] for name in _FORWARD if name in by_camera)
-    center = by_camera.get(CAMERAS[0]) or next(forward, "")
-    return dict(by_camera) | ({CAMERAS[0]: center} if center else {})

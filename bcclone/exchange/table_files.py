@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bcclone.exchange.exchange_settings import FROM_MOTION, ImportSettings
 from bcclone.exchange.inquiry import Inquiry, NotStated
+from bcclone.exchange.plain_names import plain
 from bcclone.exchange.questions import Missing
 from bcclone.exchange.source_files import (
     IMAGE_ENDINGS,
@@ -14,7 +15,6 @@ from bcclone.exchange.source_files import (
     folders_in,
     path_in_source,
 )
-from bcclone.exchange.units import plain
 from bcclone.recording.run_tables import SIDECARS
 from bcclone.recording.written_times import WrittenTimes, times_in_names
 from bcclone.system.errors import shown_command

@@ -13,10 +13,10 @@ import numpy as np
 
 from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.inquiry import Inquiry
+from bcclone.exchange.plain_names import plain
 from bcclone.exchange.questions import Missing
 from bcclone.exchange.table import SourceTable
 from bcclone.exchange.times import Times, counted, times_of, times_of_images
-from bcclone.exchange.units import plain
 from bcclone.recording import written_times
 from bcclone.recording.time_forms import (
     CENTISECONDS,

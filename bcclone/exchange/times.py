@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from bcclone.exchange.cells import LONGEST_CELL, number_in
+from bcclone.exchange.plain_names import plain
 from bcclone.exchange.questions import Missing
-from bcclone.exchange.units import factor_in, plain, unit_in
+from bcclone.exchange.units import factor_in, unit_in
 from bcclone.recording import written_times
 from bcclone.recording.time_forms import (
     DAY_MS,

@@ -1,7 +1,4 @@
-"""The unit in a name -> what a number in it means.
-
-A *plain name* is in lower case, with underscores between its words, as plain() returns it.
-"""
+"""The unit in a name -> what a number in it means."""
 
 import re
 from collections.abc import Mapping
@@ -11,6 +8,8 @@ from typing import TypeVar
 
 from bcclone.camera.vehicle import FULL_LOCK_DEGREES
 from bcclone.exchange.exchange_settings import DEGREES, RADIANS, RATIO
+from bcclone.exchange.plain_names import last_name, plain
+from bcclone.exchange.steering_words import without_side
 from bcclone.recording.time_forms import TIME_UNITS
 
 Unit = TypeVar("Unit")
@@ -79,107 +78,6 @@ _MULTIPLE = re.compile(
 _BETWEEN = ("of", "a", "per", "x", "by")  # words between a multiple and its unit
 _LONGEST_UNIT = 40  # characters
 _NUMBER_OF_COLUMN = re.compile(r"#\d+$")  # of one of several columns of one name
-
-_SIDE = (
-    "left|right|links|rechts|gauche|droite|izquierda|derecha|sinistra|destra|starboard|"
-    "(?<!serial )(?<!usb )(?<!udp )(?<!tcp )(?<!network )port(?!\\W*\\d)|lh|rh"
-)
-# a sense of turning, which says the side by itself
-_SENSE = (
-    "(?:counter|anti)[-_ ]?clockwise|clockwise|ccw|cw|(?:gegen|im)?[-_ ]?uhrzeigersinn|"
-    "(?:anti)?horaire|(?:anti)?horari[oa]|trigonom[eé]tri\\w*|mathemati\\w*[-_ ]positiv\\w*|"
-    "right[-_ ]?hand(?:ed)?[-_ ]?rule|iso[-_ ]?8855|sae[-_ ]?j670|rep[-_ ]?103|"
-    "[xyz](?:[-_ ]axis)?[-_ =:]+(?:is )?(?:to the )?(?:left|right)"
-)
-_BESIDE = rf"(?:{_SIDE}|{_SENSE}|l|r)"
-_SIGN = r"(?:positive|pos|negative|neg|plus|minus|\+|-)"
-# bounded, so that a line of dashes takes no long time
-_JOINT = r"[-\s_=:]{0,3}(?:(?:is|are|to|the|for|means)[-\s_=:]{1,3}){0,3}"
-_BEGIN, _END = r"(?<![^\W_])", r"(?![^\W_])"
-# what says which side is positive: left_positive, + = left, ccw
-_SIDED = re.compile(
-    rf"[-\s_,;:/]{{0,3}}(?:{_BEGIN}{_BESIDE}{_JOINT}{_SIGN}{_END}|{_SIGN}{_JOINT}{_BESIDE}{_END}|"
-    rf"{_BEGIN}(?:{_SENSE}){_END})",
-    re.IGNORECASE,
-)
-_OF_SIGN = re.compile(
-    r"[-+]\d|[<>+]|(?<![^\W_])(?:positi\w*|pos|negati\w*|neg|plus|minus|sign\w*|above|below|greater|less|"
-    r"increas\w*|decreas\w*|steer\w*|angle|giro\w*|lenk\w*|braquage|sterz\w*|direction)"
-    r"(?![^\W_])",
-    re.IGNORECASE,
-)
-_ANY_SIDE = re.compile(
-    rf"{_BEGIN}(?:{_SIDE}|{_SENSE}|inverted|mirrored|flipped|reversed){_END}", re.I
-)
-
-_WHEEL = re.compile(r"(?:^|_)(?:steer(?:ing)?_?wheel|hand_?wheel|swa)(?:_|$)")
-_MIDDLE = (
-    "zero|null|cent(?:er|re)d?|offset|neutral|straight(?: ahead)?|middle|bias|trim|mitte|geradeaus"
-)
-_NO_MIDDLE = r"(?<!time )(?<!clock )(?<!utc )(?<!frame )(?<!film )"
-# a middle beside a number other than 0: zero at 3.5 deg, 1500 is neutral; but not the center camera
-_OF_MIDDLE = re.compile(
-    rf"{_BEGIN}{_NO_MIDDLE}(?:{_MIDDLE}){_END}(?!\W*(?:cam|image|line|lane|road))"
-    r"[^\d,;|]{0,30}?(?<![\w.])-?(?P<behind>\d+(?:[.,]\d+)?)|"
-    rf"(?<![\w.,])-?(?P<before>\d+(?:[.,]\d+)?)[^\d,;|]{{0,20}}?{_BEGIN}(?:{_MIDDLE}){_END}"
-    r"(?!\W*(?:cam|image|line|lane|road))",
-    re.IGNORECASE,
-)
-# numbers that are a multiple of what they mean: multiplied by 10, x10, 0.1 * raw, scaled; but not
-# the size 320x160
-_SCALED = re.compile(
-    rf"{_BEGIN}(?:multipl\w*|scal(?:ed?|ing)|divided|factor|tenths?|hundredths?|thousandths?){_END}|"
-    r"(?<![\w.])(?<!\d )[x\u00d7*]\s?\d|\d\s?[\u00d7*]\s?[^\W\d]|"
-    rf"{_BEGIN}times\s+\d|/\s?10+{_END}",
-    re.IGNORECASE,
-)
-_OF_STEERING = ("angle", "angular", "wheel", "yaw", "swa")
-_RATES = ("rate", "speed", "velocity", "vel", "acceleration", "accel", "torque", "current")
-_ANGLE_PER_SECOND = re.compile(
-    r"(?:^|_)(?:deg|degs|degrees|rad|rads|radians)_(?:per_)?(?:s|sec|second)$"
-)
-
-
-def names_a_wheel(text: str) -> bool:
-    """Return whether a text speaks of a steering wheel, whose angle is not that of the wheels."""
-    return bool(_WHEEL.search(plain(text)))
-
-
-def names_a_rate(column: str) -> bool:
-    """Return whether a column is called as the speed or the torque of a steering."""
-    name = plain(column)
-    words = name.split("_")
-    is_of = [word.startswith("steer") or word in _OF_STEERING for word in words]
-    behind = words[is_of.index(True) + 1 :] if any(is_of) else []
-    return bool(_ANGLE_PER_SECOND.search(name)) or not set(_RATES).isdisjoint(behind)
-
-
-def states_a_middle(text: str) -> bool:
-    """Return whether a text has a word for the middle beside a number other than 0."""
-    numbers = [match["behind"] or match["before"] for match in _OF_MIDDLE.finditer(text)]
-    return any(number.strip("0.,") for number in numbers)
-
-
-def states_a_scale(text: str) -> bool:
-    """Return whether a text says that numbers are a multiple of what they mean."""
-    return bool(_SCALED.search(text))
-
-
-def plain(name: str) -> str:
-    """Return a plain name: steeringAngle [°] -> steering_angle_deg."""
-    signs = {"°": " deg", "º": " deg", "%": " percent", "µ": "u", "μ": "u"}
-    spelled = re.sub(f"[{''.join(signs)}]", lambda sign: signs[sign[0]], name)
-    return re.sub(r"[^a-z0-9]+", "_", _divided(spelled).lower()).strip("_")
-
-
-def _divided(name: str) -> str:
-    """Return a name with a mark between the words of steeringAngle."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-
-
-def last_name(column: str) -> str:
-    """Return the plain name of a column without that of a feature: action.Steering -> steering."""
-    return plain(re.sub(r"^[^\s\[(]*\.(?=[^\W\d])", "", column))
 
 
 def suffix_in(column: str, units: Mapping[str, object]) -> str:
@@ -256,28 +154,6 @@ def _value_of(factor: str) -> float | None:
     except (ZeroDivisionError, OverflowError):
         return None
     return value if 0 < value < float("inf") else None
-
-
-def without_side(name: str) -> str:
-    """Return a column's name without what says which side is positive."""
-    text = _SIDED.sub("", _divided(name))
-    if text == _divided(name):
-        return name
-    text = re.sub(r"(?<=[\[(])[\s,;:/]+|[\s,;:/]+(?=[\])])", "", text)
-    return re.sub(r"[\[(][\])]", "", text).strip(" _")
-
-
-def names_a_side(text: str) -> bool:
-    """Return whether a text has a word for a side, or for one that is turned round."""
-    divided = _divided(text)
-    return bool(_SIDED.search(divided) or _ANY_SIDE.search(divided))
-
-
-def states_a_side(text: str) -> bool:
-    """Return whether a text has a word for a side, and one for a sign; or a sense of turning."""
-    divided = _divided(text)
-    is_of_sign = bool(_OF_SIGN.search(divided))
-    return bool(_SIDED.search(divided) or (is_of_sign and _ANY_SIDE.search(divided)))
 
 
 def says_another_angle(text: str, unit: SteeringUnit | None) -> bool:
