@@ -371,7 +371,7 @@ class Seen:
             size=(width, height),
             sizes={f"{size[0]}x{size[1]}": count for size, count in self._sizes.most_common()},
             aspect=round(width / height, 3),
-            frame_rate=self._frame_rate(),
+            frame_rate=_frame_rate(in_order),
             driven_seconds=round(sum(steps[~pauses].sum() for steps, pauses in in_order) / 1000, 3),
             stretches=sum(1 + int(pauses.sum()) for _, pauses in in_order),
             images_without_record=self.images_without_record + self.frames_without_row,
@@ -440,15 +440,19 @@ class Seen:
             found.append((steps, steps > EPISODE_GAP_MS))
         return found
 
-    def _frame_rate(self) -> float | None:
-        """Return the usual number of rows a second, None for a single row."""
-        steps = np.concatenate([steps[~pauses] for steps, pauses in self._steps()])
-        steps = steps[steps > 0]
-        if not len(steps):
-            return None
-        # a longer step spans rows that were left out
-        usual = steps[steps <= 1.5 * np.median(steps)]
-        return round(1000 / float(usual.mean()), 1)
+
+def _frame_rate(in_order: Sequence[tuple[FloatArray, BoolArray]]) -> float | None:
+    """Return the usual number of rows a second, None for a single row.
+
+    in_order: of each recording, the milliseconds between its rows, and which are pauses
+    """
+    steps = np.concatenate([steps[~pauses] for steps, pauses in in_order])
+    steps = steps[steps > 0]
+    if not len(steps):
+        return None
+    # a longer step spans rows that were left out
+    usual = steps[steps <= 1.5 * np.median(steps)]
+    return round(1000 / float(usual.mean()), 1)
 
 
 def _left_out_in_words(counts: Mapping[str, Any]) -> list[str]:

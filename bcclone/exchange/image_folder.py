@@ -102,11 +102,13 @@ def _rows_without_table(settings: ImportSettings, seen: Seen) -> Items:
     """Yield a row for each image of a folder, in the order of times, with a steering of 0."""
     folder = settings.source if settings.source.is_dir() else settings.source.parent
     inquiry = Inquiry(settings)
-    paths = in_order(FolderImages(folder, settings.follow_links).paths, inquiry)
+    paths = in_order(FolderImages(folder, settings.follow_links).paths)
+    if isinstance(paths, Missing):
+        inquiry.ask([paths])
+        raise inquiry.refusal()
     times = times_of_images([PurePosixPath(path).stem for path in paths], settings.time_form)
     if settings.frame_rate:
         times = counted(range(len(paths)), settings.frame_rate)
-    inquiry.check()
     if not isinstance(times, Times):
         inquiry.note("pictures", str(folder), pictures=len(paths))
         inquiry.ask([times] if times else no_times())
@@ -201,7 +203,7 @@ def _read_labels(
     of_table = Inquiry(settings)
     without_rate = replace(settings, frame_rate=None)
     own = read_times(table, without_rate, of_table)
-    pictures = find_pictures(table, settings, images, control_columns.values(), own, inquiry)
+    pictures = find_pictures(table, images, control_columns.values(), own, inquiry)
     stems = pictures.stems(table) if pictures else []
     paths = pictures.paths(table) if pictures else []
     if own is None and not of_table.missing:
@@ -217,7 +219,7 @@ def _read_labels(
     are_several = len(inquiry.missing) > before
     times = own
     if settings.frame_rate:
-        times = read_times(table, settings, inquiry)
+        times = counted(range(len(table.lines)), settings.frame_rate)
     else:
         inquiry.read += of_table.read
         inquiry.ask(of_table.missing)

@@ -14,7 +14,6 @@ from pathlib import PurePosixPath, PureWindowsPath
 import numpy as np
 
 from bcclone.exchange.cameras import camera_of_name, with_center
-from bcclone.exchange.exchange_settings import ImportSettings
 from bcclone.exchange.exchanged_rows import MISSING, LeftOut
 from bcclone.exchange.inquiry import Inquiry
 from bcclone.exchange.plain_names import plain
@@ -64,7 +63,6 @@ class Pictures:
 
 def find_pictures(
     table: SourceTable,
-    settings: ImportSettings,
     images: FolderImages,
     controls: Collection[str],
     times: Times | None,
@@ -75,18 +73,19 @@ def find_pictures(
     controls: columns of the steering and of other controls
     times: of the rows by the table, None for none
     """
-    columns = _image_columns(table, settings, images, controls, inquiry)
-    if columns == {}:
+    columns = _image_columns(table, images, controls, inquiry.settings.image_column)
+    if isinstance(columns, Missing):
+        inquiry.ask([columns])
         return None
-    if not columns:
-        return _without_column(table, settings, images, controls, times, inquiry)
+    if columns is None:
+        return _without_column(table, images, controls, times, inquiry)
     center = columns[_CENTER]
-    asked = len(inquiry.missing)
-    counted = _counted_otherwise(table, center, images, inquiry)
-    if counted:
-        return _row_by_row(table, settings, images, times, inquiry, counted)
-    if len(inquiry.missing) > asked:
+    counted = _counted_otherwise(table, center, images, inquiry.settings.image_column)
+    if isinstance(counted, Missing):
+        inquiry.ask([counted])
         return None
+    if counted:
+        return _row_by_row(table, images, times, inquiry, counted)
     inquiry.note("pictures", f"column {center!r}", pictures=len(images.paths))
     if folders := images.folders_of(table.columns[center]):
         inquiry.ask(_folder_column(table, center, images) or _which_folder(table, folders, inquiry))
@@ -97,25 +96,20 @@ def find_pictures(
 
 
 def _image_columns(
-    table: SourceTable,
-    settings: ImportSettings,
-    images: FolderImages,
-    controls: Collection[str],
-    inquiry: Inquiry,
-) -> dict[str, str] | None:
-    """Return camera -> column of the names of its images; {} where that is asked for, and None
+    table: SourceTable, images: FolderImages, controls: Collection[str], asked: str | None
+) -> dict[str, str] | Missing | None:
+    """Return camera -> column of the names of its images, or the question which one it is; None
     where no column names images.
 
     It is the column that --image-column names; those called center, left and right; the only one
     whose first filled cell names an image file; or the only one with a usual name whose cells name
     images of the folder.
     """
-    if settings.image_column:
-        if found := table.find(settings.image_column):
+    if asked:
+        if found := table.find(asked):
             return {_CENTER: found}
-        facts = {"asked": settings.image_column, "columns": table.held()}
-        inquiry.ask([Missing("no such column", "image_column", "IMAGES", facts)])
-        return {}
+        facts = {"asked": asked, "columns": table.held()}
+        return Missing("no such column", "image_column", "IMAGES", facts)
     firsts = {name: next(filter(None, cells), "") for name, cells in table.columns.items()}
     of_files = [name for name, first in firsts.items() if is_image(first)]
     by_camera: dict[str, str] = {}
@@ -141,19 +135,20 @@ def _image_columns(
     if naming:
         kind = "several images" if fitting else "images"
         facts = {"columns": table.held(fitting or naming)}
-        inquiry.ask([Missing(kind, "image_column", "IMAGES", facts)])
-        return {}
+        return Missing(kind, "image_column", "IMAGES", facts)
     return None
 
 
 def _counted_otherwise(
-    table: SourceTable, image_column: str, images: FolderImages, inquiry: Inquiry
-) -> str:
+    table: SourceTable, image_column: str, images: FolderImages, asked: str | None
+) -> str | Missing:
     """Return in words how a column counts the images otherwise than their names, with no number
     that is in these, so that row N has image N; "" where it has the numbers in their names.
 
-    That is asked for where its numbers are among those in the names only in part, as they are where
-    one of them begins later.
+    Returns the question where its numbers are among those in the names only in part, as they are
+    where one of them begins later.
+
+    asked: the column that --image-column names
     """
     numbers = _numbers_of(table, image_column)
     if not images.numbered or not numbers:
@@ -161,7 +156,7 @@ def _counted_otherwise(
     rows = np.array(numbers)
     named = np.array(sorted(images.numbered))
     are_shared = bool(set(numbers) & images.numbered.keys())
-    if are_shared and inquiry.settings.image_column:
+    if are_shared and asked:
         return ""
     facts = _facts_of_numbers(image_column, numbers, images.numbered)
     is_in_step = False
@@ -175,7 +170,7 @@ def _counted_otherwise(
     first, last = int(rows.min()), int(rows.max())
     is_shifted = (first < named[0] and last < named[-1]) or (first > named[0] and last > named[-1])
     if is_in_step or is_shifted:
-        inquiry.ask([Missing("numbers of images", "image_column", "IMAGES", facts)])
+        return Missing("numbers of images", "image_column", "IMAGES", facts)
     return ""
 
 
@@ -222,7 +217,6 @@ def _which_folder(table: SourceTable, folders: Sequence[str], inquiry: Inquiry) 
 
 def _without_column(
     table: SourceTable,
-    settings: ImportSettings,
     images: FolderImages,
     controls: Collection[str],
     times: Times | None,
@@ -246,7 +240,7 @@ def _without_column(
             facts = {"column": name, "picture": min(images.paths)}
             inquiry.ask([Missing("numbers beside others", facts=facts)])
             return None
-    return _row_by_row(table, settings, images, times, inquiry)
+    return _row_by_row(table, images, times, inquiry)
 
 
 def _by_time(table: SourceTable, times: Times | None, images: FolderImages) -> Pictures | None:
@@ -295,7 +289,6 @@ def _may_count(numbers: Sequence[int], named: Mapping[int, str]) -> bool:
 
 def _row_by_row(
     table: SourceTable,
-    settings: ImportSettings,
     images: FolderImages,
     times: Times | None,
     inquiry: Inquiry,
@@ -308,9 +301,9 @@ def _row_by_row(
 
     counted: in words, how a column counts the images otherwise than their names
     """
-    asked = len(inquiry.missing)
-    paths = in_order(images.paths, inquiry)
-    if len(inquiry.missing) > asked:
+    paths = in_order(images.paths)
+    if isinstance(paths, Missing):
+        inquiry.ask([paths])
         return None
     rows = len(table.lines) + len(table.broken)
     folders = Counter(str(PurePosixPath(path).parent) for path in paths)
@@ -335,10 +328,11 @@ def _row_by_row(
     by_row = [
         paths[row + int(np.searchsorted(broken, line))] for row, line in enumerate(table.lines)
     ]
-    if times and times.column and not settings.frame_rate:
-        inquiry.ask(_other_times(times, by_row, images.numberings))
-    if len(inquiry.missing) > asked:
-        return None
+    if times and times.column and not inquiry.settings.frame_rate:
+        questions = list(_other_times(times, by_row, images.numberings))
+        if questions:
+            inquiry.ask(questions)
+            return None
     inquiry.note("pictures", f"row N has picture N, as there are {rows} of both")
     words = f"row N has image N, in the order of their times or numbers{counted}"
     return Pictures(words, {}, by_row)
@@ -375,18 +369,18 @@ def _other_times(
             return
 
 
-def in_order(paths: Iterable[str], inquiry: Inquiry) -> list[str]:
+def in_order(paths: Iterable[str]) -> list[str] | Missing:
     """Return the paths of images in the order of the times in their names; without these, in that
-    of their numbers, so that frame2 comes before frame10, and 0.25 before 0.3.
-
-    Numbers that begin anew are asked about.
+    of their numbers, so that frame2 comes before frame10, and 0.25 before 0.3; or the question for
+    numbers that begin anew.
     """
     ordered = sorted(paths, key=lambda path: [part.zfill(20) for part in _NUMBERS.split(path)])
     stems = [PurePosixPath(path).stem for path in ordered]
     times = times_of_images(stems)
     if isinstance(times, Times) and np.isfinite(times.milliseconds).all():
         return [ordered[place] for place in np.argsort(times.milliseconds, kind="stable")]
-    inquiry.ask(_begin_anew(stems))
+    if unclear := _begin_anew(stems):
+        return unclear
     numbers = [re.fullmatch(r"\D*(\d+)(?:\.(\d+))?", stem) for stem in stems]
     found = [number for number in numbers if number]
     if len(found) == len(stems) and are_decimals([number[2] or "" for number in found]):
@@ -395,8 +389,8 @@ def in_order(paths: Iterable[str], inquiry: Inquiry) -> list[str]:
     return ordered
 
 
-def _begin_anew(stems: Sequence[str]) -> Iterator[Missing]:
-    """Yield a question where the last numbers in names, which are else the same, go up to the
+def _begin_anew(stems: Sequence[str]) -> Missing | None:
+    """Return the question where the last numbers in names, which are else the same, go up to the
     greatest of so many digits or bits, begin at 0 or 1, and lack many between, as those of a
     counter that began anew do.
     """
@@ -405,10 +399,11 @@ def _begin_anew(stems: Sequence[str]) -> Iterator[Missing]:
     digits = [match[2] for match in matches if match]
     others = {(match[1], match[3]) for match in matches if match}
     if len(digits) < len(stems) or len(others) != 1:
-        return
+        return None
     numbers = np.unique([int(each[:18]) for each in digits])
     steps = np.diff(numbers)
     last = int(numbers[-1]) if len(numbers) > 2 else 0
     is_greatest = set(str(last)) == {"9"} or last in (2**8 - 1, 2**15 - 1, 2**16 - 1)
     if is_greatest and numbers[0] <= 1 and steps.max() > longer * np.median(steps):
-        yield Missing("numbers that begin anew", facts={"picture": stems[0], "last": last})
+        return Missing("numbers that begin anew", facts={"picture": stems[0], "last": last})
+    return None
