@@ -129,7 +129,7 @@ class Frames:
         self._starts = self._ends - counts
         self._maps: dict[int, Image] = {}  # number of a file -> its frames
         # number of a mapped file -> it on this machine, its number on the disk, and its version
-        self._mapped_files: dict[int, tuple[Path, int, FileVersion]] = {}
+        self._mapped_files: dict[int, tuple[str, int, FileVersion]] = {}
         self._is_closed = False
         # held while a file is mapped: if two threads mapped the same file, the second map would
         # replace the first, which would be freed while it is still read
@@ -203,12 +203,12 @@ class Frames:
                 continue
             path, inode, version = self._mapped_files[number]
             try:
-                status = path.stat()
+                status = os.stat(path)  # noqa: PTH116 half the time, twice for each batch and file
             except OSError:  # removed, or out of sight: what is mapped is there all the same
                 continue
             is_same = status.st_ino == inode
-            if is_same and FileVersion(status.st_size, status.st_mtime_ns) != version:
-                raise _changed(path, "overwritten")
+            if is_same and (status.st_size, status.st_mtime_ns) != version:
+                raise _changed(Path(path), "overwritten")
 
     def file_of(self, indices: Indices | int) -> Indices:
         """Return the number, int64, of the file that holds each of these frames.
@@ -274,7 +274,7 @@ class Frames:
                     version = file.version
                     if is_url(file.path):  # of the copy
                         version = FileVersion(status.st_size, status.st_mtime_ns)
-                    self._mapped_files[number] = as_local(path), status.st_ino, version
+                    self._mapped_files[number] = str(path), status.st_ino, version
                     _explain_bus_errors(self)
                 self._maps[number] = frames
         return self._maps[number]

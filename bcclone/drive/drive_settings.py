@@ -10,6 +10,8 @@ from pathlib import Path
 
 from bcclone.dataset.preprocessing_text import PreprocessingText
 from bcclone.drive.controller import SpeedSettings
+from bcclone.system.codec import MODEL_ENDINGS
+from bcclone.system.errors import shown_command
 from bcclone.system.settings import SIMULATOR_PORT, Port, SettingError, argument, setting
 from bcclone.web.access import AllowedNames, check_access
 
@@ -62,6 +64,17 @@ class DriveSettings(SpeedSettings):
 
     def validate(self) -> None:
         super().validate()
+        are_swapped = (
+            self.run_folder
+            and self.run_folder.suffix.lower() in (".h5", *MODEL_ENDINGS)
+            and not self.model.exists()
+        )
+        if are_swapped:
+            raise SettingError(
+                "{run_folder} {path} is called like a model, and the model comes first: {command}",
+                path=self.run_folder,
+                command=shown_command("drive", self.run_folder, self.model),
+            )
         for address in self.allow_from:
             try:
                 ipaddress.ip_address(address)

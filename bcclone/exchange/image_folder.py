@@ -153,7 +153,7 @@ def _rows_of_table(settings: ImportSettings, seen: Seen) -> Items:
     table, times, pictures = labels.table, labels.times, labels.pictures
     if times is None or pictures is None:
         return
-    yield from table.broken
+    yield from table.broken.values()
     further: list[str] = []  # columns that only our own export has, such as episode and x_m
     if _is_of_export(table):
         further = [name for name in table.columns if name in set(FIELDS) - set(NUMBERS)]

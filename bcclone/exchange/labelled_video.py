@@ -196,7 +196,7 @@ def _rows_of_table(path: Path, video: Video, settings: ImportSettings, seen: See
     labels = _read_labels(path, settings, tables[0], seen, inquiry)
     inquiry.check()
     table, times = labels.table, labels.times
-    yield from table.broken
+    yield from table.broken.values()
     used = {*labels.columns.values(), labels.number_column}
     if times is not None:
         used |= {times.column, *times.columns}
@@ -294,11 +294,7 @@ def _frame_numbers(
     is_numbered = is_numbered and not (named % 1).any()
     is_numbered = is_numbered and len(np.unique(named)) == len(named)
     if not column or (is_timed and not is_numbered):
-        # a line that could not be read belongs to a frame, too, so the frames after it count it
-        broken = [int(left_out.place.rpartition(" ")[2]) for left_out in table.broken]
-        return "", [
-            row + int(np.searchsorted(broken, line)) for row, line in enumerate(table.lines)
-        ]
+        return "", table.among_all()
     numbers = table.numbers(column).tolist()
     for row, number in enumerate(numbers):
         if number >= 0 and not number.is_integer():  # infinity is none

@@ -226,11 +226,8 @@ def _without_column(
     if by_time := _by_time(table, times, images):
         inquiry.note("pictures", by_time.words, pictures=len(images.paths))
         return by_time
-    of_times = [times.column, *times.columns] if times else []
-    for name in table.columns:
-        numbers = _numbers_of(table, name)
-        if name in controls or name in of_times or not numbers:
-            continue
+    counting = dict(_counting_columns(table, controls, times))
+    for name, numbers in counting.items():
         named = next((each for each in images.numberings if _may_count(numbers, each)), None)
         if named and images.numbered:
             facts = _facts_of_numbers(name, numbers, named)
@@ -240,7 +237,38 @@ def _without_column(
             facts = {"column": name, "picture": min(images.paths)}
             inquiry.ask([Missing("numbers beside others", facts=facts)])
             return None
-    return _row_by_row(table, images, times, inquiry)
+    pictures = _row_by_row(table, images, times, inquiry)
+    if pictures and (contradicting := _in_another_order(counting, pictures.by_row, table)):
+        inquiry.ask([contradicting])
+        return None
+    return pictures
+
+
+def _counting_columns(
+    table: SourceTable, controls: Collection[str], times: Times | None
+) -> Iterator[tuple[str, list[int]]]:
+    """Yield the columns of whole numbers that are neither controls nor times."""
+    of_times = [times.column, *times.columns] if times else []
+    for name in table.columns:
+        if name not in controls and name not in of_times and (numbers := _numbers_of(table, name)):
+            yield name, numbers
+
+
+def _in_another_order(
+    counting: Mapping[str, Sequence[int]], by_row: Sequence[str], table: SourceTable
+) -> Missing | None:
+    """Return the question for a column that has the numbers of a place in the paths of images, such
+    as those of their folders, but not in the order of the rows' images; None for none.
+    """
+    in_paths = [[int(digits[:18]) for digits in _NUMBERS.findall(path)] for path in by_row]
+    places = [of_place for of_place in zip(*in_paths, strict=False) if len(set(of_place)) > 1]
+    for name, numbers in counting.items():
+        for of_place in places:
+            missing = Counter(numbers) - Counter(of_place)
+            if missing.total() <= len(table.broken) and tuple(numbers) != of_place:
+                facts = {"column": name, "picture": by_row[0]}
+                return Missing("numbers beside others", facts=facts)
+    return None
 
 
 def _by_time(table: SourceTable, times: Times | None, images: FolderImages) -> Pictures | None:
@@ -324,10 +352,7 @@ def _row_by_row(
         facts = {"pictures": len(paths), "folders": kinds[:_MOST_LISTED], "picture": example}
         inquiry.ask([Missing("images of several folders", facts=facts)])
         return None
-    broken = [int(left_out.place.rpartition(" ")[2]) for left_out in table.broken]
-    by_row = [
-        paths[row + int(np.searchsorted(broken, line))] for row, line in enumerate(table.lines)
-    ]
+    by_row = [paths[place] for place in table.among_all()]
     if times and times.column and not inquiry.settings.frame_rate:
         questions = list(_other_times(times, by_row, images.numberings))
         if questions:
@@ -355,7 +380,8 @@ def _other_times(
         return
     known = times.milliseconds[np.isfinite(times.milliseconds)]
     if falls := int((np.diff(known) < 0).sum()):
-        yield Missing("falling times", facts={"rows": falls, "picture": by_row[0]})
+        facts = {"rows": falls, "picture": by_row[0]}
+        yield Missing("falling times", "frame_rate", "HZ", facts)
     if falls or len(by_row) < 3:
         return
     steps_ms = np.diff(times.milliseconds)

@@ -364,8 +364,9 @@ _WORDS: Mapping[str, str] = {
     ),
     "falling times": (
         "no column names the pictures, and the times of its rows fall ({rows} times), so that "
-        "these may not be in the order of the pictures; write a column with the name of each row's "
-        "picture, such as {picture}; of several drives, import each by itself"
+        "these may not be in the order of the pictures: if they are, how many there are in a "
+        "second; if not, write a column with the name of each row's picture, such as {picture}; of "
+        "several drives, import each by itself"
     ),
     "cameras": (
         "column {column} has the pictures of several cameras: {values}; write a table with the"

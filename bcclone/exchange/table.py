@@ -52,7 +52,8 @@ class SourceTable:
     # name of a column -> its cells, (rows,), in which numbers are written as Python writes them
     columns: Mapping[str, Sequence[Any]]
     lines: Sequence[int] = ()  # number of each row's line in the file, (rows,)
-    broken: Sequence[LeftOut] = ()  # with NULs, or without as many cells as the first line has
+    # number of a line -> it is with NULs, or without as many cells as the first line has
+    broken: Mapping[int, LeftOut] = field(default_factory=dict)
     notes: Sequence[str] = ()  # how it was read, in words
     # the cells of columns whose numbers the file writes in another way, as they stand there
     as_written: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -64,6 +65,14 @@ class SourceTable:
     def place(self, row: int) -> str:
         """Return file and line of a row, for messages."""
         return f"{self.path}: line {self.lines[row]}" if self.lines else f"{self.path}: row {row}"
+
+    def among_all(self) -> list[int]:
+        """Return how many rows of the file stand before each row, (rows,), those that could not be
+        read among them, since they, too, belong to an image.
+        """
+        broken = list(self.broken)
+        before = np.searchsorted(broken, self.lines)
+        return [row + int(count) for row, count in enumerate(before)]
 
     def numbers(self, column: str) -> FloatArray:
         """Return the numbers in the cells of a column, (rows,); NaN where a cell holds none."""
@@ -168,7 +177,7 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
     refuse_other_units(path, numbers, rows, below)
     header = _header_of(first, below) if are_named else []
     if not rows:
-        first_error = f"; the first: {broken[0].shown}" if broken else ""
+        first_error = f"; the first: {next(iter(broken.values())).shown}" if broken else ""
         raise UserError(f"{path}: it has no rows; expected one for each frame{first_error}")
     # a line without names that begins as one of the simulator has its columns
     if not are_named and width >= 7 and camera_of(PureWindowsPath(first[0]).name) == CAMERAS[0]:
@@ -297,14 +306,15 @@ def _refuse_unknown_letters(encoding: str, table: SourceTable, settings: ImportS
 
 def _rows_of(
     path: Path, body: Sequence[tuple[int, list[str]]], width: int, names: list[str] | None
-) -> tuple[list[list[str]], list[int], list[LeftOut]]:
-    """Return the rows of a table, the number of each one's line, and the lines that are no rows.
+) -> tuple[list[list[str]], list[int], dict[int, LeftOut]]:
+    """Return the rows of a table, the number of each one's line, and the lines that are no rows by
+    their numbers.
 
     names: of the columns, which a joined file repeats; None for none
     """
     rows = []
     lines = []
-    broken = []
+    broken = {}
     for line, cells in body:
         place = f"{path}: line {line}"
         fault = fault_of(cells, width)
@@ -319,5 +329,5 @@ def _rows_of(
                 "remove it"
             )
         elif any(cells):
-            broken.append(LeftOut(fault, place=place))
+            broken[line] = LeftOut(fault, place=place)
     return rows, lines, broken

@@ -75,6 +75,7 @@ _MULTIPLE = re.compile(
     r"x?\d+x?|\d+(?:st|nd|rd|th)s?|x?\d+e\d*|(?:ten|hundred|thousand|million|billion)(?:th)?s?|"
     r"half|quarters?|double|deci|centi|milli|micro|nano|kilo|times|scaled?"
 )
+_UNIT_AND_NUMBER = re.compile(r"([a-z]+)(\d+)")  # such as s10 and deg100
 _BETWEEN = ("of", "a", "per", "x", "by")  # words between a multiple and its unit
 _LONGEST_UNIT = 40  # characters
 _NUMBER_OF_COLUMN = re.compile(r"#\d+$")  # of one of several columns of one name
@@ -123,6 +124,9 @@ def factor_in(column: str, units: Mapping[str, object]) -> tuple[float | None, s
         called = f"{name[: match.start()].rstrip()} {match['unit']}"
         return _value_of(match["factor"] or match["behind"]), called
     words = plain(name).split("_")
+    joined = _UNIT_AND_NUMBER.fullmatch(words[-1])
+    if joined and joined[1] in units:
+        words[-1:] = joined.groups()
     behind = len(words)
     while behind and _is_multiple(words[behind - 1]):
         behind -= 1

@@ -66,7 +66,7 @@ def check_keras_path(path: Path, inside: bool = True) -> None:
             "needs: name a .h5 or .keras, such as the one that it was made from"
         )
     if not path.is_file():
-        train = shown_command("model", "data.h5", "-o", path)
+        train = shown_command("model", "data.h5", "-o", path.with_suffix(".h5"))
         beside = (
             f"write those that come with bcclone into models/: {shown_command('trained-models')}"
         )

@@ -71,6 +71,23 @@ def test_a_number_that_differs_in_all_names_is_that_of_the_picture(tmp_path, nam
     assert asked(folder) == {None: "numbers beside others"}
 
 
+@pytest.mark.parametrize("names", ["run{}/{:04}.png", "{}/f_{:04}.png", "r{}_{:04}.png"])
+@pytest.mark.parametrize("runs", [(2, 1), (1, 2)])
+def test_rows_in_another_order_than_their_folders_are_asked_about(tmp_path, names, runs):
+    each = [(run, frame) for run in (1, 2) for frame in range(12)]
+    for moment, (run, frame) in enumerate(each):
+        write_image(tmp_path / "set" / names.format(run, frame), moment)
+    rows = [(run, frame) for run in runs for frame in range(12)]
+    lines = "".join(f"{run},{frame},{0.01 * frame:.2f}\n" for run, frame in rows)
+    (tmp_path / "set" / "labels.csv").write_text(f"run,number,steering\n{lines}")
+    given = {"straight": 0.0, "frame_rate": 20}
+    if runs == (2, 1):
+        assert asked(tmp_path / "set", **given) == {None: "numbers beside others"}
+    else:
+        result = imported(tmp_path / "set", tmp_path / "out", **given)
+        assert result.rows == 24
+
+
 def paired(folder, names, cells, column="time_ms", **settings):
     """Import pictures and rows of the same moments, (moment, name) and (moment, cell); return the
     moments of the rows, each of which shows the color of its picture.
@@ -108,7 +125,10 @@ def test_pictures_and_rows_of_one_clock_are_paired_by_it(tmp_path, name, column,
 def test_rows_that_may_not_be_in_the_order_of_the_pictures_are_asked_about(tmp_path):
     names = [f"{number:04}.png" for number in range(24)]
     rows = [("time_s", "steering"), *((f"{0.1 * row:.1f}", "0.1") for row in reversed(range(24)))]
-    assert asked(make_frames(tmp_path / "set", names, rows)) == {None: "falling times"}
+    folder = make_frames(tmp_path / "set", names, rows)
+    assert asked(folder) == {"--frame-rate": "falling times"}
+    result = imported_frames(folder, straight=0.0, frame_rate=10)  # they are in their order
+    assert color_shown(result.output, 20) == pytest.approx(color_of(20), abs=6)
     # the names have other times, or numbers that begin anew
     rows = [("time_ms", "steering"), *((1_500_000_000_000 + 100 * row, 0.1) for row in range(24))]
     near = [f"{1_500_000_000_030 + 100 * (row + (row > 9))}.png" for row in range(24)]

@@ -37,8 +37,8 @@ def test_a_number_before_a_unit_is_read(tmp_path, name, per):
     "name",
     [
         "steering_x10_deg", "steering_tenths_deg", "steering (x 10 deg)", "steering_10th_deg",
-        "steering [deg/10]", "steering_deg*10", "tenths_of_degrees", "steering_deci_degrees",
-        '"steering [1,000 deg]"',
+        "steering [deg/10]", "steering_deg*10", "steering_deg10", "tenths_of_degrees",
+        "steering_deci_degrees", '"steering [1,000 deg]"',
     ],
 )  # fmt: skip
 def test_a_multiple_that_is_not_clear_is_asked_for(tmp_path, name):
@@ -71,8 +71,11 @@ def test_times_in_a_multiple_of_a_unit_are_read(tmp_path, name, per_second):
 
 @pytest.mark.parametrize(
     ("name", "form", "step_ms"),
-    [("time (x10 ms)", "10ms", 50), ("time_ms*10", "10ms", 50), ("time_tenths_s", "ds", 500)],
-)
+    [
+        ("time (x10 ms)", "10ms", 50), ("time_ms*10", "10ms", 50), ("time_tenths_s", "ds", 500),
+        ("time_s10", "ds", 500),
+    ],
+)  # fmt: skip
 def test_times_in_a_multiple_that_is_not_clear_are_asked_for(tmp_path, name, form, step_ms):
     cells = [str(5 * number) for number in range(ROWS)]
     columns = {"image": NAMES, "steering": ["0.1"] * ROWS, name: cells}

@@ -173,6 +173,8 @@ MISTAKES = [
     # models
     mistake("evaluate model.h5", "model.h5", "neither HDF5 nor .keras", "Keras saved", has="note"),
     mistake("evaluate m.h5", "m.h5", "no such model", "bcclone model data.h5 -o m.h5"),
+    mistake("evaluate run1", "run1: no such model", "bcclone model data.h5 -o run1.h5"),
+    mistake("drive run1 model.h5", "the model comes first", "bcclone drive model.h5 run1"),
     mistake("drive", "model.h5: no such model", "bcclone trained-models"),
     mistake("drive", "model.h5: no such model", "models/lake.h5", has="models"),
     mistake("drive models/lake.h5", "bcclone trained-models"),
