@@ -5,6 +5,7 @@ In rounds, a slow moment of the machine affects all alternatives alike.
 
 import json
 import multiprocessing
+import multiprocessing.util
 import os
 import socket
 import subprocess
@@ -13,12 +14,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, Generic, ParamSpec, TypeVar
+
+import psutil
 
 from bcclone import UserError
 from bcclone.system.files import write_text
@@ -154,12 +157,25 @@ def _call(
 ) -> Result:
     # undo the start method that a spawned process inherits, so that loaders start theirs as usual
     multiprocessing.set_start_method(None, force=True)
+    # first of all that happens at the end, when the result has been sent
+    multiprocessing.util.Finalize(None, _end_at_once, exitpriority=1000)
     try:
         return function(*arguments, **named)  # type: ignore[arg-type]
     finally:
         # after the measurement, Keras's threads print errors because fit() was stopped early
         with Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
+
+
+def _end_at_once() -> None:
+    """End this process and those that it started.
+
+    The usual end may wait for ever for the processes of a fit() of Keras that was stopped early.
+    """
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            process.kill()
+    os._exit(0)
 
 
 def run_bcclone(*words: object) -> tuple[Any, str]:

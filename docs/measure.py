@@ -3,12 +3,17 @@
     python docs/measure.py                # list them, and the pages that quote them
     python docs/measure.py FOLDER         # make all of these anew
     python docs/measure.py FOLDER NAME... # make the named ones anew
+    python docs/measure.py --confirm FOLDER NAME... # make a part of them anew
 
-FOLDER keeps stores, models and recordings that were needed. A result keeps, as `made_by`, the
-commands that gave it and, as `code`, the folders and files of what it measures and measures by,
-with their digest. Docstrings, comments, texts of several words, how the lines are set, and in which
-of the files a function stands do not count. A page quotes a result if it links to its file, or has
-a table or a picture of it. gpu.json is made by measure_gpu.py.
+FOLDER keeps stores, models and recordings that were needed. Results that are the same on each run
+take hours; of these it is enough that a part of their figures is the same to the last digit with
+the code of today, which --confirm makes in an empty FOLDER.
+
+A result keeps, as `made_by`, the commands that gave it, as `confirmed_by` those that gave the part,
+and, as `code`, the folders and files of what it measures and measures by, with their digest.
+Docstrings, comments, texts of several words, how the lines are set, and in which of the files a
+function stands do not count. A page quotes a result if it links to its file, or has a table or a
+picture of it. gpu.json is made by measure_gpu.py.
 """
 
 import argparse
@@ -22,7 +27,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +48,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument("--confirm", action="store_true")
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(RESULT_OF))
     arguments = parser.parse_args()
@@ -54,9 +60,16 @@ def main() -> None:
         return
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    if arguments.confirm and any(folder.iterdir()):
+        parser.error(f"{folder} is not empty, and --confirm takes nothing that was made before")
     for name in arguments.names or [name for name in changed() if name in RESULT_OF]:
+        if arguments.confirm and RESULT_OF[name].part is None:
+            continue
         print(name, flush=True)
-        make(name, folder)
+        if arguments.confirm:
+            confirm(name, folder)
+        else:
+            make(name, folder)
 
 
 # ---- the results and the commands that make them
@@ -124,12 +137,12 @@ class Commands:
         return text
 
 
-def _trained_on_a_recording(run: Commands) -> list[Path]:
-    """Return three trainings on a recording of the Unity program, with seeds 0, 1 and 2."""
+def _trained_on_a_recording(run: Commands, trainings: int = 3) -> list[Path]:
+    """Return trainings on a recording of the Unity program, with seeds 0, 1 and so on."""
     recording = REAL / "recordings" / "lake_linux"
     store = run.made("lake_linux.h5", "preprocess", recording, "-o", None)
     trained = []
-    for seed in range(3):
+    for seed in range(trainings):
         words = ("model", store, "-o", None, "--seed", seed, "--name", f"suite{seed}")
         trained.append(run.made(f"s{seed}.h5", *words))
     return trained
@@ -140,6 +153,17 @@ _OF_OTHERS = {
     "k121": ("keras-1.2.1_66x200_yuv", "nvidia-66x200-yuv-bgr"),
     "k211": ("keras-2.11.0_66x200_yuv", "nvidia-66x200-yuv"),
 }
+
+
+def part_of_suite(run: Commands) -> Any:
+    """Train as for measure_suite() once, and drive two rows."""
+    trained = _trained_on_a_recording(run, trainings=1)
+    return rows_of(run.printed("suite", *trained, "--rows", "lake-30,shadows"))
+
+
+def rows_of(suite: Mapping[str, Any]) -> Any:
+    """Return the drives of a suite without what compares them with others."""
+    return {"rows": [{name: row[name] for name in ("row", "models")} for row in suite["rows"]]}
 
 
 def measure_suite(run: Commands) -> Any:
@@ -160,13 +184,20 @@ def measure_replays_of_recordings(run: Commands) -> Any:
     return {"recordings": found}
 
 
-def measure_suite_of_others(run: Commands) -> Any:
+def part_of_replays_of_recordings(run: Commands) -> Any:
+    """Train as for measure_replays_of_recordings() once, and replay one recording."""
+    recording = REAL / "recordings" / "lake_linux"
+    replayed = run.printed("replay", *_trained_on_a_recording(run, trainings=1), recording)
+    return {"recordings": {recording.name: replayed["models"]}}
+
+
+def measure_suite_of_others(run: Commands, *options: object) -> Any:
     """Score two models that other people trained on recordings of the Unity program."""
     models_scored = {}
     rows: list[dict[str, Any]] = []
     for name, (file, preset) in _OF_OTHERS.items():
         model = REAL / "legacy_models" / f"{file}.h5"
-        suite = run.printed("suite", model, "--preprocess", preset)
+        suite = run.printed("suite", model, "--preprocess", preset, *options)
         (models_scored[name],) = suite["models"].values()
         rows = rows or [{**row, "models": {}} for row in suite["rows"]]
         for row, driven in zip(rows, suite["rows"], strict=True):
@@ -231,6 +262,8 @@ class Result:
     make: Callable[[Commands], Any]  # runs what gives its figures, and returns them
     # what it measures and measures by, below bcclone/, or below the root if it begins with /
     code: Sequence[str]
+    # gives a part of its figures; None for a result that is quickly made or depends on the machine
+    part: Callable[[Commands], Any] | None = None
 
 
 def _benchmark(name: str, *code: str, options: Sequence[str] = ()) -> Result:
@@ -239,11 +272,19 @@ def _benchmark(name: str, *code: str, options: Sequence[str] = ()) -> Result:
     return Result(lambda run: run.benchmark(name, *options), (*code, f"/benchmarks/{path}"))
 
 
-def _suite(model: str, *options: object) -> Result:
+def _suite(model: str, rows: str, *options: object) -> Result:
+    """Return a suite of a shipped model; rows: those of its part"""
     file = ROOT / "models" / f"{model}.h5"
     return Result(
-        lambda run: run.printed("suite", file, *options), (*_DRIVES, f"/models/{model}.h5")
+        lambda run: run.printed("suite", file, *options),
+        (*_DRIVES, f"/models/{model}.h5"),
+        lambda run: rows_of(run.printed("suite", file, *options, "--rows", rows)),
     )
+
+
+def part_of_replay(run: Commands) -> Any:
+    """Train two networks for the lake, and compare their drives with replays."""
+    return {"rows": run.benchmark("replay", "--roads", "lake", "--networks", 2)["rows"]}
 
 
 RESULT_OF = {
@@ -253,14 +294,23 @@ RESULT_OF = {
     "waits": _benchmark("waits", "recording", *_TRAINS, *_DRIVES, options=["--demo"]),
     "env": _benchmark("env", "research/environment.py", "simulator"),
     "cluster": _benchmark("cluster", *_TRAINS),
-    "replay": _benchmark("replay", *_TRAINS, *_DRIVES),
-    "suite": Result(measure_suite, (*_TRAINS, *_DRIVES, "/models/lake.h5")),
-    "replay-recordings": Result(
-        measure_replays_of_recordings, (*_TRAINS, *_DRIVES, "/models/lake.h5")
+    "replay": replace(
+        _benchmark("replay", *_TRAINS, *_DRIVES, options=["--folder", "replay"]),
+        part=part_of_replay,
     ),
-    "suite-others": Result(measure_suite_of_others, _DRIVES),
-    "suite-testing": _suite("lake", "--suite", "testing", "--laps", 0.35),
-    "any-road": _suite("any-road", "--suite", "roads"),
+    "suite": Result(measure_suite, (*_TRAINS, *_DRIVES, "/models/lake.h5"), part_of_suite),
+    "replay-recordings": Result(
+        measure_replays_of_recordings,
+        (*_TRAINS, *_DRIVES, "/models/lake.h5"),
+        part_of_replays_of_recordings,
+    ),
+    "suite-others": Result(
+        measure_suite_of_others,
+        _DRIVES,
+        lambda run: rows_of(measure_suite_of_others(run, "--rows", "lake-30,shadows")),
+    ),
+    "suite-testing": _suite("lake", "fog,snow-100", "--suite", "testing", "--laps", 0.35),
+    "any-road": _suite("any-road", "random-0-15,random-7-25", "--suite", "roads"),
     "any-camera": Result(
         measure_real_cameras,
         (
@@ -290,11 +340,42 @@ RESULT_OF = {
 def make(name: str, folder: Path) -> None:
     """Make a result anew, in docs/results/."""
     run = Commands(folder)
+    figures = RESULT_OF[name].make(run)
+    _write(name, {"made_by": run.lines, **figures})
+
+
+def confirm(name: str, folder: Path) -> None:
+    """Make a part of a result anew, and note that the code of today gives the same figures.
+
+    The program ends if it gives others.
+    """
+    run = Commands(folder)
     result = RESULT_OF[name]
-    figures = result.make(run)
-    kept = {"made_by": run.lines, **figures}
-    kept["code"] = {"places": list(result.code), "digest": digest_of(result.code)}
-    write_text(RESULTS / f"{name}.json", json.dumps(kept, indent=1) + "\n")
+    assert result.part is not None  # main() asks for no other
+    kept = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    if not is_part(result.part(run), kept):
+        sys.exit(f"{name}: the code of today gives other figures; make it anew, without --confirm")
+    _write(name, kept | {"confirmed_by": run.lines})
+
+
+def is_part(part: Any, whole: Any) -> bool:
+    """Return whether all values of a part are those of the whole; lists may have them anywhere."""
+    if isinstance(part, Mapping):
+        return isinstance(whole, Mapping) and all(
+            name in whole and is_part(value, whole[name]) for name, value in part.items()
+        )
+    if isinstance(part, list):
+        return isinstance(whole, list) and all(
+            any(is_part(value, other) for other in whole) for value in part
+        )
+    return bool(part == whole)
+
+
+def _write(name: str, figures: Mapping[str, Any]) -> None:
+    """Write a result with the digest of today's code."""
+    places = RESULT_OF[name].code
+    code = {"places": list(places), "digest": digest_of(places)}
+    write_text(RESULTS / f"{name}.json", json.dumps(figures | {"code": code}, indent=1) + "\n")
 
 
 # ---- whose code has changed

@@ -20,6 +20,7 @@ from bcclone.exchange.exchanged_rows import LeftOut
 from bcclone.exchange.inquiry import Inquiry
 from bcclone.exchange.questions import Missing, quoted
 from bcclone.exchange.table_lines import (
+    Lines,
     fault_of,
     is_number_cell,
     is_value,
@@ -149,8 +150,6 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
     Decimal commas that are not stated are asked for, and the table is read as if they were.
     """
     lines = read_lines(path)
-    first = lines.numbered[0][1]
-    width = len(first)
     are_named = has_names(lines.numbered)
     divided = None
     if lines.separator == "," and not settings.decimal_comma:
@@ -159,49 +158,67 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
         inquiry.settings = replace(inquiry.settings, decimal_comma=True)
         inquiry.ask([divided])
         return read_table(inquiry.settings, path, inquiry)
-    body = lines.numbered[are_named:]
-    if settings.decimal_comma:
-        body = with_decimal_commas(path, body, width, are_named, lines.separator)
-    if not are_named and lines.separator != " ":
-        body, width = with_blank_behind_image(body, width)
-    refuse_other_names(path, lines.numbered)
-    refuse_other_widths(path, body, width, lines.separator, settings.decimal_comma)
-    body, comments = without_comments(body, width, lines.separator)
-    rows, numbers, broken = _rows_of(path, body, width, first if are_named else None)
-    below = _below_names(rows) if are_named else ()
+    rows = _rows_of(path, lines, are_named, settings.decimal_comma)
     notes = list(lines.notes)
-    for number, line in zip(numbers, below, strict=False):
-        inquiry.note("line below the names", f"line {number}: {quoted(line)}")
-        notes.append(f"table: line {number} belongs to the names: {quoted(line)}")
-    rows, numbers = rows[len(below) :], numbers[len(below) :]
-    refuse_other_units(path, numbers, rows, below)
-    header = _header_of(first, below) if are_named else []
-    if not rows:
-        first_error = f"; the first: {next(iter(broken.values())).shown}" if broken else ""
+    for number, cells in zip(rows.lines_below, rows.below, strict=True):
+        inquiry.note("line below the names", f"line {number}: {quoted(cells)}")
+        notes.append(f"table: line {number} belongs to the names: {quoted(cells)}")
+    if not rows.cells:
+        first_error = (
+            f"; the first: {next(iter(rows.broken.values())).shown}" if rows.broken else ""
+        )
         raise UserError(f"{path}: it has no rows; expected one for each frame{first_error}")
-    # a line without names that begins as one of the simulator has its columns
-    if not are_named and width >= 7 and camera_of(PureWindowsPath(first[0]).name) == CAMERAS[0]:
-        header = COLUMNS.split(",")
     facts = {"separator": lines.separator, "encoding": lines.encoding}
-    inquiry.note("table", str(path), rows=len(rows), **facts)
+    inquiry.note("table", str(path), rows=len(rows.cells), **facts)
+    columns = _columns_of(rows.cells, _header_of(lines.numbered[0][1], rows, are_named))
     decimal_comma = lines.separator != "," or settings.decimal_comma
-    columns = _columns_of(rows, header)
     read = _numbers_of(columns, decimal_comma)
     _refuse_unknown_letters(lines.encoding, SourceTable(path, read["columns"]), settings)
-    if comments:
-        notes.append(f"table: comments among the rows: {quoted(comments)}")
-    remarks = [*lines.remarks, *comments, *_constant_texts(columns)]
+    if rows.comments:
+        notes.append(f"table: comments among the rows: {quoted(rows.comments)}")
+    remarks = [*lines.remarks, *rows.comments, *_constant_texts(columns)]
     if remarks:
         inquiry.note("text in the table", quoted(remarks))
     return SourceTable(
         path,
-        lines=numbers,
-        broken=broken,
+        lines=rows.lines,
+        broken=rows.broken,
         notes=notes,
         remarks=remarks,
-        described=dict(zip(read["columns"], _descriptions(below), strict=False)),
+        described=dict(zip(read["columns"], _descriptions(rows.below), strict=False)),
         **read,
     )
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The lines of a table, by what they are."""
+
+    cells: Sequence[list[str]]  # of each row, as many as the table has columns
+    lines: Sequence[int]  # number of each row's line, (rows,)
+    below: Sequence[Sequence[str]]  # lines of units or of descriptions below the names
+    lines_below: Sequence[int]  # their numbers
+    broken: Mapping[int, LeftOut]  # as SourceTable.broken
+    comments: Sequence[str]  # among the rows
+
+
+def _rows_of(path: Path, lines: Lines, are_named: bool, decimal_comma: bool) -> _Rows:
+    """Return the rows of a table; raises UserError for joined tables, and for other widths."""
+    first = lines.numbered[0][1]
+    width = len(first)
+    body = lines.numbered[are_named:]
+    if decimal_comma:
+        body = with_decimal_commas(path, body, width, are_named, lines.separator)
+    if not are_named and lines.separator != " ":
+        body, width = with_blank_behind_image(body, width)
+    refuse_other_names(path, lines.numbered)
+    refuse_other_widths(path, body, width, lines.separator, decimal_comma)
+    body, comments = without_comments(body, width, lines.separator)
+    cells, numbers, broken = _whole_rows(path, body, width, first if are_named else None)
+    below = _below_names(cells) if are_named else ()
+    count = len(below)
+    refuse_other_units(path, numbers[count:], cells[count:], below)
+    return _Rows(cells[count:], numbers[count:], below, numbers[:count], broken, comments)
 
 
 def _columns_of(rows: Sequence[list[str]], header: Sequence[str]) -> dict[str, list[str]]:
@@ -271,16 +288,23 @@ def _constant_texts(columns: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def _header_of(names: Sequence[str], below: Sequence[Sequence[str]]) -> list[str]:
+def _header_of(first: Sequence[str], rows: _Rows, are_named: bool) -> list[str]:
     """Return the names of columns with the units that stand below them; those of several columns
-    that are called alike get their numbers.
+    that are called alike get their numbers. [] for a table without names.
+
+    first: cells of the first line
     """
-    counts = Counter(names)
+    if not are_named:
+        # a line without names that begins as one of the simulator has its columns
+        width = len(rows.cells[0])
+        is_of_simulator = width >= 7 and camera_of(PureWindowsPath(first[0]).name) == CAMERAS[0]
+        return COLUMNS.split(",") if is_of_simulator else []
+    counts = Counter(first)
     header = [
         f"{name}#{number}" if name and counts[name] > 1 else name
-        for number, name in enumerate(names, start=1)
+        for number, name in enumerate(first, start=1)
     ]
-    for line in below:
+    for line in rows.below:
         header = [
             with_unit(name, bare(unit)) if name and is_unit(unit) else name
             for name, unit in zip(header, line, strict=True)
@@ -304,7 +328,7 @@ def _refuse_unknown_letters(encoding: str, table: SourceTable, settings: ImportS
             )
 
 
-def _rows_of(
+def _whole_rows(
     path: Path, body: Sequence[tuple[int, list[str]]], width: int, names: list[str] | None
 ) -> tuple[list[list[str]], list[int], dict[int, LeftOut]]:
     """Return the rows of a table, the number of each one's line, and the lines that are no rows by

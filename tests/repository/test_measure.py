@@ -64,6 +64,40 @@ def test_only_a_change_of_what_the_code_does_counts(clone):
     assert list(measure.changed(clone, MEASURED)) == ["feeds"]
 
 
+@pytest.mark.parametrize(
+    ("part", "is_one"),
+    [
+        ({"rows": [{"row": "fog", "m": 0.25}]}, True),
+        ({"rows": [{"row": "fog", "m": 0.25}, {"row": "rain"}]}, True),
+        ({"rows": [{"row": "fog", "m": 0.2500001}]}, False),
+        ({"rows": [{"row": "snow", "m": 0.25}]}, False),
+        ({"rows": {}}, False),
+        ({"drives": []}, False),
+    ],
+)
+def test_a_part_has_the_same_figures_to_the_last_digit(part, is_one):
+    rows = [{"row": "rain", "m": 0.5}, {"row": "fog", "m": 0.25, "laps": 1}]
+    assert measure.is_part(part, {"best": "lake", "rows": rows}) is is_one
+
+
+def test_a_result_is_confirmed_by_a_part_with_the_same_figures(clone, monkeypatch):
+    feeds = clone / "docs" / "results" / "feeds.json"
+    monkeypatch.setattr(measure, "RESULTS", feeds.parent)
+    before = feeds.read_text()
+    part = {"measures": [{"value": 1.25}]}
+    result = measure.Result(lambda run: {}, ["feed"], lambda run: part)
+    monkeypatch.setattr(measure, "RESULT_OF", {"feeds": result})
+    with pytest.raises(SystemExit, match="feeds: the code of today gives other figures"):
+        measure.confirm("feeds", clone)
+    assert feeds.read_text() == before
+    part["measures"][0]["value"] = 1.5
+    measure.confirm("feeds", clone)
+    kept = json.loads(feeds.read_text())
+    assert kept["measures"] == [{"value": 1.5}]
+    assert kept["confirmed_by"] == []
+    assert kept["code"]["digest"] == measure.digest_of(["feed"])
+
+
 def test_commands_are_kept_as_a_person_would_write_them(tmp_path):
     run = measure.Commands(tmp_path)
     model = measure.ROOT / "models" / "lake.h5"
