@@ -375,7 +375,7 @@ def _write(name: str, figures: Mapping[str, Any]) -> None:
     """Write a result with the digest of today's code."""
     places = RESULT_OF[name].code
     code = {"places": list(places), "digest": digest_of(places)}
-    write_text(RESULTS / f"{name}.json", json.dumps(figures | {"code": code}, indent=1) + "\n")
+    write_text(RESULTS / f"{name}.json", json.dumps({**figures, "code": code}, indent=1) + "\n")
 
 
 # ---- whose code has changed
