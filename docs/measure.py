@@ -62,9 +62,13 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if arguments.confirm and any(folder.iterdir()):
         parser.error(f"{folder} is not empty, and --confirm takes nothing that was made before")
-    for name in arguments.names or [name for name in changed() if name in RESULT_OF]:
-        if arguments.confirm and RESULT_OF[name].part is None:
-            continue
+    names = arguments.names or [name for name in changed() if name in RESULT_OF]
+    if arguments.confirm:
+        can_be = [name for name in names if RESULT_OF[name].part]
+        if whole := set(arguments.names) - set(can_be):
+            parser.error(f"made as a whole, without --confirm: {', '.join(sorted(whole))}")
+        names = can_be
+    for name in names:
         print(name, flush=True)
         if arguments.confirm:
             confirm(name, folder)
@@ -341,8 +345,9 @@ RESULT_OF = {
 def make(name: str, folder: Path) -> None:
     """Make a result anew, in docs/results/."""
     run = Commands(folder)
+    code = _code_of(name)  # it may change while it is measured
     figures = RESULT_OF[name].make(run)
-    _write(name, {"made_by": run.lines, **figures})
+    _write(name, {"made_by": run.lines, **figures}, code)
 
 
 def confirm(name: str, folder: Path) -> None:
@@ -351,12 +356,13 @@ def confirm(name: str, folder: Path) -> None:
     The program ends if it gives others.
     """
     run = Commands(folder)
+    code = _code_of(name)
     result = RESULT_OF[name]
     assert result.part is not None  # main() asks for no other
     kept = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     if not is_part(result.part(run), kept):
         sys.exit(f"{name}: the code of today gives other figures; make it anew, without --confirm")
-    _write(name, kept | {"confirmed_by": run.lines})
+    _write(name, kept | {"confirmed_by": run.lines}, code)
 
 
 def is_part(part: Any, whole: Any) -> bool:
@@ -372,10 +378,13 @@ def is_part(part: Any, whole: Any) -> bool:
     return bool(part == whole)
 
 
-def _write(name: str, figures: Mapping[str, Any]) -> None:
-    """Write a result with the digest of today's code."""
+def _code_of(name: str) -> dict[str, Any]:
+    """Return what a result keeps of the code that it measures."""
     places = RESULT_OF[name].code
-    code = {"places": list(places), "digest": digest_of(places)}
+    return {"places": list(places), "digest": digest_of(places)}
+
+
+def _write(name: str, figures: Mapping[str, Any], code: Mapping[str, Any]) -> None:
     write_text(RESULTS / f"{name}.json", json.dumps({**figures, "code": code}, indent=1) + "\n")
 
 

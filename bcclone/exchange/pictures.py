@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath, PureWindowsPath
+from types import MappingProxyType
 
 import numpy as np
 
@@ -237,11 +238,7 @@ def _without_column(
             facts = {"column": name, "picture": min(images.paths)}
             inquiry.ask([Missing("numbers beside others", facts=facts)])
             return None
-    pictures = _row_by_row(table, images, times, inquiry)
-    if pictures and (contradicting := _in_another_order(counting, pictures.by_row, table)):
-        inquiry.ask([contradicting])
-        return None
-    return pictures
+    return _row_by_row(table, images, times, inquiry, counting=counting)
 
 
 def _counting_columns(
@@ -256,9 +253,9 @@ def _counting_columns(
 
 def _in_another_order(
     counting: Mapping[str, Sequence[int]], by_row: Sequence[str], table: SourceTable
-) -> Missing | None:
-    """Return the question for a column that has the numbers of a place in the paths of images, such
-    as those of their folders, but not in the order of the rows' images; None for none.
+) -> Iterator[Missing]:
+    """Yield the question for a column that has the numbers of a place in the paths of images, such
+    as those of their folders, but not in the order of the rows' images.
     """
     in_paths = [[int(digits[:18]) for digits in _NUMBERS.findall(path)] for path in by_row]
     places = [of_place for of_place in zip(*in_paths, strict=False) if len(set(of_place)) > 1]
@@ -267,8 +264,8 @@ def _in_another_order(
             missing = Counter(numbers) - Counter(of_place)
             if missing.total() <= len(table.broken) and tuple(numbers) != of_place:
                 facts = {"column": name, "picture": by_row[0]}
-                return Missing("numbers beside others", facts=facts)
-    return None
+                yield Missing("numbers beside others", facts=facts)
+                return
 
 
 def _by_time(table: SourceTable, times: Times | None, images: FolderImages) -> Pictures | None:
@@ -321,13 +318,15 @@ def _row_by_row(
     times: Times | None,
     inquiry: Inquiry,
     counted: str = "",
+    counting: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> Pictures | None:
     """Return the images where row N has image N; None where that is not so, which is asked for.
 
-    That is so for as many images of one camera as the table has rows, whose times do not contradict
-    those of the rows. A line that could not be read has an image, too.
+    That is so for as many images of one camera as the table has rows, whose times and numbers do
+    not contradict those of the rows. A line that could not be read has an image, too.
 
     counted: in words, how a column counts the images otherwise than their names
+    counting: columns whose numbers may be in the paths of the images
     """
     paths = in_order(images.paths)
     if isinstance(paths, Missing):
@@ -353,11 +352,12 @@ def _row_by_row(
         inquiry.ask([Missing("images of several folders", facts=facts)])
         return None
     by_row = [paths[place] for place in table.among_all()]
+    questions = list(_in_another_order(counting, by_row, table))
     if times and times.column and not inquiry.settings.frame_rate:
-        questions = list(_other_times(times, by_row, images.numberings))
-        if questions:
-            inquiry.ask(questions)
-            return None
+        questions += _other_times(times, by_row, images.numberings)
+    if questions:
+        inquiry.ask(questions)
+        return None
     inquiry.note("pictures", f"row N has picture N, as there are {rows} of both")
     words = f"row N has image N, in the order of their times or numbers{counted}"
     return Pictures(words, {}, by_row)

@@ -160,7 +160,7 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
         return read_table(inquiry.settings, path, inquiry)
     rows = _rows_of(path, lines, are_named, settings.decimal_comma)
     notes = list(lines.notes)
-    for number, cells in zip(rows.lines_below, rows.below, strict=True):
+    for number, cells in rows.below.items():
         inquiry.note("line below the names", f"line {number}: {quoted(cells)}")
         notes.append(f"table: line {number} belongs to the names: {quoted(cells)}")
     if not rows.cells:
@@ -185,7 +185,7 @@ def read_table(settings: ImportSettings, path: Path, inquiry: Inquiry) -> Source
         broken=rows.broken,
         notes=notes,
         remarks=remarks,
-        described=dict(zip(read["columns"], _descriptions(rows.below), strict=False)),
+        described=dict(zip(read["columns"], _descriptions(rows.below.values()), strict=False)),
         **read,
     )
 
@@ -196,8 +196,8 @@ class _Rows:
 
     cells: Sequence[list[str]]  # of each row, as many as the table has columns
     lines: Sequence[int]  # number of each row's line, (rows,)
-    below: Sequence[Sequence[str]]  # lines of units or of descriptions below the names
-    lines_below: Sequence[int]  # their numbers
+    # number of a line below the names -> its cells, which are units or descriptions
+    below: Mapping[int, Sequence[str]]
     broken: Mapping[int, LeftOut]  # as SourceTable.broken
     comments: Sequence[str]  # among the rows
 
@@ -218,7 +218,8 @@ def _rows_of(path: Path, lines: Lines, are_named: bool, decimal_comma: bool) -> 
     below = _below_names(cells) if are_named else ()
     count = len(below)
     refuse_other_units(path, numbers[count:], cells[count:], below)
-    return _Rows(cells[count:], numbers[count:], below, numbers[:count], broken, comments)
+    described = dict(zip(numbers[:count], below, strict=True))
+    return _Rows(cells[count:], numbers[count:], described, broken, comments)
 
 
 def _columns_of(rows: Sequence[list[str]], header: Sequence[str]) -> dict[str, list[str]]:
@@ -271,7 +272,7 @@ def _below_names(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
     return list(takewhile(has_text, rows[: min(first, _MOST_BELOW)]))
 
 
-def _descriptions(below: Sequence[Sequence[str]]) -> list[str]:
+def _descriptions(below: Iterable[Sequence[str]]) -> list[str]:
     """Return what the lines below the names say of each column, besides its unit."""
     return [
         "; ".join(cell for cell in cells if cell and not is_unit(cell))
@@ -304,7 +305,7 @@ def _header_of(first: Sequence[str], rows: _Rows, are_named: bool) -> list[str]:
         f"{name}#{number}" if name and counts[name] > 1 else name
         for number, name in enumerate(first, start=1)
     ]
-    for line in rows.below:
+    for line in rows.below.values():
         header = [
             with_unit(name, bare(unit)) if name and is_unit(unit) else name
             for name, unit in zip(header, line, strict=True)
